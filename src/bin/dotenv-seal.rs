@@ -1,0 +1,261 @@
+//! Makes and updates a sealed tree: the embedded store that `dotenv-run` reads with a `file:` URL.
+//!
+//! Only ciphertext is written. Every document is replaced whole, and one process at a time changes
+//! a tree.
+
+#![forbid(unsafe_code)]
+
+use std::io::{Read, Write};
+use std::process::ExitCode;
+
+use dotenv_run::credentials::{ClientKey, Variables};
+use dotenv_run::crypto::{self, DEFAULT_ITERATIONS, DataKey};
+use dotenv_run::dotenv::parse::parse;
+use dotenv_run::error::{self, Error, Seal};
+use dotenv_run::levels;
+use dotenv_run::options::seal::{HELP, SealOptions, SealRequest};
+use dotenv_run::path::{LevelName, SecretPath};
+use dotenv_run::process::Environ;
+use dotenv_run::report::{Report, Verbosity};
+use dotenv_run::source::tree::Tree;
+use dotenv_run::source::{Custody, Document, Level, Source, wire};
+
+fn main() -> ExitCode {
+    let report = Report::new("dotenv-seal", Verbosity::Normal);
+    let request = SealRequest::parse(std::env::args_os().skip(1));
+    match request.and_then(|request| run(request, &report)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report.error(&error);
+            ExitCode::from(error.status())
+        }
+    }
+}
+
+fn run(request: SealRequest, report: &Report) -> Result<(), Error> {
+    match request {
+        SealRequest::Help => print(HELP),
+        SealRequest::Version => print(concat!("dotenv-seal ", env!("CARGO_PKG_VERSION"), "\n")),
+        SealRequest::Keygen => print(&(crypto::new_client_key().map_err(Seal::System)? + "\n")),
+        SealRequest::Init(options) => init(&options, report),
+        SealRequest::Put(options) => put(&options, report),
+        SealRequest::List { tree } => list(&Tree::open(&tree)?),
+    }
+}
+
+/// Makes a project. Its level `project` is sealed from the start, though empty, so that from the
+/// start a wrong key can be told.
+fn init(options: &SealOptions, report: &Report) -> Result<(), Error> {
+    if options.path.deepest() != LevelName::Project {
+        return Err(Seal::ProjectOnly.into());
+    }
+    let client_key = find_key(options, report)?;
+    if client_key.bytes().len() == 32 {
+        return Err(Seal::KeyOf32Bytes.into());
+    }
+    let salt = crypto::new_salt().map_err(Seal::System)?;
+    let descriptor = wire::descriptor_document(&salt, DEFAULT_ITERATIONS);
+    let level = {
+        let parsed = wire::descriptor(&descriptor).map_err(|flaw| Error::Malformed {
+            document: "the new key descriptor".to_owned(),
+            flaw,
+        })?;
+        let key = levels::data_key(&parsed, &options.path, || Ok(client_key), report)?;
+        sealed(LevelName::Project, &key, b"")?
+    };
+    let tree = Tree::create(&options.tree)?;
+    tree.lock()?;
+    let organization = &organization(&tree, options.organization.as_deref())?;
+    let path = &options.path;
+    if tree.has(Document::EncryptionKey { organization, path }) {
+        return Err(Seal::ProjectExists {
+            project: path.project().to_owned(),
+        }
+        .into());
+    }
+    tree.write(
+        Document::Secrets { organization, path },
+        &wire::secrets_document(&[level]),
+    )?;
+    tree.write(Document::EncryptionKey { organization, path }, &descriptor)
+}
+
+/// The organization that a tree names; a tree without one gets `wanted` or a new ID.
+fn organization(tree: &Tree, wanted: Option<&str>) -> Result<String, Error> {
+    if tree.has(Document::Organization) {
+        let actual = read(tree, Document::Organization, wire::organization)?.ulid;
+        return match wanted {
+            Some(wanted) if !wanted.eq_ignore_ascii_case(&actual) => {
+                Err(Error::OtherOrganization {
+                    wanted: wanted.to_owned(),
+                    actual,
+                })
+            }
+            _ => Ok(actual),
+        };
+    }
+    let ulid = match wanted {
+        Some(ulid) => ulid.to_owned(),
+        None => crypto::new_ulid().map_err(Seal::System)?,
+    };
+    tree.write(Document::Organization, &wire::organization_document(&ulid))?;
+    Ok(ulid)
+}
+
+/// Seals standard input as the deepest level of a path, and rewrites every document that holds it.
+fn put(options: &SealOptions, report: &Report) -> Result<(), Error> {
+    let text = read_text(options.allow_empty, report)?;
+    let client_key = find_key(options, report)?;
+    let tree = Tree::open(&options.tree)?;
+    tree.lock()?;
+    let organization = &read(&tree, Document::Organization, wire::organization)?.ulid;
+    let path = &options.path;
+    let descriptor = read(
+        &tree,
+        Document::EncryptionKey { organization, path },
+        wire::descriptor,
+    )?;
+    if !matches!(descriptor.custody, Custody::Client) {
+        return Err(Seal::NotClientManaged {
+            project: path.project().to_owned(),
+        }
+        .into());
+    }
+    let key = levels::data_key(&descriptor, path, || Ok(client_key), report)?;
+    let store = Store {
+        tree: &tree,
+        organization,
+    };
+    for level in store.levels(path)? {
+        if key.open(&level.content).is_err() {
+            let reason = error::Sealed::WrongClientKey;
+            return Err(Error::Sealed {
+                level: level.name,
+                reason,
+            });
+        }
+    }
+    store.replace(path, &sealed(path.deepest(), &key, &text)?)
+}
+
+/// The `.env` text on standard input, which must follow the grammar.
+fn read_text(allow_empty: bool, report: &Report) -> Result<Vec<u8>, Error> {
+    let mut text = Vec::new();
+    std::io::stdin()
+        .lock()
+        .read_to_end(&mut text)
+        .map_err(Seal::Input)?;
+    let parsed = parse(&text).map_err(Seal::Text)?;
+    for line in &parsed.skipped {
+        report.warn(format_args!(
+            "standard input: line {line} has no '=' and will be skipped"
+        ));
+    }
+    if parsed.entries.is_empty() && !allow_empty {
+        return Err(Seal::EmptyText.into());
+    }
+    Ok(text)
+}
+
+fn find_key(options: &SealOptions, report: &Report) -> Result<ClientKey, Error> {
+    let variables = Variables::take(&mut Environ::take())?;
+    ClientKey::find(options.client_key.as_deref(), &variables, report)
+}
+
+fn sealed(name: LevelName, key: &DataKey, text: &[u8]) -> Result<Level, Error> {
+    let content = key.seal(text).map_err(Seal::System)?;
+    Ok(Level {
+        name,
+        encrypted: true,
+        content,
+    })
+}
+
+/// The secrets of one organization in a tree.
+struct Store<'a> {
+    tree: &'a Tree,
+    organization: &'a str,
+}
+
+impl Store<'_> {
+    fn document<'a>(&'a self, path: &'a SecretPath) -> Document<'a> {
+        Document::Secrets {
+            organization: self.organization,
+            path,
+        }
+    }
+
+    /// The levels that a path has, or would inherit if it were made now.
+    fn levels(&self, path: &SecretPath) -> Result<Vec<Level>, Error> {
+        for level in LevelName::ALL
+            .into_iter()
+            .rev()
+            .filter(|level| *level <= path.deepest())
+        {
+            let path = &path.up_to(level);
+            if self.tree.has(self.document(path)) {
+                return Ok(read(self.tree, self.document(path), wire::secrets)?.levels);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// Writes `level` into every document at and below `path`, and makes those that lead to it.
+    fn replace(&self, path: &SecretPath, level: &Level) -> Result<(), Error> {
+        for shallower in LevelName::ALL
+            .into_iter()
+            .filter(|name| *name < path.deepest())
+        {
+            let above = &path.up_to(shallower);
+            if !self.tree.has(self.document(above)) {
+                let levels = self.levels(above)?;
+                self.tree
+                    .write(self.document(above), &wire::secrets_document(&levels))?;
+            }
+        }
+        let mut affected = self.tree.paths(self.organization)?;
+        affected.retain(|known| known.is_within(path) && known != path);
+        affected.push(path.clone());
+        for path in affected {
+            let mut levels = self.levels(&path)?;
+            levels.retain(|known| known.name != level.name);
+            levels.push(level.clone());
+            levels.sort_by_key(|level| level.name);
+            self.tree
+                .write(self.document(&path), &wire::secrets_document(&levels))?;
+        }
+        Ok(())
+    }
+}
+
+/// Prints each path with its own level and the size of the level's text in bytes.
+fn list(tree: &Tree) -> Result<(), Error> {
+    let organization = &read(tree, Document::Organization, wire::organization)?.ulid;
+    let store = Store { tree, organization };
+    let mut text = String::new();
+    for path in tree.paths(organization)? {
+        let levels = store.levels(&path)?;
+        let own = levels.iter().find(|level| level.name == path.deepest());
+        let size = own.map_or(0, |level| crypto::sealed_size(&level.content));
+        text.push_str(&format!("{path}\t{}\t{size}\n", path.deepest()));
+    }
+    print(&text)
+}
+
+fn read<T>(
+    tree: &Tree,
+    document: Document<'_>,
+    decoder: fn(&str) -> Result<T, wire::Malformed>,
+) -> Result<T, Error> {
+    let text = tree.read(document)?;
+    decoder(&text).map_err(|flaw| Error::Malformed {
+        document: document.to_string(),
+        flaw,
+    })
+}
+
+fn print(text: &str) -> Result<(), Error> {
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(Error::Output)
+}

@@ -1,0 +1,5 @@
+//! The `.env` text formats: pure functions from text to text that touch nothing outside.
+
+#![forbid(unsafe_code)]
+
+pub mod parse;

@@ -1,0 +1,421 @@
+//! The `.env` grammar: text in, borrowed entries out.
+//!
+//! The parser copies nothing. An entry points into the text, and a value that needs decoding is read as a
+//! sequence of pieces, so a secret is written exactly once: to the place it is meant for.
+
+#![forbid(unsafe_code)]
+
+use std::collections::HashMap;
+use std::collections::hash_map;
+use std::fmt;
+
+/// One variable of a level: its name, and its value still in the form it was written in.
+#[derive(Clone, Copy)]
+pub struct Entry<'a> {
+    /// A name that matches `[A-Za-z_][A-Za-z0-9_]*`.
+    pub name: &'a str,
+    /// The value, to be read with [`Value::pieces`].
+    pub value: Value<'a>,
+}
+
+/// A value as it was written, without its quotes.
+#[derive(Clone, Copy)]
+pub struct Value<'a> {
+    raw: &'a str,
+    quoting: Quoting,
+}
+
+/// How a value was written, which decides what a backslash in it means.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Quoting {
+    Verbatim,
+    Single,
+    Double,
+}
+
+impl<'a> Value<'a> {
+    /// A value that stands for itself, byte for byte.
+    pub fn verbatim(raw: &'a str) -> Self {
+        Value {
+            raw,
+            quoting: Quoting::Verbatim,
+        }
+    }
+
+    /// The decoded value as consecutive pieces; none of them is a copy.
+    pub fn pieces(self) -> Pieces<'a> {
+        Pieces {
+            rest: self.raw,
+            quoting: self.quoting,
+        }
+    }
+
+    /// The length of the decoded value in bytes.
+    pub fn len(self) -> usize {
+        self.pieces().map(str::len).sum()
+    }
+
+    /// Whether the decoded value is the empty string.
+    pub fn is_empty(self) -> bool {
+        self.raw.is_empty()
+    }
+
+    /// Whether the value was written in single quotes, which keeps the resolver away from it.
+    pub fn is_single_quoted(self) -> bool {
+        self.quoting == Quoting::Single
+    }
+}
+
+/// The decoded pieces of a [`Value`], in order.
+pub struct Pieces<'a> {
+    rest: &'a str,
+    quoting: Quoting,
+}
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        if self.quoting == Quoting::Verbatim {
+            return Some(std::mem::take(&mut self.rest));
+        }
+        let bytes = self.rest.as_bytes();
+        let special = bytes
+            .iter()
+            .position(|byte| matches!(byte, b'\\' | b'\r'))
+            .unwrap_or(bytes.len());
+        if special > 0 {
+            return Some(self.take(special));
+        }
+        let (length, decoded) = match (self.quoting, bytes[0], bytes.get(1)) {
+            (_, b'\r', Some(b'\n')) => (2, "\n"),
+            (_, b'\\', Some(b'\'')) => (2, "'"),
+            (Quoting::Double, b'\\', Some(b'n')) => (2, "\n"),
+            (Quoting::Double, b'\\', Some(b'r')) => (2, "\r"),
+            (Quoting::Double, b'\\', Some(b't')) => (2, "\t"),
+            (Quoting::Double, b'\\', Some(b'\\')) => (2, "\\"),
+            (Quoting::Double, b'\\', Some(b'"')) => (2, "\""),
+            _ => return Some(self.take(1)),
+        };
+        self.rest = &self.rest[length..];
+        Some(decoded)
+    }
+}
+
+impl<'a> Pieces<'a> {
+    fn take(&mut self, length: usize) -> &'a str {
+        let (piece, rest) = self.rest.split_at(length);
+        self.rest = rest;
+        piece
+    }
+}
+
+/// What a text holds: its entries in source order, and what was passed over.
+pub struct Parsed<'a> {
+    /// One entry a name: the last value, at the first one's position.
+    pub entries: Vec<Entry<'a>>,
+    /// The numbers of the lines that have no `=` and were skipped.
+    pub skipped: Vec<usize>,
+}
+
+/// Why a text is not what the grammar asks for, and where; never what it says there.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ParseError {
+    /// The line, counted from 1; of a quoted value, the line it opens on.
+    pub line: usize,
+    /// The variable, where the line got as far as having one.
+    pub name: Option<String>,
+    /// What is wrong.
+    pub reason: Reason,
+}
+
+/// The ways in which a text can break the grammar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The text is not UTF-8.
+    Encoding,
+    /// The text has a NUL byte, which no environment can carry.
+    Nul,
+    /// What stands before the `=` is no name.
+    Name,
+    /// A quote is opened and never closed.
+    OpenQuote,
+    /// Something other than a comment follows a closing quote.
+    TextAfterQuote,
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: ", self.line)?;
+        if let Some(name) = &self.name {
+            write!(f, "{name}: ")?;
+        }
+        f.write_str(match self.reason {
+            Reason::Encoding => "not UTF-8",
+            Reason::Nul => "a NUL byte",
+            Reason::Name => {
+                "invalid name before '=' (letters, digits and '_', not starting with a digit)"
+            }
+            Reason::OpenQuote => "the quote that opens here is never closed",
+            Reason::TextAfterQuote => "text after the closing quote",
+        })
+    }
+}
+
+/// Reads a whole text of the grammar in `formats.md` section 1.
+///
+/// # Errors
+///
+/// A [`ParseError`] for whatever the grammar calls an error; nothing is guessed.
+pub fn parse(text: &[u8]) -> Result<Parsed<'_>, ParseError> {
+    let fail = |offset: usize, reason| {
+        let line = 1 + text[..offset].iter().filter(|byte| **byte == b'\n').count();
+        Err(ParseError {
+            line,
+            name: None,
+            reason,
+        })
+    };
+    let valid = match std::str::from_utf8(text) {
+        Ok(valid) => valid,
+        Err(error) => return fail(error.valid_up_to(), Reason::Encoding),
+    };
+    if let Some(offset) = text.iter().position(|byte| *byte == 0) {
+        return fail(offset, Reason::Nul);
+    }
+    let mut reader = Reader {
+        rest: valid.strip_prefix('\u{feff}').unwrap_or(valid),
+        line: 0,
+    };
+    let mut parsed = Parsed {
+        entries: Vec::new(),
+        skipped: Vec::new(),
+    };
+    let mut positions = HashMap::new();
+    while !reader.rest.is_empty() {
+        let Some(entry) = reader.line(&mut parsed.skipped)? else {
+            continue;
+        };
+        match positions.entry(entry.name) {
+            hash_map::Entry::Vacant(slot) => {
+                slot.insert(parsed.entries.len());
+                parsed.entries.push(entry);
+            }
+            hash_map::Entry::Occupied(first) => parsed.entries[*first.get()].value = entry.value,
+        }
+    }
+    Ok(parsed)
+}
+
+/// Whether `name` can name a variable: `[A-Za-z_][A-Za-z0-9_]*`.
+pub fn is_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    bytes
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+const BLANK: [char; 2] = [' ', '\t'];
+
+/// The name in what stands before the first `=`, without blanks and one leading `export`.
+fn name_in(before: &str) -> Option<&str> {
+    let trimmed = before.trim_matches(BLANK);
+    let name = match trimmed.strip_prefix("export") {
+        Some(rest) if rest.starts_with(BLANK) => rest.trim_start_matches(BLANK),
+        _ => trimmed,
+    };
+    is_name(name).then_some(name)
+}
+
+/// The text that is still to be read.
+struct Reader<'a> {
+    rest: &'a str,
+    /// The number of the line that was read last, counted from 1.
+    line: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads one line, and those that a quoted value on it runs on to.
+    fn line(&mut self, skipped: &mut Vec<usize>) -> Result<Option<Entry<'a>>, ParseError> {
+        let from_here = self.rest;
+        let line = self.up_to_line_end();
+        let content = line.trim_start_matches(BLANK);
+        if content.is_empty() || content.starts_with('#') {
+            return Ok(None);
+        }
+        let Some((before, after)) = content.split_once('=') else {
+            skipped.push(self.line);
+            return Ok(None);
+        };
+        let Some(name) = name_in(before) else {
+            return Err(ParseError {
+                line: self.line,
+                name: None,
+                reason: Reason::Name,
+            });
+        };
+        let start = after.trim_start_matches(BLANK);
+        let quoting = match start.as_bytes().first() {
+            Some(b'\'') => Quoting::Single,
+            Some(b'"') => Quoting::Double,
+            _ => {
+                return Ok(Some(Entry {
+                    name,
+                    value: Value::verbatim(unquoted(after)),
+                }));
+            }
+        };
+        self.rest = &from_here[line.len() - start.len() + 1..];
+        let raw = self.quoted(quoting).map_err(|(line, reason)| ParseError {
+            line,
+            name: Some(name.to_owned()),
+            reason,
+        })?;
+        Ok(Some(Entry {
+            name,
+            value: Value { raw, quoting },
+        }))
+    }
+
+    /// What is left of the current line, without its LF or CRLF.
+    fn up_to_line_end(&mut self) -> &'a str {
+        self.line += 1;
+        match self.rest.split_once('\n') {
+            Some((line, rest)) => {
+                self.rest = rest;
+                line.strip_suffix('\r').unwrap_or(line)
+            }
+            None => std::mem::take(&mut self.rest),
+        }
+    }
+
+    /// What stands between the quote just passed and the one that closes it; reads its last line to the end.
+    fn quoted(&mut self, quoting: Quoting) -> Result<&'a str, (usize, Reason)> {
+        let opened_on = self.line;
+        let closing =
+            closing_quote(self.rest.as_bytes(), quoting).ok_or((opened_on, Reason::OpenQuote))?;
+        let raw = &self.rest[..closing];
+        self.rest = &self.rest[closing + 1..];
+        self.line = opened_on - 1 + raw.bytes().filter(|byte| *byte == b'\n').count();
+        let after = self.up_to_line_end().trim_start_matches(BLANK);
+        if after.is_empty() || after.starts_with('#') {
+            Ok(raw)
+        } else {
+            Err((opened_on, Reason::TextAfterQuote))
+        }
+    }
+}
+
+/// The offset of the quote that closes a value, if there is one.
+fn closing_quote(text: &[u8], quoting: Quoting) -> Option<usize> {
+    let mut at = 0;
+    while let Some(found) = text[at..]
+        .iter()
+        .position(|byte| matches!(byte, b'\'' | b'"' | b'\\'))
+    {
+        at += found;
+        match (text[at], quoting) {
+            (b'\'', Quoting::Single) | (b'"', Quoting::Double) => return Some(at),
+            (b'\\', Quoting::Double) => at += 2,
+            (b'\\', Quoting::Single) if text.get(at + 1) == Some(&b'\'') => at += 2,
+            _ => at += 1,
+        }
+        if at >= text.len() {
+            break;
+        }
+    }
+    None
+}
+
+/// The value in what follows the `=`: up to a `#` behind a blank, without blanks at both ends.
+fn unquoted(after: &str) -> &str {
+    let bytes = after.as_bytes();
+    let is_comment =
+        |at: usize| bytes[at] == b'#' && at > 0 && matches!(bytes[at - 1], b' ' | b'\t');
+    let end = (0..bytes.len())
+        .find(|at| is_comment(*at))
+        .unwrap_or(bytes.len());
+    after[..end].trim_matches(BLANK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<(String, String)>, ParseError> {
+        let parsed = parse(text.as_bytes())?;
+        Ok(parsed
+            .entries
+            .iter()
+            .map(|entry| (entry.name.to_owned(), entry.value.pieces().collect()))
+            .collect())
+    }
+
+    fn value(text: &str) -> String {
+        read(text).unwrap().pop().unwrap().1
+    }
+
+    fn refusal(text: &str) -> (usize, Option<String>, Reason) {
+        let error = read(text).unwrap_err();
+        (error.line, error.name, error.reason)
+    }
+
+    #[test]
+    fn a_single_quoted_value_keeps_every_backslash_but_the_one_before_a_quote() {
+        assert_eq!(value(r"A='a\\b\n\'c'"), r"a\\b\n'c");
+        assert_eq!(value("A='a\r\nb\rc'"), "a\nb\rc");
+    }
+
+    #[test]
+    fn a_double_quoted_value_is_decoded_in_one_pass() {
+        assert_eq!(value(r#"A="a\\nb\nc""#), "a\\nb\nc");
+        assert_eq!(value(r#"A="\$\q\t\"\'""#), "\\$\\q\t\"'");
+    }
+
+    #[test]
+    fn a_duplicate_takes_the_first_position_and_the_last_value() {
+        let all = read("A=1\nB=2\nA=3\n").unwrap();
+        assert_eq!(all, [("A".into(), "3".into()), ("B".into(), "2".into())]);
+    }
+
+    #[test]
+    fn errors_name_the_line_and_the_variable() {
+        assert_eq!(
+            refusal("A=1\n\nB='x\ny"),
+            (3, Some("B".into()), Reason::OpenQuote)
+        );
+        assert_eq!(
+            refusal("A=\"x\ny\" z"),
+            (1, Some("A".into()), Reason::TextAfterQuote)
+        );
+        assert_eq!(refusal("A=\"x\ny\"\nB-C=1"), (3, None, Reason::Name));
+        assert_eq!(
+            parse(b"A=1\nB=\xff").err().map(|e| (e.line, e.reason)),
+            Some((2, Reason::Encoding))
+        );
+        assert_eq!(
+            parse(b"A=1\nB=\0").err().map(|e| (e.line, e.reason)),
+            Some((2, Reason::Nul))
+        );
+    }
+
+    #[test]
+    fn a_line_without_an_equals_sign_is_skipped_and_counted() {
+        assert_eq!(
+            parse(b"A=1\nnothing\n# c\n\xef\xbb\xbf\n").unwrap().skipped,
+            [2, 4]
+        );
+    }
+
+    #[test]
+    fn export_is_dropped_before_a_name_only() {
+        assert_eq!(read("export \t A=1").unwrap()[0].0, "A");
+        assert_eq!(read("export=1").unwrap()[0].0, "export");
+        assert_eq!(read(" export =1").unwrap()[0].0, "export");
+        assert_eq!(refusal("export export A=1").2, Reason::Name);
+    }
+}

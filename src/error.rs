@@ -1,0 +1,540 @@
+//! Every way in which a run can fail before the command exists: its wording, its hint and its exit status.
+//!
+//! Wording: one line in lower case without a full stop, which names the path, level, line, variable, file or host, and
+//! never holds a value, a key or what a server sent. A hint says what to do, and is left out where that is plain.
+
+#![forbid(unsafe_code)]
+// The fields of a variant are explained by its own line and by the wording below.
+#![allow(missing_docs)]
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::dotenv::parse::ParseError;
+use crate::path::LevelName;
+
+/// The exit status for a fetch that failed in a way that may pass.
+pub const TRY_AGAIN: u8 = 124;
+
+/// The exit status for every other failure of ours.
+pub const FAILED: u8 = 125;
+
+/// The exit status for a command that cannot be executed.
+const NOT_EXECUTABLE: u8 = 126;
+
+/// The exit status for a command that was not found.
+const NOT_FOUND: u8 = 127;
+
+/// Why the command was not started.
+#[derive(Debug)]
+pub enum Error {
+    /// The command line cannot be understood.
+    Usage(Usage),
+    /// The output of `--help` or `--version` could not be written.
+    Output(io::Error),
+    /// A key that is needed is nowhere; `places` are those that were looked at.
+    NoKey {
+        key: &'static str,
+        places: Vec<String>,
+    },
+    /// A source of a key was chosen, and it is of no use.
+    BadKey { source: String, reason: BadKey },
+    /// The prompt for the client key failed.
+    Prompt(io::Error),
+    /// The file of `--ca-file` is of no use.
+    CaFile { file: PathBuf, reason: String },
+    /// The service did not answer in time.
+    Timeout { host: String, seconds: f64 },
+    /// No connection, or a connection that broke.
+    Unreachable { host: String, reason: Unreachable },
+    /// No secure connection.
+    Tls { host: String, reason: String },
+    /// The other side does not speak HTTP.
+    NotHttp { host: String },
+    /// Status 401.
+    Unauthorized { host: String },
+    /// Status 403.
+    Forbidden { path: String, denied: Denied },
+    /// Status 404, or no such document in a tree.
+    NotFound {
+        path: String,
+        what: &'static str,
+        place: String,
+    },
+    /// Status 422.
+    Unprocessable { document: String },
+    /// Status 429.
+    RateLimited { host: String },
+    /// A redirect.
+    Redirected { host: String, status: u16 },
+    /// Status 500 to 599.
+    ServerFailed { host: String, status: u16 },
+    /// Any other status but 200.
+    UnexpectedStatus { host: String, status: u16 },
+    /// A document is larger than is accepted, in bytes.
+    AnswerTooLong { document: String, limit: u64 },
+    /// A document is not what it should be.
+    Malformed { document: String, flaw: String },
+    /// The organization of the key or tree is not the one that was given.
+    OtherOrganization { wanted: String, actual: String },
+    /// A slug was given, and the service does not tell the organization's.
+    OrganizationWithoutSlug { wanted: String },
+    /// A level came that is deeper than the path.
+    UnaskedLevel { path: String, level: LevelName },
+    /// A file or directory of a tree cannot be used.
+    Tree { path: PathBuf, error: io::Error },
+    /// A symbolic link leads out of a tree.
+    OutsideTree { path: PathBuf },
+    /// There is no secret.
+    Empty { path: String },
+    /// A client-managed project has a level that is not encrypted.
+    Plaintext { level: LevelName },
+    /// A client-managed project has no salt.
+    NoSalt { project: String },
+    /// The iterations are outside of what is accepted.
+    Iterations { count: u32 },
+    /// A level cannot be opened.
+    Sealed { level: LevelName, reason: Sealed },
+    /// A level breaks the `.env` grammar.
+    Parse { level: LevelName, error: ParseError },
+    /// A level in JSON is not one object of strings.
+    JsonLevel { level: LevelName, flaw: String },
+    /// Secrets have names that would take over the command.
+    UnsafeNames { names: Vec<String> },
+    /// One variable is larger than the kernel takes, in bytes.
+    VariableTooLong {
+        name: String,
+        size: usize,
+        limit: usize,
+    },
+    /// All variables and arguments together are larger than the kernel takes, in bytes.
+    EnvironmentTooLong {
+        size: usize,
+        limit: usize,
+        largest: String,
+    },
+    /// No locked memory.
+    Memory(io::Error),
+    /// The supervisor could not be put in front.
+    Supervise(io::Error),
+    /// The command could not be executed.
+    Command { command: String, error: io::Error },
+    /// `dotenv-seal` refuses what it was asked for.
+    Seal(Seal),
+}
+
+/// What is wrong with a command line.
+#[derive(Debug)]
+pub enum Usage {
+    /// No such option.
+    UnknownOption { option: String },
+    /// An option without the value it needs.
+    MissingValue { option: String },
+    /// An option with a value it has no use for.
+    UnwantedValue { option: String },
+    /// More than one PATH.
+    ExtraArgument,
+    /// No `--`.
+    MissingSeparator,
+    /// Nothing after `--`.
+    NoCommand,
+    /// No PATH.
+    NoPath,
+    /// A value that is not what it should be, and where it comes from.
+    BadValue {
+        source: &'static str,
+        reason: &'static str,
+    },
+    /// No such command of `dotenv-seal`, or not with these words.
+    SealForm,
+    /// Two options that exclude each other.
+    Conflict {
+        one: &'static str,
+        other: &'static str,
+    },
+    /// An option that means nothing without another one.
+    Alone {
+        option: &'static str,
+        needed: &'static str,
+    },
+}
+
+/// What is wrong with a key or where it should be.
+#[derive(Debug)]
+pub enum BadKey {
+    /// Its file cannot be read.
+    Unreadable(io::Error),
+    /// The value of `--client-key` names no file. It may be a key, so that it is not shown.
+    NoSuchFile,
+    /// It is empty.
+    Empty,
+    /// It has a line end inside.
+    SeveralLines,
+    /// It starts with a byte order mark.
+    ByteOrderMark,
+    /// It is longer than any key.
+    TooLong,
+    /// It has characters that a header of HTTP cannot carry.
+    NotPrintable,
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub enum Unreachable {
+    /// The host name has no address, or the resolver does not answer.
+    NoAddress,
+    /// The connection was refused.
+    Refused,
+    /// There is no route.
+    NoRoute,
+    /// The connection was cut off.
+    Broken,
+    /// The proxy refused to pass it on.
+    Proxy { status: u16 },
+}
+
+/// What an API key may not read.
+#[derive(Debug)]
+pub enum Denied {
+    /// Its own organization.
+    Organization,
+    /// A project's key descriptor.
+    KeyDescriptor,
+    /// Secrets.
+    Secrets,
+}
+
+/// Why a level stays closed.
+#[derive(Debug)]
+pub enum Sealed {
+    /// Its content is no blob.
+    NoBlob,
+    /// The client key opens no level at all.
+    WrongClientKey,
+    /// The project's own key does not open it.
+    WrongServerKey,
+    /// The key opens other levels, but not this one.
+    Changed,
+}
+
+/// What `dotenv-seal` refuses.
+#[derive(Debug)]
+pub enum Seal {
+    /// The project is there already.
+    ProjectExists { project: String },
+    /// `init` takes no longer path.
+    ProjectOnly,
+    /// The key is 32 bytes long.
+    KeyOf32Bytes,
+    /// The project is not client-managed.
+    NotClientManaged { project: String },
+    /// The text breaks the grammar.
+    Text(ParseError),
+    /// The text has no variable.
+    EmptyText,
+    /// Standard input cannot be read.
+    Input(io::Error),
+    /// The system has no random bytes or cannot seal.
+    System(io::Error),
+}
+
+impl Error {
+    /// The exit status of a run that fails with this error.
+    pub fn status(&self) -> u8 {
+        match self {
+            Error::Timeout { .. } | Error::Unreachable { .. } | Error::RateLimited { .. } => {
+                TRY_AGAIN
+            }
+            Error::ServerFailed { .. } => TRY_AGAIN,
+            Error::Command { error, .. } if error.kind() == io::ErrorKind::NotFound => NOT_FOUND,
+            Error::Command { .. } => NOT_EXECUTABLE,
+            _ => FAILED,
+        }
+    }
+
+    /// What the user can do about it, where that is not plain.
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Error::Usage(Usage::MissingSeparator | Usage::NoCommand) => {
+                "dotenv-run [OPTION]... [PATH] -- COMMAND [ARG]..."
+            }
+            Error::Usage(Usage::NoPath) => "give PATH before '--', or set DOTENV_RUN_PATH",
+            Error::Usage(_) => "--help lists what there is",
+            Error::BadKey {
+                source,
+                reason: BadKey::NoSuchFile,
+            } if !source.starts_with("--") => {
+                "the variable names a file; a key itself goes into the variable without _FILE"
+            }
+            Error::BadKey {
+                reason: BadKey::NoSuchFile,
+                ..
+            } => {
+                "a key is not taken from the command line, where every process can read it; \
+                 put it in a file, or use '-', fd:N or the environment"
+            }
+            Error::BadKey {
+                reason: BadKey::ByteOrderMark,
+                ..
+            } => "save the file as UTF-8 without a byte order mark",
+            Error::Unauthorized { .. } => "the API key is unknown, expired or revoked",
+            Error::Forbidden {
+                denied: Denied::KeyDescriptor,
+                ..
+            } => "the API key needs the scope key:retrieve, which the read-only preset lacks",
+            Error::Forbidden {
+                denied: Denied::Secrets,
+                ..
+            } => "the API key needs the scope secret:read",
+            Error::NotFound { .. } => {
+                "check the path, and that the API key belongs to its organization"
+            }
+            Error::RateLimited { .. } => {
+                "the service allows 100 requests a minute for an organization"
+            }
+            Error::Redirected { .. } => "redirects are never followed; check the API URL",
+            Error::Tls { .. } => {
+                "certificates are always verified; --ca-file names a private authority"
+            }
+            Error::Empty { .. } => "--allow-empty starts the command all the same",
+            Error::Plaintext { .. } => "--allow-plaintext accepts it",
+            Error::Sealed {
+                reason: Sealed::WrongClientKey,
+                ..
+            } => "give the key that this project's secrets were sealed with",
+            Error::UnsafeNames { .. } => "--allow-unsafe-env NAME,... accepts them",
+            Error::Memory(_) => "raise the limit on locked memory (ulimit -l, LimitMEMLOCK=)",
+            Error::OtherOrganization { .. } => "use the API key of that organization",
+            Error::Seal(Seal::EmptyText) => "--allow-empty empties the level",
+            Error::Seal(Seal::KeyOf32Bytes) => "make one with 'dotenv-seal keygen'",
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Usage(usage) => usage.fmt(f),
+            Error::Output(error) => write!(f, "cannot write to standard output: {}", plain(error)),
+            Error::NoKey { key, places } => write!(f, "no {key}; looked at {}", places.join(", ")),
+            Error::BadKey { source, reason } => write!(f, "{source}: {reason}"),
+            Error::Prompt(error) => write!(f, "cannot ask for the client key: {}", plain(error)),
+            Error::CaFile { file, reason } => write!(f, "--ca-file: {}: {reason}", shown(file)),
+            Error::Timeout { host, seconds } => {
+                write!(f, "no answer from {host} within {seconds} s")
+            }
+            Error::Unreachable { host, reason } => write!(f, "cannot reach {host}: {reason}"),
+            Error::Tls { host, reason } => write!(f, "no secure connection to {host}: {reason}"),
+            Error::NotHttp { host } => write!(f, "{host} does not answer in HTTP"),
+            Error::Unauthorized { host } => write!(f, "{host} does not accept the API key (401)"),
+            Error::Forbidden { path, denied } => {
+                write!(f, "the API key may not read {denied} {path} (403)")
+            }
+            Error::NotFound { path, what, place } => write!(f, "{path}: {what} at {place}"),
+            Error::Unprocessable { document } => {
+                write!(f, "the service refuses the request for {document} (422)")
+            }
+            Error::RateLimited { host } => write!(f, "{host} takes no more requests for now (429)"),
+            Error::Redirected { host, status } => {
+                write!(f, "{host} answers with a redirect ({status})")
+            }
+            Error::ServerFailed { host, status } => write!(f, "{host} failed ({status})"),
+            Error::UnexpectedStatus { host, status } => {
+                write!(f, "{host} answers with status {status}")
+            }
+            Error::AnswerTooLong { document, limit } => {
+                write!(f, "{document} is larger than {limit} bytes")
+            }
+            Error::Malformed { document, flaw } => write!(f, "{document}: {flaw}"),
+            Error::OtherOrganization { wanted, actual } => {
+                write!(f, "the organization is {actual}, not {wanted}")
+            }
+            Error::OrganizationWithoutSlug { wanted } => {
+                write!(
+                    f,
+                    "the service does not tell whether the organization is {wanted}"
+                )
+            }
+            Error::UnaskedLevel { path, level } => write!(
+                f,
+                "{path}: the answer holds a level {level}, which is deeper"
+            ),
+            Error::Tree { path, error } => write!(f, "{}: {}", shown(path), plain(error)),
+            Error::OutsideTree { path } => {
+                write!(f, "{}: a symbolic link leads out of the tree", shown(path))
+            }
+            Error::Empty { path } => write!(f, "{path} holds no secret"),
+            Error::Plaintext { level } => {
+                write!(
+                    f,
+                    "level {level} is not encrypted, though the project is client-managed"
+                )
+            }
+            Error::NoSalt { project } => write!(
+                f,
+                "{project} is client-managed, and its key descriptor has no salt"
+            ),
+            Error::Iterations { count } => {
+                write!(
+                    f,
+                    "the key descriptor asks for {count} iterations; 1000 to 10000000 are accepted"
+                )
+            }
+            Error::Sealed { level, reason } => write!(f, "level {level}: {reason}"),
+            Error::Parse { level, error } => write!(f, "level {level}: {error}"),
+            Error::JsonLevel { level, flaw } => write!(f, "level {level}: {flaw}"),
+            Error::UnsafeNames { names } => {
+                write!(
+                    f,
+                    "secrets that would take over the command's loader, shell or interpreter: {}",
+                    names.join(", ")
+                )
+            }
+            Error::VariableTooLong { name, size, limit } => {
+                write!(
+                    f,
+                    "{name} has {size} bytes; the kernel takes {limit} for one variable"
+                )
+            }
+            Error::EnvironmentTooLong {
+                size,
+                limit,
+                largest,
+            } => {
+                write!(
+                    f,
+                    "arguments and environment have {size} bytes, the largest in {largest}; the kernel takes {limit}"
+                )
+            }
+            Error::Memory(error) => write!(f, "cannot lock memory for secrets: {}", plain(error)),
+            Error::Supervise(error) => write!(f, "cannot start a supervisor: {}", plain(error)),
+            Error::Command { command, error } => write!(f, "{command}: {}", plain(error)),
+            Error::Seal(seal) => seal.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Usage::UnknownOption { option } => {
+                write!(f, "unknown option '{}'", option.escape_debug())
+            }
+            Usage::MissingValue { option } => write!(f, "option '{option}' needs a value"),
+            Usage::UnwantedValue { option } => write!(f, "option '{option}' takes no value"),
+            Usage::ExtraArgument => f.write_str("more than one PATH before '--'"),
+            Usage::MissingSeparator => f.write_str("no '--' before the command"),
+            Usage::NoCommand => f.write_str("no command after '--'"),
+            Usage::NoPath => f.write_str("no PATH"),
+            Usage::BadValue { source, reason } => write!(f, "{source}: {reason}"),
+            Usage::SealForm => {
+                f.write_str("keygen, init TREE PROJECT, put TREE PATH or list TREE is needed")
+            }
+            Usage::Conflict { one, other } => write!(f, "{one} and {other} exclude each other"),
+            Usage::Alone { option, needed } => write!(f, "{option} means nothing without {needed}"),
+        }
+    }
+}
+
+impl fmt::Display for BadKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BadKey::Unreadable(error) => f.write_str(&plain(error)),
+            BadKey::NoSuchFile => f.write_str("names no file"),
+            BadKey::Empty => f.write_str("the key is empty"),
+            BadKey::SeveralLines => f.write_str("the key has a line end inside"),
+            BadKey::ByteOrderMark => f.write_str("the key starts with a byte order mark"),
+            BadKey::TooLong => f.write_str("too long for a key"),
+            BadKey::NotPrintable => f.write_str("the key has characters that no API key has"),
+        }
+    }
+}
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unreachable::NoAddress => f.write_str("the host name cannot be resolved"),
+            Unreachable::Refused => f.write_str("connection refused"),
+            Unreachable::NoRoute => f.write_str("no route to the host"),
+            Unreachable::Broken => f.write_str("the connection was cut off"),
+            Unreachable::Proxy { status } => write!(f, "the proxy refuses to connect ({status})"),
+        }
+    }
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Denied::Organization => "its own organization at",
+            Denied::KeyDescriptor => "the key descriptor of",
+            Denied::Secrets => "the secrets of",
+        })
+    }
+}
+
+impl fmt::Display for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Sealed::NoBlob => "the content is no sealed blob",
+            Sealed::WrongClientKey => {
+                "wrong client key, or the level was changed after it was sealed"
+            }
+            Sealed::WrongServerKey => {
+                "the project's key does not open it, or it was changed after it was sealed"
+            }
+            Sealed::Changed => {
+                "changed after it was sealed: the key opens other levels, but not this one"
+            }
+        })
+    }
+}
+
+impl fmt::Display for Seal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Seal::ProjectExists { project } => {
+                write!(f, "project {project} is in the tree already")
+            }
+            Seal::ProjectOnly => f.write_str("init takes the name of a project, not a longer path"),
+            Seal::KeyOf32Bytes => f.write_str(
+                "a client key of exactly 32 bytes is its own proof, which the service stores",
+            ),
+            Seal::NotClientManaged { project } => {
+                write!(f, "project {project} is not client-managed")
+            }
+            Seal::Text(error) => write!(f, "standard input: {error}"),
+            Seal::EmptyText => f.write_str("standard input holds no variable"),
+            Seal::Input(error) => write!(f, "cannot read standard input: {}", plain(error)),
+            Seal::System(error) => write!(f, "cannot seal: {}", plain(error)),
+        }
+    }
+}
+
+/// The system's words for an error, in lower case like every message, without the number.
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| {
+        first.to_lowercase().chain(letters).collect()
+    })
+}
+
+impl From<Usage> for Error {
+    fn from(usage: Usage) -> Self {
+        Error::Usage(usage)
+    }
+}
+
+impl From<Seal> for Error {
+    fn from(seal: Seal) -> Self {
+        Error::Seal(seal)
+    }
+}
+
+/// The name of a file as messages show it.
+pub fn shown(file: &Path) -> String {
+    file.display().to_string().escape_debug().to_string()
+}

@@ -1,0 +1,149 @@
+//! From sealed levels to their plaintext: whose key opens them, and what is refused on the way.
+
+#![forbid(unsafe_code)]
+
+use crate::credentials::ClientKey;
+use crate::crypto::{DEFAULT_ITERATIONS, DataKey, ITERATIONS, OpenError};
+use crate::error::{Error, Sealed as SealedError};
+use crate::locked::Locked;
+use crate::path::{LevelName, SecretPath};
+use crate::report::Report;
+use crate::source::{Custody, Descriptor, Format, Level, Sealed};
+
+/// The plaintext of one level, in locked memory.
+pub struct OpenLevel {
+    /// Which level it is.
+    pub name: LevelName,
+    /// How the text is written.
+    pub format: Format,
+    /// The text.
+    pub text: Locked,
+}
+
+/// What the user decided about opening levels.
+pub struct Rules<'a> {
+    /// The path that was asked for.
+    pub path: &'a SecretPath,
+    /// Take only its deepest level.
+    pub level_only: bool,
+    /// Accept levels of a client-managed project that are not encrypted.
+    pub allow_plaintext: bool,
+}
+
+/// Opens every level that is wanted; `client_key` is asked for only if the project is client-managed.
+///
+/// # Errors
+///
+/// If any level cannot be opened: then none is given out.
+pub fn open(
+    sealed: Sealed,
+    rules: &Rules<'_>,
+    client_key: impl FnOnce() -> Result<ClientKey, Error>,
+    report: &Report,
+) -> Result<Vec<OpenLevel>, Error> {
+    let Sealed {
+        secrets,
+        descriptor: Some(descriptor),
+    } = sealed
+    else {
+        return Ok(Vec::new());
+    };
+    let is_wanted = |level: &Level| !rules.level_only || level.name == rules.path.deepest();
+    let levels: Vec<_> = secrets.levels.into_iter().filter(is_wanted).collect();
+    let client_managed = matches!(descriptor.custody, Custody::Client);
+    if let Some(level) = levels.iter().find(|level| !level.encrypted)
+        && client_managed
+        && !rules.allow_plaintext
+    {
+        return Err(Error::Plaintext { level: level.name });
+    }
+    if levels.iter().all(|level| !level.encrypted) {
+        return levels
+            .iter()
+            .map(|level| plaintext(level, secrets.format))
+            .collect();
+    }
+    let key = data_key(&descriptor, rules.path, client_key, report)?;
+    let opened: Vec<_> = levels
+        .iter()
+        .map(|level| open_level(level, &key, secrets.format))
+        .collect();
+    let any_opened = opened
+        .iter()
+        .zip(&levels)
+        .any(|(result, level)| level.encrypted && result.is_ok());
+    let name_failure = |(result, level): (Result<OpenLevel, OpenError>, &Level)| {
+        result.map_err(|error| failure(error, level.name, client_managed, any_opened))
+    };
+    opened.into_iter().zip(&levels).map(name_failure).collect()
+}
+
+/// The key that a project's levels are sealed with.
+///
+/// # Errors
+///
+/// If the descriptor is not acceptable, or there is no client key.
+pub fn data_key(
+    descriptor: &Descriptor,
+    path: &SecretPath,
+    client_key: impl FnOnce() -> Result<ClientKey, Error>,
+    report: &Report,
+) -> Result<DataKey, Error> {
+    let Some(salt) = &descriptor.salt else {
+        return match &descriptor.custody {
+            Custody::Server { secret } => DataKey::legacy(secret.as_bytes()).map_err(Error::Memory),
+            Custody::Client => Err(Error::NoSalt {
+                project: path.project().to_owned(),
+            }),
+        };
+    };
+    let iterations = descriptor.iterations;
+    if !ITERATIONS.contains(&iterations) {
+        return Err(Error::Iterations { count: iterations });
+    }
+    if iterations < DEFAULT_ITERATIONS {
+        report.warn(format_args!(
+            "only {iterations} iterations protect the key of {}",
+            path.project()
+        ));
+    }
+    let derived = match &descriptor.custody {
+        Custody::Server { secret } => DataKey::derive(secret.as_bytes(), salt, iterations),
+        Custody::Client => DataKey::derive(client_key()?.bytes(), salt, iterations),
+    };
+    derived.map_err(Error::Memory)
+}
+
+fn open_level(level: &Level, key: &DataKey, format: Format) -> Result<OpenLevel, OpenError> {
+    let text = if level.encrypted {
+        key.open(&level.content)?
+    } else {
+        Locked::copy_of(level.content.as_bytes()).map_err(OpenError::Memory)?
+    };
+    Ok(OpenLevel {
+        name: level.name,
+        format,
+        text,
+    })
+}
+
+fn plaintext(level: &Level, format: Format) -> Result<OpenLevel, Error> {
+    let text = Locked::copy_of(level.content.as_bytes()).map_err(Error::Memory)?;
+    Ok(OpenLevel {
+        name: level.name,
+        format,
+        text,
+    })
+}
+
+/// What it means that a level did not open, given whether the same key opened another one.
+fn failure(error: OpenError, level: LevelName, client_managed: bool, any_opened: bool) -> Error {
+    let reason = match error {
+        OpenError::Memory(error) => return Error::Memory(error),
+        OpenError::Base64 | OpenError::TooShort => SealedError::NoBlob,
+        OpenError::NotAuthentic if any_opened => SealedError::Changed,
+        OpenError::NotAuthentic if client_managed => SealedError::WrongClientKey,
+        OpenError::NotAuthentic => SealedError::WrongServerKey,
+    };
+    Error::Sealed { level, reason }
+}

@@ -1,0 +1,119 @@
+//! The names of things in the store: paths, levels, slugs and IDs.
+
+#![forbid(unsafe_code)]
+
+use std::fmt;
+
+/// Words that the API's routes use where a slug could stand.
+const RESERVED: [&str; 5] = [
+    "encryption-key",
+    "environments",
+    "projects",
+    "secrets",
+    "targets",
+];
+
+/// `project[/target[/environment]]`, each a slug.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SecretPath(Vec<String>);
+
+impl SecretPath {
+    /// Reads a path.
+    ///
+    /// # Errors
+    ///
+    /// What keeps it from being one.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let segments: Vec<_> = text.split('/').map(str::to_owned).collect();
+        if segments.len() > LevelName::ALL.len() {
+            return Err("more than project/target/environment");
+        }
+        for segment in &segments {
+            if segment.is_empty() {
+                return Err("an empty segment");
+            }
+            if !is_slug(segment) {
+                return Err("a segment that is no slug ([a-z0-9-], at most 100)");
+            }
+            if RESERVED.contains(&segment.as_str()) {
+                return Err("a segment that is a reserved word of the API");
+            }
+        }
+        Ok(SecretPath(segments))
+    }
+
+    /// The project.
+    pub fn project(&self) -> &str {
+        &self.0[0]
+    }
+
+    /// The deepest level that the path names.
+    pub fn deepest(&self) -> LevelName {
+        LevelName::ALL[self.0.len() - 1]
+    }
+
+    /// The path cut off after `level`, which must not be deeper than the path.
+    pub fn up_to(&self, level: LevelName) -> SecretPath {
+        SecretPath(self.0[..=level as usize].to_vec())
+    }
+
+    /// Whether this is `other` or lies below it.
+    pub fn is_within(&self, other: &SecretPath) -> bool {
+        self.0.starts_with(&other.0)
+    }
+}
+
+impl fmt::Display for SecretPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("/"))
+    }
+}
+
+/// The levels that a variable can be set at; a deeper one overrides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LevelName {
+    /// Shared by the whole project.
+    Project,
+    /// Shared by the environments of a target.
+    Target,
+    /// The deepest.
+    Environment,
+}
+
+impl LevelName {
+    /// All of them, the deepest last.
+    pub const ALL: [LevelName; 3] = [
+        LevelName::Project,
+        LevelName::Target,
+        LevelName::Environment,
+    ];
+
+    /// The name on the wire and in messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LevelName::Project => "project",
+            LevelName::Target => "target",
+            LevelName::Environment => "environment",
+        }
+    }
+}
+
+impl fmt::Display for LevelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Whether `text` is a slug: `[a-z0-9-]`, 1 to 100 characters.
+pub fn is_slug(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=100).contains(&text.len()) && text.bytes().all(is_allowed)
+}
+
+/// Whether `text` is a ULID: 26 characters of Crockford's base32 alphabet in either case.
+pub fn is_ulid(text: &str) -> bool {
+    text.len() == 26
+        && text.bytes().all(|byte| {
+            byte.is_ascii_alphanumeric() && !b"ILOU".contains(&byte.to_ascii_uppercase())
+        })
+}

@@ -1,0 +1,521 @@
+//! System calls: each function wraps one of them, or the few that make one act, behind a safe interface.
+//!
+//! All `unsafe` code of the program is here and in `locked.rs`.
+
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::fs::File;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::path::Path;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
+
+use crate::locked::{self, Locked};
+
+/// What the process was before the Rust runtime changed it, kept for the command.
+struct Start {
+    sigpipe_ignored: AtomicBool,
+    closed: [AtomicBool; 3],
+    argument_count: AtomicI32,
+    arguments: AtomicPtr<*mut c_char>,
+}
+
+static START: Start = Start {
+    sigpipe_ignored: AtomicBool::new(false),
+    closed: [const { AtomicBool::new(false) }; 3],
+    argument_count: AtomicI32::new(0),
+    arguments: AtomicPtr::new(ptr::null_mut()),
+};
+
+// SAFETY: the loader calls the entries of `.init_array` once, before `main` and before any thread, with this signature.
+#[unsafe(link_section = ".init_array")]
+#[used]
+static AT_START: extern "C" fn(c_int, *mut *mut c_char, *mut *mut c_char) = at_start;
+
+/// Runs before `main`: makes the process undumpable, and records what the Rust runtime is about to change, the
+/// disposition of SIGPIPE and standard descriptors that are closed.
+extern "C" fn at_start(count: c_int, arguments: *mut *mut c_char, _environment: *mut *mut c_char) {
+    // SAFETY: prctl with PR_SET_DUMPABLE takes an integer and touches no memory.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
+    START
+        .sigpipe_ignored
+        .store(is_ignored(libc::SIGPIPE), Ordering::Relaxed);
+    for (descriptor, closed) in (0..).zip(&START.closed) {
+        // SAFETY: fcntl with F_GETFD takes integers and touches no memory.
+        let flags = unsafe { libc::fcntl(descriptor, libc::F_GETFD) };
+        closed.store(flags == -1, Ordering::Relaxed);
+    }
+    START.argument_count.store(count, Ordering::Relaxed);
+    START.arguments.store(arguments, Ordering::Relaxed);
+}
+
+fn is_ignored(signal: c_int) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: `action` is writable memory of the type that sigaction fills; no new disposition is given.
+    let told = unsafe { libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) } == 0;
+    // SAFETY: sigaction returned success, so it has filled all of `action`.
+    told && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
+}
+
+fn set_disposition(signal: c_int, disposition: libc::sighandler_t) {
+    // SAFETY: the disposition is SIG_IGN or SIG_DFL, so no handler of ours can run.
+    unsafe { libc::signal(signal, disposition) };
+}
+
+/// The environment that the process was started with, as the kernel laid it out.
+pub struct Environ {
+    entries: Vec<*mut c_char>,
+}
+
+unsafe extern "C" {
+    static mut environ: *mut *mut c_char;
+}
+
+impl Environ {
+    /// Takes the entries in their order.
+    pub fn take() -> Self {
+        // SAFETY: reading the pointer itself; the process has one thread, so nothing is writing it.
+        let mut next = unsafe { environ };
+        let mut entries = Vec::new();
+        while !next.is_null() {
+            // SAFETY: `environ` points to an array of pointers that ends with a null pointer, not passed yet.
+            let entry = unsafe { *next };
+            if entry.is_null() {
+                break;
+            }
+            entries.push(entry);
+            next = next.wrapping_add(1);
+        }
+        Environ { entries }
+    }
+
+    /// The `NAME=value` strings in their order.
+    pub fn entries(&self) -> impl Iterator<Item = &CStr> {
+        // SAFETY: each entry is a string of the environment block, which lives as long as the process and which
+        // only `extract` and `wipe` change, after they have taken it out of `entries`.
+        self.entries
+            .iter()
+            .map(|entry| unsafe { CStr::from_ptr(*entry) })
+    }
+
+    /// Moves every entry of the given names into locked memory, each with its final NUL, and overwrites it in place.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Locked::with_capacity`].
+    pub fn extract(&mut self, names: &[&str]) -> io::Result<Locked> {
+        let is_named = |entry: &CStr| names.iter().any(|name| value_of(entry, name).is_some());
+        let size = self
+            .entries()
+            .filter(|entry| is_named(entry))
+            .map(|entry| entry.count_bytes() + 1)
+            .sum();
+        let mut extracted = Locked::with_capacity(size)?;
+        self.entries.retain(|entry| {
+            // SAFETY: as in `entries`; the reference ends before the string is overwritten below.
+            let string = unsafe { CStr::from_ptr(*entry) };
+            let named = is_named(string);
+            if named {
+                extracted.push(string.to_bytes_with_nul());
+                wipe_string(*entry);
+            }
+            !named
+        });
+        Ok(extracted)
+    }
+
+    /// Overwrites the whole environment in place.
+    pub fn wipe(self) {
+        self.entries.into_iter().for_each(wipe_string);
+    }
+}
+
+/// The value of an entry of the environment, if it has the given name.
+pub fn value_of<'a>(entry: &'a CStr, name: &str) -> Option<&'a [u8]> {
+    entry
+        .to_bytes()
+        .strip_prefix(name.as_bytes())?
+        .strip_prefix(b"=")
+}
+
+/// Overwrites the process's arguments in place, all but the name it was started by.
+pub fn wipe_arguments() {
+    let arguments = START.arguments.load(Ordering::Relaxed);
+    let count = usize::try_from(START.argument_count.load(Ordering::Relaxed)).unwrap_or(0);
+    for index in 1..count {
+        // SAFETY: the loader passed `count` valid pointers at `arguments`, which live as long as the process.
+        wipe_string(unsafe { *arguments.wrapping_add(index) });
+    }
+}
+
+/// Overwrites a string of the argument or environment block. Callers hold no reference into it.
+fn wipe_string(string: *mut c_char) {
+    // SAFETY: the kernel put the string, NUL-terminated, on our writable stack.
+    let length = unsafe { libc::strlen(string) };
+    // SAFETY: the range is that string without its NUL; no reference to it exists.
+    locked::wipe(unsafe { std::slice::from_raw_parts_mut(string.cast(), length) });
+}
+
+/// An open descriptor that the caller of the program named by its number. Reading is not buffered.
+pub struct Descriptor(RawFd);
+
+impl Descriptor {
+    /// Refers to descriptor `number`, whether it is open or not.
+    pub fn numbered(number: RawFd) -> Self {
+        Descriptor(number)
+    }
+}
+
+impl io::Read for Descriptor {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // SAFETY: pointer and length are those of a live exclusive slice.
+        let read = unsafe { libc::read(self.0, buffer.as_mut_ptr().cast(), buffer.len()) };
+        usize::try_from(read).map_err(|_| io::Error::last_os_error())
+    }
+}
+
+impl Drop for Descriptor {
+    /// Closes the descriptor, so that the command cannot read the key again; standard ones stay open.
+    fn drop(&mut self) {
+        if self.0 > libc::STDERR_FILENO {
+            // SAFETY: the caller handed this descriptor to us by number; nothing of ours owns it.
+            unsafe { libc::close(self.0) };
+        }
+    }
+}
+
+/// Opens a file below a directory for reading; a symbolic link that leads out of it is refused by the kernel.
+///
+/// # Errors
+///
+/// `EXDEV` if the path leads out of the directory, `ENOSYS` on Linux before 5.6, any other error of openat2(2).
+pub fn open_beneath(directory: &File, path: &Path) -> io::Result<File> {
+    let path = CString::new(path.as_os_str().as_encoded_bytes())?;
+    // SAFETY: `open_how` is a plain structure of integers for which all zeros is valid.
+    let mut how: libc::open_how = unsafe { MaybeUninit::zeroed().assume_init() };
+    how.flags = (libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY) as u64;
+    how.resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS;
+    // SAFETY: the path is NUL-terminated, `how` is of the size given, and both outlive the call.
+    let opened = unsafe {
+        libc::syscall(
+            libc::SYS_openat2,
+            directory.as_raw_fd(),
+            path.as_ptr(),
+            &raw const how,
+            size_of_val(&how),
+        )
+    };
+    if opened < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just given us this descriptor, and nothing else owns it.
+    Ok(unsafe { File::from_raw_fd(opened as RawFd) })
+}
+
+/// The process ID of this process.
+pub fn id() -> libc::pid_t {
+    // SAFETY: getpid has no arguments and cannot fail.
+    unsafe { libc::getpid() }
+}
+
+/// Which side of a fork(2) the caller is on.
+pub enum Fork {
+    /// The process that called; the child's ID.
+    Parent(libc::pid_t),
+    /// The new process.
+    Child,
+}
+
+/// Duplicates the process. It must have a single thread: in the child, locks that another thread held stay taken.
+///
+/// # Errors
+///
+/// Any error of fork(2).
+pub fn fork() -> io::Result<Fork> {
+    // SAFETY: there is one thread, so the child has a consistent heap and may go on like the parent.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(Fork::Child),
+        child => Ok(Fork::Parent(child)),
+    }
+}
+
+/// Closes every descriptor of the process, standard ones included.
+pub fn close_all_descriptors() {
+    // SAFETY: called by the supervisor, which owns no descriptor and uses none from here on.
+    unsafe { libc::close_range(0, libc::c_uint::MAX, 0) };
+}
+
+/// Sends `signal` to the process `target`; that it is gone already is not an error.
+pub fn send(target: libc::pid_t, signal: c_int) {
+    // SAFETY: kill takes integers and touches no memory.
+    unsafe { libc::kill(target, signal) };
+}
+
+/// How a child process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It exited with this status.
+    Exited(c_int),
+    /// This signal killed it.
+    Killed(c_int),
+}
+
+/// Reaps one child that has ended, whichever it is; `None` if none has.
+pub fn reap() -> Option<(libc::pid_t, End)> {
+    let mut status = 0;
+    // SAFETY: `status` is a live integer for waitpid to fill.
+    let child = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
+    if child <= 0 {
+        return None;
+    }
+    let end = if libc::WIFSIGNALED(status) {
+        End::Killed(libc::WTERMSIG(status))
+    } else {
+        End::Exited(libc::WEXITSTATUS(status))
+    };
+    Some((child, end))
+}
+
+/// The signals that end or stop a process unless it says otherwise, and that a user or a system sends on purpose.
+pub const TERMINATING_OR_STOPPING: [c_int; 8] = [
+    libc::SIGHUP,
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGALRM,
+    libc::SIGTERM,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGTSTP,
+];
+
+/// A set of signals.
+#[derive(Clone, Copy)]
+pub struct SignalSet(libc::sigset_t);
+
+impl SignalSet {
+    /// Every signal there is.
+    pub fn full() -> Self {
+        let mut set = MaybeUninit::uninit();
+        // SAFETY: `set` is writable memory of the type that sigfillset fills.
+        unsafe { libc::sigfillset(set.as_mut_ptr()) };
+        // SAFETY: sigfillset has filled all of `set`; it fails only for a bad address.
+        SignalSet(unsafe { set.assume_init() })
+    }
+
+    /// The given signals.
+    pub fn of(signals: &[c_int]) -> Self {
+        let mut set = MaybeUninit::uninit();
+        // SAFETY: `set` is writable memory of the type that sigemptyset fills.
+        unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+        // SAFETY: sigemptyset has filled all of `set`; it fails only for a bad address.
+        let mut set = unsafe { set.assume_init() };
+        for signal in signals {
+            // SAFETY: `set` is an initialised signal set.
+            unsafe { libc::sigaddset(&raw mut set, *signal) };
+        }
+        SignalSet(set)
+    }
+
+    /// Makes this set the thread's signal mask and returns the one before.
+    pub fn set_as_mask(&self) -> SignalSet {
+        let mut before = MaybeUninit::uninit();
+        // SAFETY: both pointers are to signal sets, the second one for pthread_sigmask to fill.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, before.as_mut_ptr()) };
+        // SAFETY: pthread_sigmask has filled `before`; it fails only for a bad first argument.
+        SignalSet(unsafe { before.assume_init() })
+    }
+
+    /// Adds this set to the thread's signal mask and returns the mask before.
+    pub fn block(&self) -> SignalSet {
+        let mut before = MaybeUninit::uninit();
+        // SAFETY: both pointers are to signal sets, the second one for pthread_sigmask to fill.
+        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const self.0, before.as_mut_ptr()) };
+        // SAFETY: pthread_sigmask has filled `before`; it fails only for a bad first argument.
+        SignalSet(unsafe { before.assume_init() })
+    }
+
+    /// Waits for one of these signals, which must be blocked, and takes it.
+    pub fn wait(&self) -> Signal {
+        loop {
+            let mut info = MaybeUninit::<libc::siginfo_t>::uninit();
+            // SAFETY: the set is initialised, and `info` is writable memory of the type that sigwaitinfo fills.
+            let number = unsafe { libc::sigwaitinfo(&raw const self.0, info.as_mut_ptr()) };
+            if number > 0 {
+                // SAFETY: sigwaitinfo returned a signal, so it has filled `info`.
+                let info = unsafe { info.assume_init() };
+                return Signal { number, info };
+            }
+        }
+    }
+
+    /// A descriptor that is readable while one of these signals, which must be blocked, is pending.
+    ///
+    /// # Errors
+    ///
+    /// Any error of signalfd(2).
+    pub fn descriptor(&self) -> io::Result<OwnedFd> {
+        // SAFETY: the set is initialised and outlives the call.
+        let descriptor = unsafe { libc::signalfd(-1, &raw const self.0, libc::SFD_CLOEXEC) };
+        if descriptor < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the kernel has just given us this descriptor, and nothing else owns it.
+        Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+    }
+}
+
+/// A signal that was taken with [`SignalSet::wait`].
+pub struct Signal {
+    /// Its number.
+    pub number: c_int,
+    info: libc::siginfo_t,
+}
+
+impl Signal {
+    /// Whether it says that a child has changed.
+    pub fn is_for_children(&self) -> bool {
+        self.number == libc::SIGCHLD
+    }
+
+    /// Whether the kernel sent it, as it does for the terminal's keys, and not a process.
+    pub fn is_from_kernel(&self) -> bool {
+        self.info.si_code > 0
+    }
+
+    /// The process that sent it, where a process did.
+    pub fn sender(&self) -> Option<libc::pid_t> {
+        let by_process = matches!(
+            self.info.si_code,
+            libc::SI_USER | libc::SI_QUEUE | libc::SI_TKILL
+        );
+        // SAFETY: for these codes the kernel fills the sender's ID.
+        by_process.then(|| unsafe { self.info.si_pid() })
+    }
+}
+
+/// Gives SIGCHLD its default disposition, without which an ended child could not be waited for, and tells whether it
+/// was ignored.
+pub fn expect_children() -> bool {
+    let ignored = is_ignored(libc::SIGCHLD);
+    if ignored {
+        set_disposition(libc::SIGCHLD, libc::SIG_DFL);
+    }
+    ignored
+}
+
+/// Ignores SIGCHLD, as before [`expect_children`].
+pub fn ignore_children() {
+    set_disposition(libc::SIGCHLD, libc::SIG_IGN);
+}
+
+/// Ends the process by `signal`, as a command that was killed by it; returns if the signal does not kill.
+pub fn die_by(signal: c_int) {
+    set_disposition(signal, libc::SIG_DFL);
+    send(id(), signal);
+    SignalSet::of(&[]).set_as_mask();
+}
+
+/// Waits until one of the descriptors is readable, and tells which are.
+///
+/// # Errors
+///
+/// Any error of poll(2).
+pub fn wait_readable<const N: usize>(descriptors: [BorrowedFd<'_>; N]) -> io::Result<[bool; N]> {
+    let mut polled = descriptors.map(|fd| libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    });
+    // SAFETY: pointer and length are those of a live exclusive array.
+    if unsafe { libc::poll(polled.as_mut_ptr(), N as libc::nfds_t, -1) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(polled.map(|entry| entry.revents != 0))
+}
+
+/// The settings of a terminal, restored when dropped.
+pub struct TerminalMode<'a> {
+    terminal: &'a File,
+    before: libc::termios,
+}
+
+impl<'a> TerminalMode<'a> {
+    /// Turns echo off; what was typed before is discarded.
+    ///
+    /// # Errors
+    ///
+    /// `ENOTTY` if it is not a terminal; any other error of tcgetattr(3) and tcsetattr(3).
+    pub fn without_echo(terminal: &'a File) -> io::Result<Self> {
+        let mut before = MaybeUninit::<libc::termios>::uninit();
+        // SAFETY: `before` is writable memory of the type that tcgetattr fills.
+        if unsafe { libc::tcgetattr(terminal.as_raw_fd(), before.as_mut_ptr()) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: tcgetattr returned success, so it has filled all of `before`.
+        let before = unsafe { before.assume_init() };
+        let mut silent = before;
+        silent.c_lflag &= !(libc::ECHO | libc::ECHOE | libc::ECHOK | libc::ECHONL);
+        silent.c_lflag |= libc::ICANON | libc::ISIG;
+        // SAFETY: `silent` is an initialised termios that outlives the call.
+        if unsafe { libc::tcsetattr(terminal.as_raw_fd(), libc::TCSAFLUSH, &raw const silent) } != 0
+        {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(TerminalMode { terminal, before })
+    }
+}
+
+impl Drop for TerminalMode<'_> {
+    fn drop(&mut self) {
+        // SAFETY: `before` is what tcgetattr filled.
+        unsafe {
+            libc::tcsetattr(
+                self.terminal.as_raw_fd(),
+                libc::TCSADRAIN,
+                &raw const self.before,
+            )
+        };
+    }
+}
+
+/// The largest total size in bytes of arguments and environment that execve(2) takes, pointers included.
+pub fn argument_limit() -> usize {
+    // SAFETY: sysconf only reads a limit of the process.
+    let limit = unsafe { libc::sysconf(libc::_SC_ARG_MAX) };
+    usize::try_from(limit).unwrap_or(128 * 1024)
+}
+
+/// Becomes `command`, looked up in `PATH` as execvp(3) does, with exactly the given environment; returns only on failure.
+///
+/// SIGPIPE and standard descriptors are first put back to what they were when the process started.
+pub fn become_command(command: &[CString], environment: &[&CStr]) -> io::Error {
+    let Some(file) = command.first() else {
+        return io::Error::from(io::ErrorKind::NotFound);
+    };
+    let arguments: Vec<_> = command
+        .iter()
+        .map(|argument| argument.as_ptr())
+        .chain([ptr::null()])
+        .collect();
+    let environment: Vec<_> = environment
+        .iter()
+        .map(|entry| entry.as_ptr())
+        .chain([ptr::null()])
+        .collect();
+    if !START.sigpipe_ignored.load(Ordering::Relaxed) {
+        set_disposition(libc::SIGPIPE, libc::SIG_DFL);
+    }
+    for (descriptor, closed) in (0..).zip(&START.closed) {
+        if closed.load(Ordering::Relaxed) {
+            // SAFETY: the Rust runtime opened /dev/null here because the descriptor was closed; nothing uses it.
+            unsafe { libc::close(descriptor) };
+        }
+    }
+    // SAFETY: both arrays end with a null pointer and hold NUL-terminated strings that outlive the call.
+    unsafe { libc::execvpe(file.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
+    let error = io::Error::last_os_error();
+    set_disposition(libc::SIGPIPE, libc::SIG_IGN);
+    error
+}

@@ -1,0 +1,63 @@
+//! What the program says on standard error: errors, warnings and, when asked, notes.
+//!
+//! A message is one line that starts with `dotenv-run: ` in lower case and has no full stop; an error may have one more
+//! line, a hint. None of them ever holds a value, a key or what a server sent.
+
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::io::Write;
+
+use crate::error::Error;
+
+/// Where messages go, and which of them are wanted.
+pub struct Report {
+    program: &'static str,
+    verbosity: Verbosity,
+}
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Errors only.
+    Quiet,
+    /// Warnings too.
+    #[default]
+    Normal,
+    /// Notes on every stage too.
+    Verbose,
+}
+
+impl Report {
+    /// A report in the name of `program`.
+    pub fn new(program: &'static str, verbosity: Verbosity) -> Self {
+        Report { program, verbosity }
+    }
+
+    /// Says why nothing was done.
+    pub fn error(&self, error: &Error) {
+        self.line(format_args!("{}: {error}", self.program));
+        if let Some(hint) = error.hint() {
+            self.line(format_args!("hint: {hint}"));
+        }
+    }
+
+    /// Says what the user should look at, though it does not keep the command from starting.
+    pub fn warn(&self, message: fmt::Arguments<'_>) {
+        if self.verbosity >= Verbosity::Normal {
+            self.line(format_args!("{}: warning: {message}", self.program));
+        }
+    }
+
+    /// Says what is going on.
+    pub fn note(&self, message: fmt::Arguments<'_>) {
+        if self.verbosity >= Verbosity::Verbose {
+            self.line(format_args!("{}: {message}", self.program));
+        }
+    }
+
+    /// Writes one line at once. That nobody reads standard error is no reason to fail.
+    fn line(&self, line: fmt::Arguments<'_>) {
+        let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+    }
+}
