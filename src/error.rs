@@ -48,8 +48,10 @@ pub enum Error {
     Timeout { host: String, seconds: f64 },
     /// No connection, or a connection that broke.
     Unreachable { host: String, reason: Unreachable },
-    /// No secure connection.
-    Tls { host: String, reason: String },
+    /// The certificate is not one to trust.
+    Certificate { host: String, reason: String },
+    /// The other side does not speak TLS as it should.
+    Tls { host: String },
     /// The other side does not speak HTTP.
     NotHttp { host: String },
     /// Status 401.
@@ -229,6 +231,10 @@ pub enum Seal {
     KeyOf32Bytes,
     /// The project is not client-managed.
     NotClientManaged { project: String },
+    /// A level is not encrypted.
+    Plaintext { level: LevelName },
+    /// The levels are not `.env` text.
+    NotEnv { path: String },
     /// The text breaks the grammar.
     Text(ParseError),
     /// The text has no variable.
@@ -287,14 +293,12 @@ impl Error {
                 denied: Denied::Secrets,
                 ..
             } => "the API key needs the scope secret:read",
-            Error::NotFound { .. } => {
-                "check the path, and that the API key belongs to its organization"
-            }
+            Error::NotFound { .. } => "check the path and the organization",
             Error::RateLimited { .. } => {
                 "the service allows 100 requests a minute for an organization"
             }
             Error::Redirected { .. } => "redirects are never followed; check the API URL",
-            Error::Tls { .. } => {
+            Error::Certificate { .. } => {
                 "certificates are always verified; --ca-file names a private authority"
             }
             Error::Empty { .. } => "--allow-empty starts the command all the same",
@@ -305,7 +309,9 @@ impl Error {
             } => "give the key that this project's secrets were sealed with",
             Error::UnsafeNames { .. } => "--allow-unsafe-env NAME,... accepts them",
             Error::Memory(_) => "raise the limit on locked memory (ulimit -l, LimitMEMLOCK=)",
-            Error::OtherOrganization { .. } => "use the API key of that organization",
+            Error::OtherOrganization { .. } => {
+                "check --organization, and where the secrets come from"
+            }
             Error::Seal(Seal::EmptyText) => "--allow-empty empties the level",
             Error::Seal(Seal::KeyOf32Bytes) => "make one with 'dotenv-seal keygen'",
             _ => return None,
@@ -326,7 +332,15 @@ impl fmt::Display for Error {
                 write!(f, "no answer from {host} within {seconds} s")
             }
             Error::Unreachable { host, reason } => write!(f, "cannot reach {host}: {reason}"),
-            Error::Tls { host, reason } => write!(f, "no secure connection to {host}: {reason}"),
+            Error::Certificate { host, reason } => {
+                write!(f, "no secure connection to {host}: {reason}")
+            }
+            Error::Tls { host } => {
+                write!(
+                    f,
+                    "no secure connection to {host}: it does not speak TLS as it should"
+                )
+            }
             Error::NotHttp { host } => write!(f, "{host} does not answer in HTTP"),
             Error::Unauthorized { host } => write!(f, "{host} does not accept the API key (401)"),
             Error::Forbidden { path, denied } => {
@@ -504,6 +518,11 @@ impl fmt::Display for Seal {
             Seal::NotClientManaged { project } => {
                 write!(f, "project {project} is not client-managed")
             }
+            Seal::Plaintext { level } => write!(f, "level {level} is not encrypted"),
+            Seal::NotEnv { path } => write!(
+                f,
+                "the levels of {path} have the format json, and only .env text is sealed"
+            ),
             Seal::Text(error) => write!(f, "standard input: {error}"),
             Seal::EmptyText => f.write_str("standard input holds no variable"),
             Seal::Input(error) => write!(f, "cannot read standard input: {}", plain(error)),
@@ -513,7 +532,7 @@ impl fmt::Display for Seal {
 }
 
 /// The system's words for an error, in lower case like every message, without the number.
-fn plain(error: &io::Error) -> String {
+pub fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut letters = text.chars();

@@ -47,6 +47,11 @@ impl SecretPath {
         &self.0[0]
     }
 
+    /// The slug at `level`, if the path is that deep.
+    pub fn slug(&self, level: LevelName) -> Option<&str> {
+        self.0.get(level as usize).map(String::as_str)
+    }
+
     /// The deepest level that the path names.
     pub fn deepest(&self) -> LevelName {
         LevelName::ALL[self.0.len() - 1]

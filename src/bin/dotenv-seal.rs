@@ -17,8 +17,8 @@ use dotenv_run::options::seal::{HELP, SealOptions, SealRequest};
 use dotenv_run::path::{LevelName, SecretPath};
 use dotenv_run::process::Environ;
 use dotenv_run::report::{Report, Verbosity};
-use dotenv_run::source::tree::Tree;
-use dotenv_run::source::{Custody, Document, Level, Source, wire};
+use dotenv_run::source::tree::{MAX_DOCUMENT, Tree};
+use dotenv_run::source::{Custody, Document, Format, Level, Source, wire};
 
 fn main() -> ExitCode {
     let report = Report::new("dotenv-seal", Verbosity::Normal);
@@ -67,7 +67,7 @@ fn init(options: &SealOptions, report: &Report) -> Result<(), Error> {
     tree.lock()?;
     let organization = &organization(&tree, options.organization.as_deref())?;
     let path = &options.path;
-    if tree.has(Document::EncryptionKey { organization, path }) {
+    if tree.has(Document::EncryptionKey { organization, path })? {
         return Err(Seal::ProjectExists {
             project: path.project().to_owned(),
         }
@@ -75,14 +75,14 @@ fn init(options: &SealOptions, report: &Report) -> Result<(), Error> {
     }
     tree.write(
         Document::Secrets { organization, path },
-        &wire::secrets_document(&[level]),
+        &wire::secrets_document(organization, path, &[level]),
     )?;
     tree.write(Document::EncryptionKey { organization, path }, &descriptor)
 }
 
 /// The organization that a tree names; a tree without one gets `wanted` or a new ID.
 fn organization(tree: &Tree, wanted: Option<&str>) -> Result<String, Error> {
-    if tree.has(Document::Organization) {
+    if tree.has(Document::Organization)? {
         let actual = read(tree, Document::Organization, wire::organization)?.ulid;
         return match wanted {
             Some(wanted) if !wanted.eq_ignore_ascii_case(&actual) => {
@@ -126,7 +126,10 @@ fn put(options: &SealOptions, report: &Report) -> Result<(), Error> {
         tree: &tree,
         organization,
     };
-    for level in store.levels(path)? {
+    for level in store.witnesses(path)? {
+        if !level.encrypted {
+            return Err(Seal::Plaintext { level: level.name }.into());
+        }
         if key.open(&level.content).is_err() {
             let reason = error::Sealed::WrongClientKey;
             return Err(Error::Sealed {
@@ -185,6 +188,29 @@ impl Store<'_> {
         }
     }
 
+    /// The levels in the document of a path.
+    fn read(&self, path: &SecretPath) -> Result<Vec<Level>, Error> {
+        let secrets = read(self.tree, self.document(path), wire::secrets)?;
+        match secrets.format {
+            Format::Env => Ok(secrets.levels),
+            Format::Json => Err(Seal::NotEnv {
+                path: path.to_string(),
+            }
+            .into()),
+        }
+    }
+
+    /// The levels that tell whether a key is the right one: those that `path` has, or all of its project.
+    fn witnesses(&self, path: &SecretPath) -> Result<Vec<Level>, Error> {
+        let mut levels = self.levels(path)?;
+        if levels.is_empty() {
+            for known in self.tree.paths(self.organization, path.project())? {
+                levels.extend(self.read(&known)?);
+            }
+        }
+        Ok(levels)
+    }
+
     /// The levels that a path has, or would inherit if it were made now.
     fn levels(&self, path: &SecretPath) -> Result<Vec<Level>, Error> {
         for level in LevelName::ALL
@@ -193,8 +219,8 @@ impl Store<'_> {
             .filter(|level| *level <= path.deepest())
         {
             let path = &path.up_to(level);
-            if self.tree.has(self.document(path)) {
-                return Ok(read(self.tree, self.document(path), wire::secrets)?.levels);
+            if self.tree.has(self.document(path))? {
+                return self.read(path);
             }
         }
         Ok(Vec::new())
@@ -202,18 +228,17 @@ impl Store<'_> {
 
     /// Writes `level` into every document at and below `path`, and makes those that lead to it.
     fn replace(&self, path: &SecretPath, level: &Level) -> Result<(), Error> {
+        let mut documents = Vec::new();
         for shallower in LevelName::ALL
             .into_iter()
             .filter(|name| *name < path.deepest())
         {
             let above = &path.up_to(shallower);
-            if !self.tree.has(self.document(above)) {
-                let levels = self.levels(above)?;
-                self.tree
-                    .write(self.document(above), &wire::secrets_document(&levels))?;
+            if !self.tree.has(self.document(above))? {
+                documents.push((above.clone(), self.levels(above)?));
             }
         }
-        let mut affected = self.tree.paths(self.organization)?;
+        let mut affected = self.tree.paths(self.organization, path.project())?;
         affected.retain(|known| known.is_within(path) && known != path);
         affected.push(path.clone());
         for path in affected {
@@ -221,8 +246,26 @@ impl Store<'_> {
             levels.retain(|known| known.name != level.name);
             levels.push(level.clone());
             levels.sort_by_key(|level| level.name);
-            self.tree
-                .write(self.document(&path), &wire::secrets_document(&levels))?;
+            documents.push((path, levels));
+        }
+        let text = |(path, levels): (SecretPath, Vec<Level>)| {
+            (
+                wire::secrets_document(self.organization, &path, &levels),
+                path,
+            )
+        };
+        let documents: Vec<_> = documents.into_iter().map(text).collect();
+        if let Some((_, path)) = documents
+            .iter()
+            .find(|(text, _)| text.len() as u64 > MAX_DOCUMENT)
+        {
+            return Err(Error::AnswerTooLong {
+                document: self.document(path).to_string(),
+                limit: MAX_DOCUMENT,
+            });
+        }
+        for (text, path) in &documents {
+            self.tree.write(self.document(path), text)?;
         }
         Ok(())
     }
@@ -233,7 +276,7 @@ fn list(tree: &Tree) -> Result<(), Error> {
     let organization = &read(tree, Document::Organization, wire::organization)?.ulid;
     let store = Store { tree, organization };
     let mut text = String::new();
-    for path in tree.paths(organization)? {
+    for path in tree.paths(organization, "")? {
         let levels = store.levels(&path)?;
         let own = levels.iter().find(|level| level.name == path.deepest());
         let size = own.map_or(0, |level| crypto::sealed_size(&level.content));

@@ -91,6 +91,22 @@ impl SealRequest {
             }
         }
         let form: Vec<_> = words.iter().map(|word| word.to_str()).collect();
+        let used: &[&str] = match form[..] {
+            [Some("init"), ..] => &["--client-key", "--organization"],
+            [Some("put"), ..] => &["--client-key", "--allow-empty"],
+            _ => &[],
+        };
+        let given = [
+            (client_key.is_some(), "--client-key"),
+            (organization.is_some(), "--organization"),
+            (allow_empty, "--allow-empty"),
+        ];
+        if let Some((_, option)) = given
+            .into_iter()
+            .find(|(given, option)| *given && !used.contains(option))
+        {
+            return Err(Fault("of no use with this command").of(option));
+        }
         let options = |path: &str| {
             let path = SecretPath::parse(path).map_err(|reason| Fault(reason).of("PATH"))?;
             let (tree, organization) = (

@@ -12,7 +12,7 @@ use crate::path::SecretPath;
 use crate::process;
 
 /// The size of a document in bytes that is still read.
-const MAX_DOCUMENT: u64 = 64 * 1024 * 1024;
+pub const MAX_DOCUMENT: u64 = 64 * 1024 * 1024;
 
 /// A sealed tree that is open.
 pub struct Tree {
@@ -138,8 +138,16 @@ impl Tree {
     }
 
     /// Whether the tree has a document.
-    pub fn has(&self, document: Document<'_>) -> bool {
-        self.open_document(document).is_ok()
+    ///
+    /// # Errors
+    ///
+    /// If that cannot be told; what is there and cannot be opened must not pass for missing.
+    pub fn has(&self, document: Document<'_>) -> Result<bool, Error> {
+        match self.open_document(document) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(self.failed(document, error)),
+        }
     }
 
     /// Puts a document in place: a reader sees the old one or the new one, never a part, whatever happens.
@@ -152,38 +160,38 @@ impl Tree {
         replace(&path, text.as_bytes()).map_err(|error| Error::Tree { path, error })
     }
 
-    /// The paths of an organization that have secrets, in order, each before those below it.
+    /// The paths that have secrets, in order, each before those below it: those of a project or,
+    /// without one, of the whole organization.
     ///
     /// # Errors
     ///
-    /// If a directory cannot be read.
-    pub fn paths(&self, organization: &str) -> Result<Vec<SecretPath>, Error> {
+    /// If a directory or document cannot be read.
+    pub fn paths(&self, organization: &str, project: &str) -> Result<Vec<SecretPath>, Error> {
         let top = self.root.join("api/v1").join(organization);
-        let mut paths = Vec::new();
-        let mut found = vec![String::new()];
+        let (mut paths, mut found) = (Vec::new(), vec![project.to_owned()]);
         while let Some(prefix) = found.pop() {
+            if let Ok(path) = SecretPath::parse(&prefix)
+                && self.has(Document::Secrets {
+                    organization,
+                    path: &path,
+                })?
+            {
+                paths.push(path);
+            }
             let directory = top.join(&prefix);
             let names = subdirectories(&directory).map_err(|error| Error::Tree {
                 path: directory,
                 error,
             })?;
-            for name in names {
-                let below = if prefix.is_empty() {
+            let below = |name: String| {
+                if prefix.is_empty() {
                     name
                 } else {
                     format!("{prefix}/{name}")
-                };
-                let Ok(path) = SecretPath::parse(&below) else {
-                    continue;
-                };
-                if self.has(Document::Secrets {
-                    organization,
-                    path: &path,
-                }) {
-                    paths.push(path);
                 }
-                found.push(below);
-            }
+            };
+            let is_path = |below: &String| SecretPath::parse(below).is_ok();
+            found.extend(names.into_iter().map(below).filter(is_path));
         }
         paths.sort();
         Ok(paths)
@@ -211,9 +219,14 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
-    fs::create_dir_all(directory)?;
+    make_directory(directory)?;
     let temporary = directory.join(format!(".{}.{}", name.display(), std::process::id()));
-    let written = File::create(&temporary).and_then(|mut file| {
+    // A process of the same number may have been killed and left one; whatever stands there is not followed.
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => (),
+    }
+    let written = File::create_new(&temporary).and_then(|mut file| {
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&temporary, path)
@@ -223,4 +236,21 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     }
     written?;
     File::open(directory)?.sync_all()
+}
+
+/// Makes a directory and those that lead to it, where they are missing, so that they survive a crash.
+fn make_directory(directory: &Path) -> io::Result<()> {
+    match fs::create_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) => (),
+        Err(error) => {
+            make_directory(directory.parent().ok_or(error)?)?;
+            return make_directory(directory);
+        }
+    }
+    match directory.parent() {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
 }

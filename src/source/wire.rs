@@ -12,7 +12,7 @@ use miniserde::{Result as Parsed, json};
 
 use super::{Custody, Descriptor, Format, Level, OrganizationRecord, Secrets};
 use crate::crypto::{self, DEFAULT_ITERATIONS};
-use crate::path::{LevelName, is_ulid};
+use crate::path::{LevelName, SecretPath, is_slug, is_ulid};
 
 /// How deep arrays and objects may nest in a document.
 const MAX_DEPTH: usize = 16;
@@ -163,6 +163,9 @@ pub fn organization(text: &str) -> Result<OrganizationRecord, Malformed> {
         Some(slug) => Some(slug),
         None => data.optional_string("slug")?,
     };
+    if slug.as_deref().is_some_and(|slug| !is_slug(slug)) {
+        return Err("the slug of the organization is no slug".to_owned());
+    }
     Ok(OrganizationRecord { ulid, slug })
 }
 
@@ -187,19 +190,27 @@ pub fn json_level(text: &str) -> Result<Vec<(String, String)>, Malformed> {
     fields.entries.into_iter().map(string).collect()
 }
 
-/// Writes a document of secrets.
-pub fn secrets_document(levels: &[Level]) -> String {
+/// Writes the document of secrets of a path, with the fields that the service's own client goes by.
+pub fn secrets_document(organization: &str, path: &SecretPath, levels: &[Level]) -> String {
+    let slug = |level: LevelName| {
+        path.slug(level)
+            .map_or("null".to_owned(), |slug| format!("\"{slug}\""))
+    };
     let level = |level: &Level| {
         let (name, content) = (level.name.as_str(), json::to_string(&level.content));
         format!(
-            "\"{name}\":{{\"encrypted\":{},\"content\":{content}}}",
-            level.encrypted
+            "\"{name}\":{{\"encrypted\":{},\"content\":{content},\"source\":{}}}",
+            level.encrypted,
+            slug(level.name)
         )
     };
     let levels: Vec<_> = levels.iter().map(level).collect();
+    let hierarchy = LevelName::ALL.map(|level| format!("\"{level}\":{}", slug(level)));
     format!(
-        "{{\"data\":{{\"type\":\"secrets\",\"attributes\":{{\"encrypted\":true,\"format\":\"env\",\"levels\":{{{}}}}}}}}}\n",
-        levels.join(",")
+        "{{\"data\":{{\"type\":\"secrets\",\"attributes\":{{\"encrypted\":true,\"format\":\"env\",\"levels\":{{{}}}}}}},\
+         \"meta\":{{\"api_path\":\"/api/v1/{organization}/{path}/secrets\",\"hierarchy\":{{{}}}}}}}\n",
+        levels.join(","),
+        hierarchy.join(",")
     )
 }
 
