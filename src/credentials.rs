@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::ops::Range;
@@ -74,8 +74,10 @@ impl Variables {
         let directory = environ
             .entries()
             .find_map(|entry| process::value_of(entry, "CREDENTIALS_DIRECTORY"));
-        let credentials_directory =
-            directory.map(|path| PathBuf::from(std::ffi::OsStr::from_bytes(path)));
+        // systemd's is absolute; a key must not come from wherever we happen to be started.
+        let credentials_directory = directory
+            .map(|path| PathBuf::from(OsStr::from_bytes(path)))
+            .filter(|path| path.is_absolute());
         let strings = environ.extract(&VARIABLES).map_err(Error::Memory)?;
         Ok(Variables {
             strings,
@@ -125,6 +127,11 @@ impl ApiKey {
         }
     }
 
+    /// Closes the descriptor of a key that is not needed, so that the command does not get it.
+    pub fn discard(option: Option<&Path>, variables: &Variables) {
+        API_KEY.discard(option, variables);
+    }
+
     /// The key as text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(self.0.bytes()).unwrap_or_default()
@@ -155,9 +162,16 @@ impl ClientKey {
             return Ok(ClientKey(key));
         }
         match File::options().read(true).write(true).open("/dev/tty") {
-            Ok(terminal) => checked("the client key typed", prompt(&terminal)?).map(ClientKey),
+            Ok(terminal) => {
+                checked("the client key typed", prompt(&terminal, report.program())?).map(ClientKey)
+            }
             Err(_) => Err(CLIENT_KEY.nowhere(variables, "a terminal to ask on")),
         }
+    }
+
+    /// Closes the descriptor of a key that turned out not to be needed, so that the command does not get it.
+    pub fn discard(option: Option<&Path>, variables: &Variables) {
+        CLIENT_KEY.discard(option, variables);
     }
 
     /// Whether a key is given anywhere, without looking at it.
@@ -188,7 +202,7 @@ impl Places {
             return self.read(self.option, file, report).map(Some);
         }
         if let Some(file) = variables.get(self.file_variable) {
-            let file = Path::new(std::ffi::OsStr::from_bytes(file));
+            let file = Path::new(OsStr::from_bytes(file));
             return self.read(self.file_variable, file, report).map(Some);
         }
         if let Some(key) = variables.get(self.variable) {
@@ -203,6 +217,14 @@ impl Places {
             Some(file) => self.read("", &file, report).map(Some),
             None => Ok(None),
         }
+    }
+
+    fn discard(&self, option: Option<&Path>, variables: &Variables) {
+        let variable = variables
+            .get(self.file_variable)
+            .map(|file| Path::new(OsStr::from_bytes(file)));
+        let number = option.or(variable).and_then(descriptor_number);
+        drop(number.map(Descriptor::numbered));
     }
 
     /// The files that are looked at though nobody named them: systemd's credential, then a container's secret.
@@ -374,11 +396,11 @@ fn trimmed(bytes: &[u8]) -> Range<usize> {
 
 /// Asks for the client key without showing what is typed. The terminal is put back on every way out: a signal that ends
 /// or stops the process takes effect only after that, and the question is asked again when the process goes on.
-fn prompt(terminal: &File) -> Result<Locked, Error> {
+fn prompt(terminal: &File, program: &str) -> Result<Locked, Error> {
     let signals = SignalSet::of(&process::TERMINATING_OR_STOPPING);
     loop {
         let before = signals.block();
-        let answer = ask(terminal, &signals);
+        let answer = ask(terminal, program, signals);
         let _ = (&*terminal).write_all(b"\n");
         before.set_as_mask();
         if let Some(key) = answer.map_err(Error::Prompt)? {
@@ -388,10 +410,10 @@ fn prompt(terminal: &File) -> Result<Locked, Error> {
 }
 
 /// One line from the terminal without its end, or `None` if a signal came first.
-fn ask(terminal: &File, signals: &SignalSet) -> io::Result<Option<Locked>> {
+fn ask(terminal: &File, program: &str, signals: SignalSet) -> io::Result<Option<Locked>> {
     let signalled = signals.descriptor()?;
     let _mode = TerminalMode::without_echo(terminal)?;
-    (&*terminal).write_all(b"dotenv-run: client key: ")?;
+    (&*terminal).write_all(format!("{program}: client key: ").as_bytes())?;
     let [_, interrupted] = process::wait_readable([terminal.as_fd(), signalled.as_fd()])?;
     if interrupted {
         return Ok(None);

@@ -59,10 +59,13 @@ fn run(options: Options, report: &Report) -> Result<ExitCode, Error> {
     let variables = Variables::take(&mut environ)?;
     let sealed = fetch(&options, &variables, report)?;
     let client_key_file = options.client_key.as_deref();
-    if sealed.is_server_managed() && ClientKey::is_given(client_key_file, &variables) {
-        report.warn(format_args!(
-            "the project is server-managed: the client key is ignored"
-        ));
+    if !sealed.is_client_managed() {
+        if sealed.is_server_managed() && ClientKey::is_given(client_key_file, &variables) {
+            report.warn(format_args!(
+                "the project is server-managed: the client key is ignored"
+            ));
+        }
+        ClientKey::discard(client_key_file, &variables);
     }
     let client_key = || ClientKey::find(client_key_file, &variables, report);
     let rules = Rules {

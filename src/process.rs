@@ -290,60 +290,62 @@ pub const TERMINATING_OR_STOPPING: [c_int; 8] = [
     libc::SIGTSTP,
 ];
 
-/// A set of signals.
+/// A set of signals as the kernel has it: bit N-1 stands for signal N.
+///
+/// The C library's own sets leave out the two signals that it uses itself, and the command must find
+/// even these as the caller had them. So the system calls are made directly.
 #[derive(Clone, Copy)]
-pub struct SignalSet(libc::sigset_t);
+pub struct SignalSet(u64);
 
 impl SignalSet {
     /// Every signal there is.
-    pub fn full() -> Self {
-        let mut set = MaybeUninit::uninit();
-        // SAFETY: `set` is writable memory of the type that sigfillset fills.
-        unsafe { libc::sigfillset(set.as_mut_ptr()) };
-        // SAFETY: sigfillset has filled all of `set`; it fails only for a bad address.
-        SignalSet(unsafe { set.assume_init() })
-    }
+    pub const ALL: SignalSet = SignalSet(!0);
 
     /// The given signals.
     pub fn of(signals: &[c_int]) -> Self {
-        let mut set = MaybeUninit::uninit();
-        // SAFETY: `set` is writable memory of the type that sigemptyset fills.
-        unsafe { libc::sigemptyset(set.as_mut_ptr()) };
-        // SAFETY: sigemptyset has filled all of `set`; it fails only for a bad address.
-        let mut set = unsafe { set.assume_init() };
-        for signal in signals {
-            // SAFETY: `set` is an initialised signal set.
-            unsafe { libc::sigaddset(&raw mut set, *signal) };
-        }
-        SignalSet(set)
+        SignalSet(
+            signals
+                .iter()
+                .fold(0, |set, signal| set | 1 << (signal - 1)),
+        )
+    }
+
+    /// Every signal but the given one.
+    fn all_but(signal: c_int) -> Self {
+        SignalSet(!(1 << (signal - 1)))
     }
 
     /// Makes this set the thread's signal mask and returns the one before.
-    pub fn set_as_mask(&self) -> SignalSet {
-        let mut before = MaybeUninit::uninit();
-        // SAFETY: both pointers are to signal sets, the second one for pthread_sigmask to fill.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, before.as_mut_ptr()) };
-        // SAFETY: pthread_sigmask has filled `before`; it fails only for a bad first argument.
-        SignalSet(unsafe { before.assume_init() })
+    pub fn set_as_mask(self) -> SignalSet {
+        self.change_mask(libc::SIG_SETMASK)
     }
 
     /// Adds this set to the thread's signal mask and returns the mask before.
-    pub fn block(&self) -> SignalSet {
-        let mut before = MaybeUninit::uninit();
-        // SAFETY: both pointers are to signal sets, the second one for pthread_sigmask to fill.
-        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const self.0, before.as_mut_ptr()) };
-        // SAFETY: pthread_sigmask has filled `before`; it fails only for a bad first argument.
-        SignalSet(unsafe { before.assume_init() })
+    pub fn block(self) -> SignalSet {
+        self.change_mask(libc::SIG_BLOCK)
+    }
+
+    fn change_mask(self, how: c_int) -> SignalSet {
+        let (set, mut before) = (self.0, 0u64);
+        let (new, old) = (&raw const set, &raw mut before);
+        // SAFETY: both pointers are to live 64-bit sets, the size that is passed.
+        unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, new, old, size_of::<u64>()) };
+        SignalSet(before)
     }
 
     /// Waits for one of these signals, which must be blocked, and takes it.
-    pub fn wait(&self) -> Signal {
+    pub fn wait(self) -> Signal {
         loop {
             let mut info = MaybeUninit::<libc::siginfo_t>::uninit();
-            // SAFETY: the set is initialised, and `info` is writable memory of the type that sigwaitinfo fills.
-            let number = unsafe { libc::sigwaitinfo(&raw const self.0, info.as_mut_ptr()) };
-            if number > 0 {
-                // SAFETY: sigwaitinfo returned a signal, so it has filled `info`.
+            let (set, forever) = (&raw const self.0, ptr::null::<libc::timespec>());
+            // SAFETY: `set` is a live set of the size that is passed, and `info` is writable memory of
+            // the type that the call fills.
+            let number = unsafe {
+                let call = libc::SYS_rt_sigtimedwait;
+                libc::syscall(call, set, info.as_mut_ptr(), forever, size_of::<u64>())
+            };
+            if let Ok(number @ 1..) = c_int::try_from(number) {
+                // SAFETY: the call returned a signal, so it has filled `info`.
                 let info = unsafe { info.assume_init() };
                 return Signal { number, info };
             }
@@ -355,14 +357,16 @@ impl SignalSet {
     /// # Errors
     ///
     /// Any error of signalfd(2).
-    pub fn descriptor(&self) -> io::Result<OwnedFd> {
-        // SAFETY: the set is initialised and outlives the call.
-        let descriptor = unsafe { libc::signalfd(-1, &raw const self.0, libc::SFD_CLOEXEC) };
-        if descriptor < 0 {
-            return Err(io::Error::last_os_error());
+    pub fn descriptor(self) -> io::Result<OwnedFd> {
+        let set = &raw const self.0;
+        let flags = libc::SFD_CLOEXEC;
+        // SAFETY: `set` is a live set of the size that is passed.
+        let made = unsafe { libc::syscall(libc::SYS_signalfd4, -1, set, size_of::<u64>(), flags) };
+        match RawFd::try_from(made) {
+            // SAFETY: the kernel has just given us this descriptor, and nothing else owns it.
+            Ok(descriptor @ 0..) => Ok(unsafe { OwnedFd::from_raw_fd(descriptor) }),
+            _ => Err(io::Error::last_os_error()),
         }
-        // SAFETY: the kernel has just given us this descriptor, and nothing else owns it.
-        Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
     }
 }
 
@@ -414,7 +418,7 @@ pub fn ignore_children() {
 pub fn die_by(signal: c_int) {
     set_disposition(signal, libc::SIG_DFL);
     send(id(), signal);
-    SignalSet::of(&[]).set_as_mask();
+    SignalSet::all_but(signal).set_as_mask();
 }
 
 /// Waits until one of the descriptors is readable, and tells which are.

@@ -34,6 +34,11 @@ impl Report {
         Report { program, verbosity }
     }
 
+    /// The program in whose name it speaks.
+    pub fn program(&self) -> &'static str {
+        self.program
+    }
+
     /// Says why nothing was done.
     pub fn error(&self, error: &Error) {
         self.line(format_args!("{}: {error}", self.program));

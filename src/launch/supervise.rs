@@ -31,7 +31,7 @@ pub fn supervise(parent: Parent) -> Result<Side, Error> {
     if !needed {
         return Ok(Side::Worker);
     }
-    let before = SignalSet::full().set_as_mask();
+    let before = SignalSet::ALL.set_as_mask();
     let children_ignored = process::expect_children();
     match process::fork().map_err(Error::Supervise)? {
         Fork::Child => {
@@ -52,9 +52,8 @@ pub fn supervise(parent: Parent) -> Result<Side, Error> {
 
 /// Forwards every signal to the worker until it ends, and reaps whatever else ends meanwhile.
 fn wait_for(worker: libc::pid_t) -> End {
-    let signals = SignalSet::full();
     loop {
-        let signal = signals.wait();
+        let signal = SignalSet::ALL.wait();
         if signal.is_for_children() {
             while let Some((child, end)) = process::reap() {
                 if child == worker {

@@ -270,6 +270,7 @@ impl Options {
                 Arg::Long("help") => return Ok(Request::Help),
                 Arg::Long("version") => return Ok(Request::Version),
                 Arg::Value(path) if given.path.is_none() => given.path = Some(path),
+                Arg::Value(_) if command.is_none() => return Err(Usage::MissingSeparator.into()),
                 Arg::Value(_) => return Err(Usage::ExtraArgument.into()),
                 Arg::Long(_) | Arg::Short(_) => {
                     let spec = Spec::find(&argument).ok_or_else(|| usage(argument.unexpected()))?;

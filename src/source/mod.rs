@@ -125,11 +125,18 @@ pub struct Sealed {
 impl Sealed {
     /// Whether the service holds the project's secret, so that no client key is of use.
     pub fn is_server_managed(&self) -> bool {
-        let custody = self
-            .descriptor
+        matches!(self.custody(), Some(Custody::Server { .. }))
+    }
+
+    /// Whether the user holds the project's secret.
+    pub fn is_client_managed(&self) -> bool {
+        matches!(self.custody(), Some(Custody::Client))
+    }
+
+    fn custody(&self) -> Option<&Custody> {
+        self.descriptor
             .as_ref()
-            .map(|descriptor| &descriptor.custody);
-        matches!(custody, Some(Custody::Server { .. }))
+            .map(|descriptor| &descriptor.custody)
     }
 }
 
