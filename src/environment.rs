@@ -80,6 +80,13 @@ pub enum LevelEntries<'a> {
 }
 
 impl LevelEntries<'_> {
+    /// Which level it is.
+    pub fn name(&self) -> LevelName {
+        match self {
+            LevelEntries::Env(level, _) | LevelEntries::Json(level, _) => *level,
+        }
+    }
+
     fn variables(&self) -> Vec<Variable<'_>> {
         match self {
             LevelEntries::Env(level, parsed) => parsed

@@ -8,7 +8,7 @@ use crate::error::{Error, Sealed as SealedError};
 use crate::locked::Locked;
 use crate::path::{LevelName, SecretPath};
 use crate::report::Report;
-use crate::source::{Custody, Descriptor, Format, Level, Sealed};
+use crate::source::{Custody, Descriptor, Format, Level, Sealed, Secrets};
 
 /// The plaintext of one level, in locked memory.
 pub struct OpenLevel {
@@ -20,24 +20,17 @@ pub struct OpenLevel {
     pub text: Locked,
 }
 
-/// What the user decided about opening levels.
-pub struct Rules<'a> {
-    /// The path that was asked for.
-    pub path: &'a SecretPath,
-    /// Take only its deepest level.
-    pub level_only: bool,
-    /// Accept levels of a client-managed project that are not encrypted.
-    pub allow_plaintext: bool,
-}
-
-/// Opens every level that is wanted; `client_key` is asked for only if the project is client-managed.
+/// Opens every level; `client_key` is asked for only if the project is client-managed.
+///
+/// Levels of a client-managed project that are not encrypted are accepted only with `allow_plaintext`.
 ///
 /// # Errors
 ///
 /// If any level cannot be opened: then none is given out.
 pub fn open(
     sealed: Sealed,
-    rules: &Rules<'_>,
+    path: &SecretPath,
+    allow_plaintext: bool,
     client_key: impl FnOnce() -> Result<ClientKey, Error>,
     report: &Report,
 ) -> Result<Vec<OpenLevel>, Error> {
@@ -48,25 +41,24 @@ pub fn open(
     else {
         return Ok(Vec::new());
     };
-    let is_wanted = |level: &Level| !rules.level_only || level.name == rules.path.deepest();
-    let levels: Vec<_> = secrets.levels.into_iter().filter(is_wanted).collect();
+    let Secrets { format, levels } = secrets;
     let client_managed = matches!(descriptor.custody, Custody::Client);
     if let Some(level) = levels.iter().find(|level| !level.encrypted)
         && client_managed
-        && !rules.allow_plaintext
+        && !allow_plaintext
     {
         return Err(Error::Plaintext { level: level.name });
     }
     if levels.iter().all(|level| !level.encrypted) {
         return levels
             .iter()
-            .map(|level| plaintext(level, secrets.format))
+            .map(|level| plaintext(level, format))
             .collect();
     }
-    let key = data_key(&descriptor, rules.path, client_key, report)?;
+    let key = data_key(&descriptor, path, client_key, report)?;
     let opened: Vec<_> = levels
         .iter()
-        .map(|level| open_level(level, &key, secrets.format))
+        .map(|level| open_level(level, &key, format))
         .collect();
     let any_opened = opened
         .iter()

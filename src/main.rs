@@ -10,7 +10,7 @@ use dotenv_run::environment::{self, Environment};
 use dotenv_run::error::{Error, FAILED};
 use dotenv_run::launch::exec::exec;
 use dotenv_run::launch::supervise::{Side, supervise};
-use dotenv_run::levels::{self, Rules};
+use dotenv_run::levels;
 use dotenv_run::options::{self, ApiUrl, Options, Request};
 use dotenv_run::process::Environ;
 use dotenv_run::report::{Report, Verbosity};
@@ -68,13 +68,12 @@ fn run(options: Options, report: &Report) -> Result<ExitCode, Error> {
         ClientKey::discard(client_key_file, &variables);
     }
     let client_key = || ClientKey::find(client_key_file, &variables, report);
-    let rules = Rules {
-        path: &options.path,
-        level_only: options.level_only,
-        allow_plaintext: options.allow_plaintext,
-    };
-    let levels = levels::open(sealed, &rules, client_key, report)?;
-    let entries = environment::read(&levels, report)?;
+    let plaintext = options.allow_plaintext;
+    let levels = levels::open(sealed, &options.path, plaintext, client_key, report)?;
+    let mut entries = environment::read(&levels, report)?;
+    if options.level_only {
+        entries.retain(|level| level.name() == options.path.deepest());
+    }
     let secrets = environment::merge(&entries);
     if secrets.is_empty() && !options.allow_empty {
         return Err(Error::Empty {

@@ -189,7 +189,9 @@ impl Drop for Descriptor {
 ///
 /// # Errors
 ///
-/// `EXDEV` if the path leads out of the directory, `ENOSYS` on Linux before 5.6, any other error of openat2(2).
+/// [`io::ErrorKind::CrossesDevices`] if the path leads out of the directory,
+/// [`io::ErrorKind::Unsupported`] where there is no openat2(2) (Linux before 5.6, old filters of
+/// containers), any other error of it.
 pub fn open_beneath(directory: &File, path: &Path) -> io::Result<File> {
     let path = CString::new(path.as_os_str().as_encoded_bytes())?;
     // SAFETY: `open_how` is a plain structure of integers for which all zeros is valid.
@@ -207,7 +209,12 @@ pub fn open_beneath(directory: &File, path: &Path) -> io::Result<File> {
         )
     };
     if opened < 0 {
-        return Err(io::Error::last_os_error());
+        let error = io::Error::last_os_error();
+        // A filter says EPERM, which the call itself never does for reading.
+        return match error.raw_os_error() {
+            Some(libc::EPERM) => Err(io::ErrorKind::Unsupported.into()),
+            _ => Err(error),
+        };
     }
     // SAFETY: the kernel has just given us this descriptor, and nothing else owns it.
     Ok(unsafe { File::from_raw_fd(opened as RawFd) })

@@ -531,6 +531,9 @@ impl ApiUrl {
                     .map_err(|()| Fault("a file URL without a path"))
             }
             ("file", _) => Err(Fault("a file URL has the form file:///DIRECTORY")),
+            ("https", Some(Host::Ipv6(_))) => Err(Fault(
+                "an IPv6 address in an https URL; a host name is needed",
+            )),
             ("https", Some(host)) => Ok(service(&url, &host)),
             ("http", Some(host)) if is_loopback(&host) => Ok(service(&url, &host)),
             ("http", _) => Err(Fault("plain http is for loopback addresses only")),

@@ -113,6 +113,10 @@ impl Source for Cloud {
                 document: document.to_string(),
                 limit: MAX_ANSWER,
             }),
+            // At the deadline attohttpc cuts the connection, which may be seen before the timeout here is.
+            Ok(Err(Failure::Transport(_))) if Instant::now() >= self.deadline => {
+                Err(self.timed_out())
+            }
             Ok(Err(Failure::Transport(kind))) => Err(self.failed(kind)),
             Err(RecvTimeoutError::Timeout) => Err(self.timed_out()),
             Err(RecvTimeoutError::Disconnected) => Err(self.unreachable(Unreachable::Broken)),
@@ -210,7 +214,7 @@ impl Cloud {
             ErrorKind::ConnectError { status_code, .. } => self.unreachable(Unreachable::Proxy {
                 status: status_code.as_u16(),
             }),
-            ErrorKind::InvalidResponse(_) => Error::NotHttp {
+            ErrorKind::InvalidResponse(_) | ErrorKind::Http(_) => Error::NotHttp {
                 host: self.host.clone(),
             },
             _ => self.unreachable(Unreachable::Broken),

@@ -14,6 +14,10 @@ use crate::process;
 /// The size of a document in bytes that is still read.
 pub const MAX_DOCUMENT: u64 = 64 * 1024 * 1024;
 
+/// How often a look-up is repeated when the kernel cannot tell where `..` in a symbolic link leads, because something
+/// was renamed at that moment.
+const MAX_ATTEMPTS: usize = 1_000;
+
 /// A sealed tree that is open.
 pub struct Tree {
     root: PathBuf,
@@ -48,7 +52,15 @@ impl Tree {
     /// Opens the file of a document without ever leaving the tree.
     fn open_document(&self, document: Document<'_>) -> io::Result<File> {
         let route = document.to_string();
-        let file = match process::open_beneath(&self.directory, Path::new(&route)) {
+        let mut attempts = 0..MAX_ATTEMPTS;
+        let opened = loop {
+            match process::open_beneath(&self.directory, Path::new(&route)) {
+                Err(error)
+                    if error.kind() == io::ErrorKind::WouldBlock && attempts.next().is_some() => {}
+                opened => break opened,
+            }
+        };
+        let file = match opened {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {
                 self.open_canonical(&route)?
             }
