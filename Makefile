@@ -1,0 +1,43 @@
+PREFIX = /usr/local
+DESTDIR =
+CARGO = cargo
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+BINARIES = dotenv-run dotenv-seal
+PAGES = dotenv-run.1 dotenv-seal.1
+
+.PHONY: build demo test check static install uninstall clean
+
+build:
+	$(CARGO) build --release
+
+# The main job on a sealed tree made on the spot: no account, no network.
+demo: build
+	tests/demo target/release
+
+# Installs what the tests use where that is possible; what is missing all the same is skipped by name.
+test:
+	tests/tools strace mandoc
+	$(CARGO) test
+
+check:
+	tests/tools mandoc
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps
+	mandoc -T lint -W style $(PAGES:%=man/%)
+
+# A static-pie binary, for images without a C library.
+static:
+	RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --release --target $(HOST)
+
+install: build
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 755 $(BINARIES:%=target/release/%) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(PAGES:%=man/%) $(DESTDIR)$(PREFIX)/share/man/man1
+
+uninstall:
+	rm -f $(BINARIES:%=$(DESTDIR)$(PREFIX)/bin/%)
+	rm -f $(PAGES:%=$(DESTDIR)$(PREFIX)/share/man/man1/%)
+
+clean:
+	$(CARGO) clean
