@@ -1,0 +1,35 @@
+//! What the tests stand on: running programs, a service to talk to, a tree to read, a terminal to
+//! type at.
+
+mod client;
+mod documents;
+mod fetch;
+mod needs;
+mod outcome;
+mod process;
+mod pty;
+mod run;
+mod seal;
+mod service;
+mod strace;
+mod table;
+mod temp;
+mod tree;
+mod wait;
+mod world;
+
+pub use client::Client;
+pub use documents::{flip_bit, set_in_descriptor};
+pub use needs::{NAMESPACES, NETWORKS, ROOT, STRACE, tool};
+pub use outcome::Outcome;
+pub use pty::Terminal;
+pub use run::Run;
+pub use seal::{data_key, open, seal, seal_with_nonce};
+pub use service::{Certificate, Fault, Key, Reply, Request, Route, Service};
+pub use strace::{Call, parse as parse_strace, strace};
+pub(crate) use table::tests;
+pub use table::{Suite, Test};
+pub use temp::{TempDir, Witness};
+pub use tree::Tree;
+pub use wait::{poll, wait_for, wait_until};
+pub use world::{CLIENT_KEY, Custody, FOREIGN_ORGANIZATION, ORGANIZATION, Project, World};

@@ -1,0 +1,226 @@
+//! Running a program with exactly the environment, input and directory that a test states.
+
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsStr, OsString};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{ChildStdin, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+use super::outcome::Outcome;
+use super::process::{Capture, Process};
+use super::wait::{poll, wait_until};
+
+/// How long a program may run before it counts as hanging.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A program to run: no environment but `PATH`, no input, no controlling terminal.
+#[derive(Clone)]
+pub struct Run {
+    words: Vec<OsString>,
+    environment: BTreeMap<OsString, OsString>,
+    directory: Option<PathBuf>,
+    input: Option<Vec<u8>>,
+    limit: Duration,
+}
+
+impl Run {
+    pub fn dotenv_run() -> Self {
+        Run::program(env!("CARGO_BIN_EXE_dotenv-run"))
+    }
+
+    pub fn dotenv_seal() -> Self {
+        Run::program(env!("CARGO_BIN_EXE_dotenv-seal"))
+    }
+
+    pub fn program(program: impl AsRef<OsStr>) -> Self {
+        let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
+        Run {
+            words: vec![program.as_ref().into()],
+            environment: BTreeMap::from([("PATH".into(), path)]),
+            directory: None,
+            input: None,
+            limit: LIMIT,
+        }
+    }
+
+    /// `sh -c SCRIPT`.
+    pub fn shell(script: &str) -> Self {
+        Run::program("sh").args(["-c", script])
+    }
+
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.words.push(argument.as_ref().into());
+        self
+    }
+
+    pub fn args<S: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
+        let arguments = arguments.into_iter();
+        self.words
+            .extend(arguments.map(|argument| argument.as_ref().into()));
+        self
+    }
+
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        let (name, value) = (name.as_ref().into(), value.as_ref().into());
+        self.environment.insert(name, value);
+        self
+    }
+
+    pub fn env_remove(mut self, name: &str) -> Self {
+        self.environment.remove(OsStr::new(name));
+        self
+    }
+
+    pub fn dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
+        self
+    }
+
+    /// What standard input holds; without it, it is `/dev/null`.
+    pub fn stdin(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.input = Some(input.into());
+        self
+    }
+
+    /// Replaces the time after which the program counts as hanging.
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Puts another program in front: `under(["strace", "-f"])`.
+    pub fn under<S: AsRef<OsStr>>(mut self, wrapper: impl IntoIterator<Item = S>) -> Self {
+        let wrapper = wrapper.into_iter().map(|word| word.as_ref().into());
+        self.words.splice(..0, wrapper);
+        self
+    }
+
+    /// Runs it to its end.
+    #[track_caller]
+    pub fn finish(self) -> Outcome {
+        self.spawn().wait()
+    }
+
+    /// Starts it, for a test that has something to do while it runs.
+    #[track_caller]
+    pub fn spawn(self) -> Live {
+        let started = Instant::now();
+        let stdin = match self.input {
+            Some(_) => Stdio::piped(),
+            None => Stdio::null(),
+        };
+        let mut process = self.start([stdin, Stdio::piped(), Stdio::piped()], None);
+        let child = process.child();
+        if let (Some(input), Some(stdin)) = (self.input.clone(), child.stdin.take()) {
+            feed(stdin, input);
+        }
+        let stdout = Capture::start(child.stdout.take().expect("standard output is a pipe"));
+        let stderr = Capture::start(child.stderr.take().expect("standard error is a pipe"));
+        Live {
+            run: self,
+            process,
+            stdout,
+            stderr,
+            started,
+        }
+    }
+
+    /// Starts it on the given standard input, output and error, and on a controlling terminal if
+    /// one is named.
+    #[track_caller]
+    pub(super) fn start(&self, stdio: [Stdio; 3], terminal: Option<CString>) -> Process {
+        let [stdin, stdout, stderr] = stdio;
+        let mut command = Command::new(&self.words[0]);
+        command.args(&self.words[1..]);
+        command.env_clear().envs(&self.environment);
+        command.stdin(stdin).stdout(stdout).stderr(stderr);
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
+        }
+        Process::start(&mut command, terminal)
+            .unwrap_or_else(|error| panic!("cannot start {}: {error}", self.command_line()))
+    }
+
+    pub(super) fn time_limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// The words of the command, for messages.
+    pub(super) fn command_line(&self) -> String {
+        let words: Vec<_> = self
+            .words
+            .iter()
+            .map(|word| word.to_string_lossy())
+            .collect();
+        words.join(" ")
+    }
+}
+
+/// Writes the input from a thread, so that a program which does not read it cannot block the test.
+fn feed(mut stdin: ChildStdin, input: Vec<u8>) {
+    // A program may well end without reading all of it.
+    thread::spawn(move || stdin.write_all(&input));
+}
+
+/// A running program. Dropped before its end, it is killed with its process group.
+pub struct Live {
+    run: Run,
+    process: Process,
+    stdout: Capture,
+    stderr: Capture,
+    started: Instant,
+}
+
+impl Live {
+    pub fn pid(&self) -> Pid {
+        self.process.pid()
+    }
+
+    #[track_caller]
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Waits until standard output contains `text`.
+    #[track_caller]
+    pub fn wait_for_output(&self, text: &str) {
+        wait_until(&format!("{text:?} on standard output"), || {
+            String::from_utf8_lossy(&self.stdout.so_far()).contains(text)
+        });
+    }
+
+    /// Waits for the end of the program and of everything that inherited its output.
+    #[track_caller]
+    pub fn wait(self) -> Outcome {
+        self.try_wait().unwrap_or_else(|hang| panic!("{hang}"))
+    }
+
+    /// Like [`Live::wait`]; a program that does not end is the error.
+    pub fn try_wait(mut self) -> Result<Outcome, String> {
+        let ended = poll(self.run.limit, || {
+            self.process.has_ended() && self.stdout.is_complete() && self.stderr.is_complete()
+        });
+        let elapsed = self.started.elapsed();
+        let command = self.run.command_line();
+        let stdout = self.stdout.so_far();
+        let stderr = String::from_utf8_lossy(&self.stderr.so_far()).into_owned();
+        if ended {
+            let status = self.process.reap();
+            return Ok(Outcome {
+                command,
+                status,
+                stdout,
+                stderr,
+                elapsed,
+            });
+        }
+        let (limit, stdout) = (self.run.limit, String::from_utf8_lossy(&stdout));
+        let hang = format!("{command}\nor something it started still runs after {limit:?}");
+        Err(format!("{hang}\nstdout: {stdout}\nstderr: {stderr}"))
+    }
+}

@@ -1,0 +1,272 @@
+//! The service on loopback: a real TLS server that speaks its API and refuses what it would refuse.
+
+mod api;
+mod certificate;
+mod fault;
+mod http;
+mod keys;
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+pub use api::Route;
+pub use certificate::Certificate;
+pub use fault::Fault;
+pub use http::{Reply, Request};
+pub use keys::Key;
+
+use super::temp::TempDir;
+use super::world::World;
+use fault::Plan;
+
+/// Longer than any test: a client that stops in the middle of a request must not keep a thread for
+/// ever.
+const SILENCE: Duration = Duration::from_secs(120);
+
+/// Between two bytes of [`Fault::Trickle`]: shorter than any timeout between reads that a client
+/// could have.
+const DRIP: Duration = Duration::from_millis(20);
+
+/// A running service. It stops, and every open connection with it, when it is dropped.
+pub struct Service {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    api_key: String,
+    ca_file: PathBuf,
+    acceptor: Option<JoinHandle<()>>,
+    _dir: TempDir,
+}
+
+/// What the threads of a service share.
+struct Shared {
+    world: World,
+    tls: Option<Arc<ServerConfig>>,
+    keys: Mutex<Vec<Key>>,
+    faults: Mutex<Vec<Plan>>,
+    requests: Mutex<Vec<Request>>,
+    connections: Mutex<Vec<TcpStream>>,
+    stopping: AtomicBool,
+}
+
+impl Service {
+    /// HTTPS with a certificate that the authority of [`Service::ca_file`] signed, serving
+    /// [`World::example`].
+    pub fn example() -> Self {
+        Service::of(World::example())
+    }
+
+    pub fn of(world: World) -> Self {
+        Service::start(world, Some(Certificate::Trusted))
+    }
+
+    /// HTTPS with a certificate of which something may be wrong.
+    pub fn with_certificate(certificate: Certificate) -> Self {
+        Service::start(World::example(), Some(certificate))
+    }
+
+    /// Plain HTTP.
+    pub fn plain() -> Self {
+        Service::start(World::example(), None)
+    }
+
+    fn start(world: World, certificate: Option<Certificate>) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port on loopback");
+        let address = listener.local_addr().expect("the port that was bound");
+        let key = Key::new();
+        let api_key = key.token().to_string();
+        let shared = Arc::new(Shared {
+            world,
+            tls: certificate.map(certificate::server_config),
+            keys: Mutex::new(vec![key]),
+            faults: Mutex::default(),
+            requests: Mutex::default(),
+            connections: Mutex::default(),
+            stopping: AtomicBool::new(false),
+        });
+        let dir = TempDir::new();
+        let ca_file = dir.file("ca.pem", certificate::authority_pem());
+        let acceptor = Some(thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || accept(&listener, &shared)
+        }));
+        Service {
+            shared,
+            address,
+            api_key,
+            ca_file,
+            acceptor,
+            _dir: dir,
+        }
+    }
+
+    /// The base URL, by address.
+    pub fn url(&self) -> String {
+        format!("{}://{}", self.scheme(), self.address)
+    }
+
+    /// The base URL, by name.
+    pub fn url_by_name(&self) -> String {
+        format!("{}://localhost:{}", self.scheme(), self.address.port())
+    }
+
+    fn scheme(&self) -> &'static str {
+        match self.shared.tls {
+            Some(_) => "https",
+            None => "http",
+        }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The authority behind the certificate, as a PEM file.
+    pub fn ca_file(&self) -> &Path {
+        &self.ca_file
+    }
+
+    /// A key that may read everything of the organization and change nothing.
+    pub fn api_key(&self) -> &str {
+        &self.api_key
+    }
+
+    /// Accepts one more key and returns it.
+    pub fn issue(&self, key: Key) -> String {
+        let token = key.token().to_string();
+        self.shared.keys.lock().unwrap().push(key);
+        token
+    }
+
+    /// From now on, replaces or spoils the good answers of a route. Refusals stay what they are, so
+    /// that a request which the service would not accept cannot pass for one that met the fault.
+    pub fn fail(&self, route: Route, fault: Fault) {
+        self.plan(Plan::new(route, fault, None));
+    }
+
+    /// The same for so many answers only; those after them are good again.
+    pub fn fail_times(&self, times: usize, route: Route, fault: Fault) {
+        self.plan(Plan::new(route, fault, Some(times)));
+    }
+
+    fn plan(&self, plan: Plan) {
+        self.shared.faults.lock().unwrap().push(plan);
+    }
+
+    /// Every request so far, in the order in which they arrived.
+    pub fn requests(&self) -> Vec<Request> {
+        self.shared.requests.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        // Only a connection makes the acceptor look up; after it has ended no connection can be
+        // added to the list.
+        let _ = TcpStream::connect(self.address);
+        if let Some(acceptor) = self.acceptor.take() {
+            let _ = acceptor.join();
+        }
+        for connection in self.shared.connections.lock().unwrap().iter() {
+            let _ = connection.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+/// Gives every connection a thread until the service stops.
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    for stream in listener.incoming() {
+        if shared.stopping.load(Ordering::SeqCst) {
+            return;
+        }
+        let Ok(stream) = stream else { continue };
+        let handle = stream.try_clone().expect("a second descriptor");
+        shared.connections.lock().unwrap().push(handle);
+        let shared = Arc::clone(shared);
+        thread::spawn(move || {
+            shared.serve(&stream);
+            // The handle in the list would keep the connection open.
+            let _ = stream.shutdown(Shutdown::Both);
+        });
+    }
+}
+
+impl Shared {
+    /// One connection. A client that goes away is its own business, so errors end it in silence.
+    fn serve(&self, mut stream: &TcpStream) {
+        let _ = stream.set_read_timeout(Some(SILENCE));
+        let Some(config) = &self.tls else {
+            let _ = self.converse(&mut stream);
+            return;
+        };
+        let connection = ServerConnection::new(Arc::clone(config)).expect("a usable configuration");
+        let mut tls = StreamOwned::new(connection, stream);
+        if self.converse(&mut tls).is_ok() {
+            tls.conn.send_close_notify();
+            let _ = tls.flush();
+        }
+    }
+
+    /// One request and its answer. An error also stands for every way to end without an orderly
+    /// close.
+    fn converse(&self, stream: &mut (impl Read + Write)) -> std::io::Result<()> {
+        let request = match http::read(stream)? {
+            Ok(request) => request,
+            Err(defect) => return Reply::error(400, "bad_request", &defect).write(stream),
+        };
+        self.requests.lock().unwrap().push(request.clone());
+        let (route, document) = match self.answer(&request) {
+            Ok(answer) => answer,
+            Err(refusal) => return refusal.write(stream),
+        };
+        match self.next_fault(route) {
+            None => Reply::json(200, &document).write(stream),
+            Some(Fault::Edit(edit)) => {
+                let mut document = document;
+                edit(&mut document);
+                Reply::json(200, &document).write(stream)
+            }
+            Some(Fault::Reply(reply)) => reply.write(stream),
+            Some(Fault::Raw(bytes)) => stream.write_all(&bytes).and_then(|()| stream.flush()),
+            Some(Fault::Close) => Err(std::io::ErrorKind::ConnectionAborted.into()),
+            Some(Fault::Hang) => hang(stream),
+            Some(Fault::Stall(bytes)) => {
+                stream.write_all(&bytes)?;
+                stream.flush()?;
+                hang(stream)
+            }
+            Some(Fault::Trickle) => trickle(stream),
+        }
+    }
+
+    /// The fault that is planned for this answer, if any: the oldest plan first.
+    fn next_fault(&self, route: Route) -> Option<Fault> {
+        let mut faults = self.faults.lock().unwrap();
+        faults.iter_mut().find_map(|plan| plan.next(route))
+    }
+}
+
+/// Says nothing until the client gives up or the service stops.
+fn hang(stream: &mut impl Read) -> std::io::Result<()> {
+    while stream.read(&mut [0; 64])? > 0 {}
+    Ok(())
+}
+
+/// Sends an answer that never ends, in small bits: no single wait is long.
+fn trickle(stream: &mut impl Write) -> std::io::Result<()> {
+    stream.write_all(
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n",
+    )?;
+    loop {
+        stream.write_all(b" ")?;
+        stream.flush()?;
+        thread::sleep(DRIP);
+    }
+}

@@ -1,0 +1,89 @@
+//! A sealed tree on disk, written without the help of `dotenv-seal`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::documents;
+use super::temp::TempDir;
+use super::world::World;
+
+/// A directory that holds the documents of the API under their own paths.
+pub struct Tree {
+    dir: TempDir,
+    organization: String,
+}
+
+impl Tree {
+    /// The tree of [`World::example`].
+    pub fn example() -> Self {
+        Tree::of(&World::example())
+    }
+
+    pub fn of(world: &World) -> Self {
+        let organization = world.organization.clone();
+        let tree = Tree {
+            dir: TempDir::new(),
+            organization,
+        };
+        let write = |path: PathBuf, document: Value| tree.write(&path, document.to_string());
+        write(tree.organization(), documents::organization(world));
+        for project in &world.projects {
+            let slug = &project.slug;
+            write(
+                tree.encryption_key(slug),
+                documents::encryption_key(project),
+            );
+            for place in project.places() {
+                let document = documents::secrets(&world.organization, project, place);
+                write(tree.secrets(&project.path(place)), document);
+            }
+        }
+        tree
+    }
+
+    /// What to give as `--api-url`.
+    pub fn url(&self) -> String {
+        format!("file://{}", self.root().display())
+    }
+
+    pub fn root(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Where the document about the organization lies.
+    pub fn organization(&self) -> PathBuf {
+        self.root().join("api/v1/organization")
+    }
+
+    /// Where the key descriptor of a project lies.
+    pub fn encryption_key(&self, project: &str) -> PathBuf {
+        self.below(project).join("encryption-key")
+    }
+
+    /// Where the secrets of a path lie: `my-app/production/api`.
+    pub fn secrets(&self, path: &str) -> PathBuf {
+        self.below(path).join("secrets")
+    }
+
+    fn below(&self, path: &str) -> PathBuf {
+        let api = self.root().join("api/v1");
+        api.join(&self.organization).join(path)
+    }
+
+    /// Writes or replaces a document.
+    pub fn write(&self, document: &Path, content: impl AsRef<[u8]>) {
+        fs::create_dir_all(document.parent().expect("a path below the tree"))
+            .expect("a directory of the tree");
+        fs::write(document, content).expect("a document of the tree");
+    }
+
+    /// Changes a document.
+    pub fn edit(&self, document: &Path, edit: impl Fn(&mut Value)) {
+        let text = fs::read(document).expect("a document of the tree");
+        let mut value = serde_json::from_slice(&text).expect("a document is JSON");
+        edit(&mut value);
+        self.write(document, value.to_string());
+    }
+}
