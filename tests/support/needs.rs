@@ -32,6 +32,16 @@ pub const NETWORKS: Need = || {
     works("unshare", &[&unshare[..], &["sh", "-c", script]].concat())
 };
 
+/// A namespace with a `/run` of one's own.
+pub const OWN_RUN: Need = || {
+    let unshare = ["--user", "--map-root-user", "--mount"];
+    let mount = ["mount", "-t", "tmpfs", "none", "/run"];
+    works("unshare", &[&unshare[..], &mount].concat())
+};
+
+/// A namespace in which nothing can be reached by accident.
+pub const NO_NETWORK: Need = || works("unshare", &["--user", "--map-root-user", "--net", "true"]);
+
 /// A program on PATH. For a table: `needs(|| tool("mandoc"))`.
 pub fn tool(name: &str) -> Result<(), String> {
     let found = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())

@@ -1,14 +1,16 @@
 //! A child process in a session of its own, and what it writes.
 
-use std::ffi::CString;
+use std::ffi::{CString, c_char};
 use std::fs;
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus};
+use std::ptr;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use nix::fcntl::{self, OFlag};
+use nix::libc;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::stat::Mode;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
@@ -23,8 +25,13 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command`; `terminal` is the pseudo-terminal to make the controlling one.
-    pub fn start(command: &mut Command, terminal: Option<CString>) -> std::io::Result<Self> {
+    /// Starts `command`; `terminal` is the pseudo-terminal to make the controlling one, and `image`
+    /// what to execute in its place.
+    pub fn start(
+        command: &mut Command,
+        terminal: Option<CString>,
+        image: Option<Image>,
+    ) -> io::Result<Self> {
         let enter_session = move || {
             setsid()?;
             if let Some(path) = &terminal {
@@ -32,7 +39,7 @@ impl Process {
                 let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
                 fcntl::open(path.as_c_str(), flags, Mode::empty())?;
             }
-            Ok(())
+            image.as_ref().map_or(Ok(()), Image::execute)
         };
         // SAFETY: between fork and exec the closure makes system calls only: it allocates nothing
         // and takes no lock, and what it refers to was allocated before the fork.
@@ -76,6 +83,43 @@ impl Drop for Process {
             let _ = killpg(self.pid(), Signal::SIGKILL);
             self.reap();
         }
+    }
+}
+
+/// A program with its words and exactly the strings of its environment, laid out before the fork.
+pub struct Image {
+    words: Vec<*const c_char>,
+    environment: Vec<*const c_char>,
+    _strings: [Vec<CString>; 2],
+}
+
+// SAFETY: the pointers are to strings that the image owns and nothing changes.
+unsafe impl Send for Image {}
+
+// SAFETY: as above.
+unsafe impl Sync for Image {}
+
+impl Image {
+    /// `words` starts with the path of the program.
+    pub fn new(words: Vec<CString>, environment: Vec<CString>) -> Self {
+        let pointers = |strings: &[CString]| {
+            let pointers = strings.iter().map(|string| string.as_ptr());
+            pointers.chain([ptr::null()]).collect()
+        };
+        Image {
+            words: pointers(&words),
+            environment: pointers(&environment),
+            _strings: [words, environment],
+        }
+    }
+
+    /// Replaces the process; returns only if that fails.
+    fn execute(&self) -> io::Result<()> {
+        let program = self.words[0];
+        let [words, environment] = [&self.words, &self.environment].map(|array| array.as_ptr());
+        // SAFETY: both arrays end with a null pointer, and `_strings` keeps what they point to.
+        unsafe { libc::execvpe(program, words, environment) };
+        Err(io::Error::last_os_error())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::{ChildStdin, Command, Stdio};
 use std::thread;
@@ -12,7 +13,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use super::outcome::Outcome;
-use super::process::{Capture, Process};
+use super::process::{Capture, Image, Process};
 use super::wait::{poll, wait_until};
 
 /// How long a program may run before it counts as hanging.
@@ -23,6 +24,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub struct Run {
     words: Vec<OsString>,
     environment: BTreeMap<OsString, OsString>,
+    block: Option<Vec<CString>>,
     directory: Option<PathBuf>,
     input: Option<Vec<u8>>,
     limit: Duration,
@@ -42,6 +44,7 @@ impl Run {
         Run {
             words: vec![program.as_ref().into()],
             environment: BTreeMap::from([("PATH".into(), path)]),
+            block: None,
             directory: None,
             input: None,
             limit: LIMIT,
@@ -73,6 +76,14 @@ impl Run {
 
     pub fn env_remove(mut self, name: &str) -> Self {
         self.environment.remove(OsStr::new(name));
+        self
+    }
+
+    /// Replaces the whole environment by these strings, in this order and whatever they are: twice
+    /// the same name, no `=`, no UTF-8.
+    pub fn environment_block(mut self, entries: &[&[u8]]) -> Self {
+        let string = |entry: &&[u8]| CString::new(*entry).expect("an entry without a NUL");
+        self.block = Some(entries.iter().map(string).collect());
         self
     }
 
@@ -142,8 +153,16 @@ impl Run {
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
         }
-        Process::start(&mut command, terminal)
+        let image = self.block.as_deref().map(|block| self.image(block));
+        Process::start(&mut command, terminal, image)
             .unwrap_or_else(|error| panic!("cannot start {}: {error}", self.command_line()))
+    }
+
+    /// What to execute with an environment that `Command` cannot have.
+    fn image(&self, block: &[CString]) -> Image {
+        let words = self.words.iter().map(|word| CString::new(word.as_bytes()));
+        let words: Result<Vec<_>, _> = words.collect();
+        Image::new(words.expect("words without a NUL"), block.to_vec())
     }
 
     pub(super) fn time_limit(&self) -> Duration {

@@ -26,13 +26,13 @@ pub struct Test {
     pub needs: &'static [Need],
 }
 
-/// Builds the table `TESTS` of a module from its functions: `tests![plain, careful needs(ROOT, ||
-/// tool("mandoc"))];`
+/// Builds the table `TESTS` of a module from its functions and those of the modules below it:
+/// `tests![plain, below::careful needs(ROOT, || tool("mandoc"))];`
 macro_rules! tests {
-    ($($name:ident $(needs($($need:expr),+ $(,)?))?),+ $(,)?) => {
+    ($($($name:ident)::+ $(needs($($need:expr),+ $(,)?))?),+ $(,)?) => {
         pub const TESTS: &[$crate::support::Test] = &[$($crate::support::Test {
-            path: concat!(module_path!(), "::", stringify!($name)),
-            body: $name,
+            path: concat!(module_path!() $(, "::", stringify!($name))+),
+            body: $($name)::+,
             needs: &[$($($need),+)?],
         }),+];
     };
