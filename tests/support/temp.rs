@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::mkdtemp;
 
+use super::lock::set_mode;
+
 /// A directory that only its owner can enter and that is removed with its contents.
 pub struct TempDir {
     path: PathBuf,
@@ -27,6 +29,13 @@ impl TempDir {
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path.join(name);
         fs::write(&path, content).expect("a file in a temporary directory");
+        path
+    }
+
+    /// Writes a file that can be executed.
+    pub fn executable(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.file(name, content);
+        set_mode(&path, 0o755);
         path
     }
 }
