@@ -12,6 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::dotenv::parse::ParseError;
+use crate::dotenv::resolve::ResolveError;
 use crate::path::LevelName;
 
 /// The exit status for a fetch that failed in a way that may pass.
@@ -102,6 +103,22 @@ pub enum Error {
     Parse { level: LevelName, error: ParseError },
     /// A level in JSON is not one object of strings.
     JsonLevel { level: LevelName, flaw: String },
+    /// References in values cannot be resolved.
+    Resolve(ResolveError),
+    /// With `--strict`, names that are referred to and not set.
+    Unset { names: Vec<String> },
+    /// `--rename` of a secret that is not there.
+    NothingToRename { name: String },
+    /// Two variables would have the same name.
+    NameCollision { name: String },
+    /// Required secrets are missing or empty.
+    Required { names: Vec<String> },
+    /// Standard output is a regular file.
+    PrintToFile,
+    /// A value cannot be written in a format so that it reads back.
+    NoSpelling { name: String, form: &'static str },
+    /// No file in memory.
+    MemoryFile(io::Error),
     /// Secrets have names that would take over the command.
     UnsafeNames { names: Vec<String> },
     /// One variable is larger than the kernel takes, in bytes.
@@ -145,11 +162,13 @@ pub enum Usage {
     NoPath,
     /// A value that is not what it should be, and where it comes from.
     BadValue {
-        source: &'static str,
+        source: String,
         reason: &'static str,
     },
     /// No such command of `dotenv-seal`, or not with these words.
     SealForm,
+    /// A command with an option that takes none.
+    UnwantedCommand { option: &'static str },
     /// Two options that exclude each other.
     Conflict {
         one: &'static str,
@@ -308,6 +327,13 @@ impl Error {
                 ..
             } => "give the key that this project's secrets were sealed with",
             Error::UnsafeNames { .. } => "--allow-unsafe-env NAME,... accepts them",
+            Error::PrintToFile => {
+                "a file keeps the secrets on disk; --allow-file writes them all the same"
+            }
+            Error::NoSpelling { .. } => "json and yaml can hold every value",
+            Error::VariableTooLong { .. } | Error::EnvironmentTooLong { .. } => {
+                "--file VAR --file-only gives the command a file in memory instead"
+            }
             Error::Memory(_) => "raise the limit on locked memory (ulimit -l, LimitMEMLOCK=)",
             Error::OtherOrganization { .. } => {
                 "check --organization, and where the secrets come from"
@@ -399,6 +425,19 @@ impl fmt::Display for Error {
             Error::Sealed { level, reason } => write!(f, "level {level}: {reason}"),
             Error::Parse { level, error } => write!(f, "level {level}: {error}"),
             Error::JsonLevel { level, flaw } => write!(f, "level {level}: {flaw}"),
+            Error::Resolve(error) => error.fmt(f),
+            Error::Unset { names } => write!(f, "not set: {}", names.join(", ")),
+            Error::NothingToRename { name } => write!(f, "--rename: there is no secret {name}"),
+            Error::NameCollision { name } => write!(f, "two variables would be called {name}"),
+            Error::Required { names } => write!(f, "missing or empty: {}", names.join(", ")),
+            Error::PrintToFile => f.write_str("standard output is a regular file"),
+            Error::NoSpelling { name, form } => {
+                write!(
+                    f,
+                    "{name} has no spelling in the format {form} that reads back the same"
+                )
+            }
+            Error::MemoryFile(error) => write!(f, "cannot make a file in memory: {}", plain(error)),
             Error::UnsafeNames { names } => {
                 write!(
                     f,
@@ -446,8 +485,11 @@ impl fmt::Display for Usage {
             Usage::SealForm => {
                 f.write_str("keygen, init TREE PROJECT, put TREE PATH or list TREE is needed")
             }
-            Usage::Conflict { one, other } => write!(f, "{one} and {other} exclude each other"),
-            Usage::Alone { option, needed } => write!(f, "{option} means nothing without {needed}"),
+            Usage::UnwantedCommand { option } => write!(f, "--{option} takes no command"),
+            Usage::Conflict { one, other } => write!(f, "--{one} and --{other} exclude each other"),
+            Usage::Alone { option, needed } => {
+                write!(f, "--{option} means nothing without --{needed}")
+            }
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod launch;
 pub mod levels;
 pub mod locked;
 pub mod options;
+pub mod output;
 pub mod path;
 pub mod process;
 pub mod report;

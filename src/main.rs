@@ -6,12 +6,16 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use dotenv_run::credentials::{ApiKey, ClientKey, Variables};
-use dotenv_run::environment::{self, Environment};
+use dotenv_run::dotenv::parse::Value;
+use dotenv_run::environment::block::refuse_unsafe;
+use dotenv_run::environment::select::select;
+use dotenv_run::environment::{self, list};
 use dotenv_run::error::{Error, FAILED};
-use dotenv_run::launch::exec::exec;
+use dotenv_run::launch::exec::launch;
 use dotenv_run::launch::supervise::{Side, supervise};
-use dotenv_run::levels;
-use dotenv_run::options::{self, ApiUrl, Options, Request};
+use dotenv_run::levels::{self, OpenLevel};
+use dotenv_run::options::{self, Action, ApiUrl, Options, Request};
+use dotenv_run::output;
 use dotenv_run::process::Environ;
 use dotenv_run::report::{Report, Verbosity};
 use dotenv_run::source::cloud::Cloud;
@@ -28,79 +32,111 @@ fn main() -> ExitCode {
         std::process::exit(FAILED.into());
     }));
     let request = Options::parse(std::env::args_os().skip(1), |name| std::env::var_os(name));
-    let (report, outcome) = match request {
-        Err(error) => (Report::new("dotenv-run", Verbosity::Normal), Err(error)),
-        Ok(Request::Help) => (
-            Report::new("dotenv-run", Verbosity::Normal),
-            print(&options::help()),
-        ),
-        Ok(Request::Version) => {
-            let version = concat!("dotenv-run ", env!("CARGO_PKG_VERSION"), "\n");
-            (Report::new("dotenv-run", Verbosity::Normal), print(version))
-        }
-        Ok(Request::Run(options)) => {
-            let report = Report::new("dotenv-run", options.verbosity);
-            let outcome = run(*options, &report);
-            (report, outcome)
-        }
+    let verbosity = match &request {
+        Ok(Request::Run(options)) => options.verbosity,
+        _ => Verbosity::Normal,
     };
+    let report = Report::new("dotenv-run", verbosity);
+    let outcome = request.and_then(|request| match request {
+        Request::Help => print(&options::help()),
+        Request::Version => print(concat!("dotenv-run ", env!("CARGO_PKG_VERSION"), "\n")),
+        Request::Run(options) => run(&options, &report),
+    });
     outcome.unwrap_or_else(|error| {
         report.error(&error);
         ExitCode::from(error.status())
     })
 }
 
-/// Runs the pipeline. It returns a status only where a supervisor stood in front of the command.
-fn run(options: Options, report: &Report) -> Result<ExitCode, Error> {
-    if let Side::Supervisor(status) = supervise(options.parent)? {
+/// Runs the pipeline. It returns a status only where no command took this process over.
+fn run(options: &Options, report: &Report) -> Result<ExitCode, Error> {
+    if let Action::Run(run) = &options.action
+        && let Side::Supervisor(status) = supervise(run.parent)?
+    {
         return Ok(status);
+    }
+    if let Action::Print { allow_file, .. } = options.action {
+        output::check_destination(allow_file)?;
     }
     let mut environ = Environ::take();
     let variables = Variables::take(&mut environ)?;
-    let sealed = fetch(&options, &variables, report)?;
-    let client_key_file = options.client_key.as_deref();
-    if !sealed.is_client_managed() {
-        if sealed.is_server_managed() && ClientKey::is_given(client_key_file, &variables) {
-            report.warn(format_args!(
-                "the project is server-managed: the client key is ignored"
-            ));
-        }
-        ClientKey::discard(client_key_file, &variables);
-    }
-    let client_key = || ClientKey::find(client_key_file, &variables, report);
-    let plaintext = options.allow_plaintext;
-    let levels = levels::open(sealed, &options.path, plaintext, client_key, report)?;
-    let mut entries = environment::read(&levels, report)?;
+    let levels = open(options, &variables, report)?;
+    let mut read = environment::read(&levels, report)?;
     if options.level_only {
-        entries.retain(|level| level.name() == options.path.deepest());
+        read.retain(|level| level.name() == options.path.deepest());
     }
-    let secrets = environment::merge(&entries);
-    if secrets.is_empty() && !options.allow_empty {
-        return Err(Error::Empty {
-            path: options.path.to_string(),
-        });
-    }
+    let mut secrets = environment::merge(&read);
     report.note(format_args!(
         "{} secrets from {}",
         secrets.len(),
         options.path
     ));
-    let kept = variables.entries().filter(|_| options.keep_credentials);
-    let inherited = environ.entries().chain(kept);
-    let environment = Environment::build(secrets, inherited, &options.selection, &options.command)?;
-    Err(exec(&options.command, &environment))
+    let values = match options.resolve {
+        Some(how) => environment::resolved(&secrets, how, &|name| environ.text(name), report)?,
+        None => Vec::new(),
+    };
+    for (secret, value) in secrets.iter_mut().zip(&values) {
+        secret.value = Value::verbatim(value);
+    }
+    let secrets = select(secrets, &options.selection, report)?;
+    if secrets.is_empty() && !options.allow_empty {
+        return Err(Error::Empty {
+            path: options.path.to_string(),
+        });
+    }
+    match &options.action {
+        Action::Run(run) => {
+            let kept = variables
+                .entries()
+                .filter(|_| options.inheritance.keep_credentials);
+            let inherited = environ.entries().chain(kept);
+            Err(launch(run, &secrets, inherited, &options.inheritance))
+        }
+        Action::Print { form, .. } => {
+            let names = secrets.iter().map(|secret| &*secret.name);
+            refuse_unsafe(names, &options.inheritance)?;
+            output::print(&secrets, *form)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Action::List { json } => print(&list::table(&secrets, list::Layout::fitting(*json))),
+    }
+}
+
+/// Brings the levels and opens them.
+fn open(
+    options: &Options,
+    variables: &Variables,
+    report: &Report,
+) -> Result<Vec<OpenLevel>, Error> {
+    let sealed = fetch(options, variables, report)?;
+    let file = options.client_key.as_deref();
+    if !sealed.is_client_managed() {
+        if sealed.is_server_managed() && ClientKey::is_given(file, variables) {
+            report.warn(format_args!(
+                "the project is server-managed: the client key is ignored"
+            ));
+        }
+        ClientKey::discard(file, variables);
+    }
+    let client_key = || ClientKey::find(file, variables, report);
+    levels::open(
+        sealed,
+        &options.path,
+        options.allow_plaintext,
+        client_key,
+        report,
+    )
 }
 
 /// Brings the sealed levels from where the options say.
 fn fetch(options: &Options, variables: &Variables, report: &Report) -> Result<Sealed, Error> {
     let organization = options.organization.clone();
     match &options.api_url {
-        ApiUrl::Tree(root) => source::fetch(
-            &Tree::open(root)?,
-            &options.path,
-            &OrganizationHint::InTree(organization),
-            report,
-        ),
+        ApiUrl::Tree(root) => {
+            ApiKey::discard(options.api_key_file.as_deref(), variables);
+            let hint = OrganizationHint::InTree(organization);
+            source::fetch(&Tree::open(root)?, &options.path, &hint, report)
+        }
         ApiUrl::Service(url) => {
             let key = ApiKey::find(options.api_key_file.as_deref(), variables, report)?;
             let hint = OrganizationHint::new(organization, key.organization());

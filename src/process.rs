@@ -3,10 +3,11 @@
 //! All `unsafe` code of the program is here and in `locked.rs`.
 
 use std::ffi::{CStr, CString, c_char, c_int};
-use std::fs::File;
-use std::io;
+use std::fs::{File, Permissions};
+use std::io::{self, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
@@ -97,6 +98,12 @@ impl Environ {
         self.entries
             .iter()
             .map(|entry| unsafe { CStr::from_ptr(*entry) })
+    }
+
+    /// The value of a variable, if it is UTF-8.
+    pub fn text(&self, name: &str) -> Option<String> {
+        let value = self.entries().find_map(|entry| value_of(entry, name))?;
+        String::from_utf8(value.to_vec()).ok()
     }
 
     /// Moves every entry of the given names into locked memory, each with its final NUL, and overwrites it in place.
@@ -529,4 +536,43 @@ pub fn become_command(command: &[CString], environment: &[&CStr]) -> io::Error {
     let error = io::Error::last_os_error();
     set_disposition(libc::SIGPIPE, libc::SIG_IGN);
     error
+}
+
+/// Whether `name` matches a pattern of fnmatch(3).
+pub fn matches(pattern: &CStr, name: &CStr) -> bool {
+    // SAFETY: both strings are NUL-terminated and outlive the call.
+    unsafe { libc::fnmatch(pattern.as_ptr(), name.as_ptr(), 0) == 0 }
+}
+
+/// Makes a file that exists in memory only, holds `content`, can be neither changed nor executed, and
+/// is inherited by the command (memfd_create(2)).
+///
+/// # Errors
+///
+/// Any error of memfd_create(2), write(2), fchmod(2) and fcntl(2).
+pub fn sealed_memory_file(content: &[u8]) -> io::Result<OwnedFd> {
+    let sealable = libc::MFD_ALLOW_SEALING;
+    let mut file = match memory_file(sealable | libc::MFD_NOEXEC_SEAL) {
+        // Linux before 6.3 does not know the flag; the mode set below does most of what it does.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => memory_file(sealable)?,
+        made => made?,
+    };
+    file.write_all(content)?;
+    file.set_permissions(Permissions::from_mode(0o400))?;
+    let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
+    // SAFETY: fcntl with F_ADD_SEALS takes integers and touches no memory.
+    if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(file.into())
+}
+
+fn memory_file(flags: libc::c_uint) -> io::Result<File> {
+    // SAFETY: the name is NUL-terminated and outlives the call.
+    let descriptor = unsafe { libc::memfd_create(c"dotenv-run".as_ptr(), flags) };
+    if descriptor < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just given us this descriptor, and nothing else owns it.
+    Ok(unsafe { File::from_raw_fd(descriptor) })
 }

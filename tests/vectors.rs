@@ -254,7 +254,7 @@ fn every_text_is_parsed_as_the_grammar_says() {
     for case in cases {
         let input = base64(case, "input_b64");
         let parsed = parse(&input).map(|parsed| {
-            let entries = parsed.entries.iter();
+            let entries = parsed.entries();
             let pair = |name: &str, value: String| json!([name, value]);
             let pairs = entries.map(|entry| pair(entry.name, entry.value.pieces().collect()));
             Value::Array(pairs.collect())

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use dotenv_run::credentials::{ClientKey, Variables};
 use dotenv_run::crypto::{self, DEFAULT_ITERATIONS, DataKey};
 use dotenv_run::dotenv::parse::parse;
+use dotenv_run::environment::warn_of_skipped;
 use dotenv_run::error::{self, Error, Seal};
 use dotenv_run::levels;
 use dotenv_run::options::seal::{HELP, SealOptions, SealRequest};
@@ -149,12 +150,8 @@ fn read_text(allow_empty: bool, report: &Report) -> Result<Vec<u8>, Error> {
         .read_to_end(&mut text)
         .map_err(Seal::Input)?;
     let parsed = parse(&text).map_err(Seal::Text)?;
-    for line in &parsed.skipped {
-        report.warn(format_args!(
-            "standard input: line {line} has no '=' and will be skipped"
-        ));
-    }
-    if parsed.entries.is_empty() && !allow_empty {
+    warn_of_skipped("standard input", parsed.skipped, report);
+    if parsed.entries().len() == 0 && !allow_empty {
         return Err(Seal::EmptyText.into());
     }
     Ok(text)

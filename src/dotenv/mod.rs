@@ -3,3 +3,5 @@
 #![forbid(unsafe_code)]
 
 pub mod parse;
+pub mod render;
+pub mod resolve;

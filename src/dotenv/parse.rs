@@ -5,9 +5,10 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
-use std::collections::hash_map;
 use std::fmt;
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder as RandomState, HashTable, hash_table};
 
 /// One variable of a level: its name, and its value still in the form it was written in.
 #[derive(Clone, Copy)]
@@ -113,12 +114,80 @@ impl<'a> Pieces<'a> {
     }
 }
 
-/// What a text holds: its entries in source order, and what was passed over.
+/// What a text holds.
 pub struct Parsed<'a> {
-    /// One entry a name: the last value, at the first one's position.
-    pub entries: Vec<Entry<'a>>,
-    /// The numbers of the lines that have no `=` and were skipped.
-    pub skipped: Vec<usize>,
+    text: &'a str,
+    spans: Vec<Span>,
+    /// The lines without `=`, which were skipped.
+    pub skipped: Skipped,
+}
+
+/// Where in the text an entry stands. Sixteen bytes a variable, because a level can have a great many.
+struct Span {
+    name_at: u32,
+    name_length: u32,
+    raw_at: u32,
+    /// The length of the raw value and, in the two highest bits, its quoting.
+    raw_length_and_quoting: u32,
+}
+
+/// Lines that were passed over: how many, and the number of the first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// The number of the first one, counted from 1; 0 if there is none.
+    pub first: usize,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl Skipped {
+    fn add(&mut self, line: usize) {
+        if self.count == 0 {
+            self.first = line;
+        }
+        self.count += 1;
+    }
+}
+
+/// The size in bytes of the largest text that is parsed.
+pub const MAX_TEXT: usize = (1 << 30) - 1;
+
+impl<'a> Parsed<'a> {
+    /// The entries in source order, one a name: the last value, at the first one's position.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = Entry<'a>> {
+        self.spans.iter().map(|span| span.entry(self.text))
+    }
+}
+
+impl Span {
+    fn new(text: &str, entry: Entry<'_>) -> Self {
+        let offset = |part: &str| (part.as_ptr().addr() - text.as_ptr().addr()) as u32;
+        Span {
+            name_at: offset(entry.name),
+            name_length: entry.name.len() as u32,
+            raw_at: offset(entry.value.raw),
+            raw_length_and_quoting: entry.value.raw.len() as u32
+                | (entry.value.quoting as u32) << 30,
+        }
+    }
+
+    fn name<'a>(&self, text: &'a str) -> &'a str {
+        &text[self.name_at as usize..][..self.name_length as usize]
+    }
+
+    fn entry<'a>(&self, text: &'a str) -> Entry<'a> {
+        let raw_length = self.raw_length_and_quoting & ((1 << 30) - 1);
+        let raw = &text[self.raw_at as usize..][..raw_length as usize];
+        let quoting = match self.raw_length_and_quoting >> 30 {
+            0 => Quoting::Verbatim,
+            1 => Quoting::Single,
+            _ => Quoting::Double,
+        };
+        Entry {
+            name: self.name(text),
+            value: Value { raw, quoting },
+        }
+    }
 }
 
 /// Why a text is not what the grammar asks for, and where; never what it says there.
@@ -135,6 +204,8 @@ pub struct ParseError {
 /// The ways in which a text can break the grammar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
+    /// The text is larger than [`MAX_TEXT`].
+    TooLong,
     /// The text is not UTF-8.
     Encoding,
     /// The text has a NUL byte, which no environment can carry.
@@ -154,6 +225,7 @@ impl fmt::Display for ParseError {
             write!(f, "{name}: ")?;
         }
         f.write_str(match self.reason {
+            Reason::TooLong => "too long",
             Reason::Encoding => "not UTF-8",
             Reason::Nul => "a NUL byte",
             Reason::Name => {
@@ -170,44 +242,77 @@ impl fmt::Display for ParseError {
 /// # Errors
 ///
 /// A [`ParseError`] for whatever the grammar calls an error; nothing is guessed.
-pub fn parse(text: &[u8]) -> Result<Parsed<'_>, ParseError> {
+pub fn parse(bytes: &[u8]) -> Result<Parsed<'_>, ParseError> {
+    let text = text_in(bytes)?;
+    let mut reader = Reader {
+        rest: text,
+        line: 0,
+    };
+    // An entry takes a line and a `=`, so this is never too little, and seldom much too much.
+    let lines = count(text, b'\n') + 1;
+    let mut spans: Vec<Span> = Vec::with_capacity(lines.min(count(text, b'=')));
+    let mut positions: HashTable<u32> = HashTable::with_capacity(spans.capacity());
+    let mut skipped = Skipped::default();
+    let hasher = RandomState::default();
+    while !reader.rest.is_empty() {
+        let Some(entry) = reader.line(&mut skipped)? else {
+            continue;
+        };
+        let position = positions.entry(
+            hasher.hash_one(entry.name),
+            |position| spans[*position as usize].name(text) == entry.name,
+            |position| hasher.hash_one(spans[*position as usize].name(text)),
+        );
+        match position {
+            hash_table::Entry::Vacant(slot) => {
+                slot.insert(spans.len() as u32);
+                spans.push(Span::new(text, entry));
+            }
+            hash_table::Entry::Occupied(first) => {
+                let first = *first.get() as usize;
+                let span = Span {
+                    name_at: spans[first].name_at,
+                    ..Span::new(text, entry)
+                };
+                spans[first] = span;
+            }
+        }
+    }
+    Ok(Parsed {
+        text,
+        spans,
+        skipped,
+    })
+}
+
+/// The text in `bytes` without a byte order mark, if it is one that the grammar can be asked about.
+fn text_in(bytes: &[u8]) -> Result<&str, ParseError> {
     let fail = |offset: usize, reason| {
-        let line = 1 + text[..offset].iter().filter(|byte| **byte == b'\n').count();
+        let line = 1 + bytes[..offset]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count();
         Err(ParseError {
             line,
             name: None,
             reason,
         })
     };
-    let valid = match std::str::from_utf8(text) {
-        Ok(valid) => valid,
+    if bytes.len() > MAX_TEXT {
+        return fail(0, Reason::TooLong);
+    }
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
         Err(error) => return fail(error.valid_up_to(), Reason::Encoding),
     };
-    if let Some(offset) = text.iter().position(|byte| *byte == 0) {
-        return fail(offset, Reason::Nul);
+    match bytes.iter().position(|byte| *byte == 0) {
+        Some(offset) => fail(offset, Reason::Nul),
+        None => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
     }
-    let mut reader = Reader {
-        rest: valid.strip_prefix('\u{feff}').unwrap_or(valid),
-        line: 0,
-    };
-    let mut parsed = Parsed {
-        entries: Vec::new(),
-        skipped: Vec::new(),
-    };
-    let mut positions = HashMap::new();
-    while !reader.rest.is_empty() {
-        let Some(entry) = reader.line(&mut parsed.skipped)? else {
-            continue;
-        };
-        match positions.entry(entry.name) {
-            hash_map::Entry::Vacant(slot) => {
-                slot.insert(parsed.entries.len());
-                parsed.entries.push(entry);
-            }
-            hash_map::Entry::Occupied(first) => parsed.entries[*first.get()].value = entry.value,
-        }
-    }
-    Ok(parsed)
+}
+
+fn count(text: &str, wanted: u8) -> usize {
+    text.bytes().filter(|byte| *byte == wanted).count()
 }
 
 /// Whether `name` can name a variable: `[A-Za-z_][A-Za-z0-9_]*`.
@@ -240,7 +345,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Reads one line, and those that a quoted value on it runs on to.
-    fn line(&mut self, skipped: &mut Vec<usize>) -> Result<Option<Entry<'a>>, ParseError> {
+    fn line(&mut self, skipped: &mut Skipped) -> Result<Option<Entry<'a>>, ParseError> {
         let from_here = self.rest;
         let line = self.up_to_line_end();
         let content = line.trim_start_matches(BLANK);
@@ -248,7 +353,7 @@ impl<'a> Reader<'a> {
             return Ok(None);
         }
         let Some((before, after)) = content.split_once('=') else {
-            skipped.push(self.line);
+            skipped.add(self.line);
             return Ok(None);
         };
         let Some(name) = name_in(before) else {
@@ -349,8 +454,7 @@ mod tests {
     fn read(text: &str) -> Result<Vec<(String, String)>, ParseError> {
         let parsed = parse(text.as_bytes())?;
         Ok(parsed
-            .entries
-            .iter()
+            .entries()
             .map(|entry| (entry.name.to_owned(), entry.value.pieces().collect()))
             .collect())
     }
@@ -407,7 +511,7 @@ mod tests {
     fn a_line_without_an_equals_sign_is_skipped_and_counted() {
         assert_eq!(
             parse(b"A=1\nnothing\n# c\n\xef\xbb\xbf\n").unwrap().skipped,
-            [2, 4]
+            Skipped { first: 2, count: 2 }
         );
     }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use lexopt::{Arg, Parser};
 
-use super::{Fault, usage};
+use super::{bad, usage};
 use crate::error::{Error, Usage};
 use crate::path::{SecretPath, is_ulid};
 
@@ -105,10 +105,10 @@ impl SealRequest {
             .into_iter()
             .find(|(given, option)| *given && !used.contains(option))
         {
-            return Err(Fault("of no use with this command").of(option));
+            return Err(bad(option, "of no use with this command"));
         }
         let options = |path: &str| {
-            let path = SecretPath::parse(path).map_err(|reason| Fault(reason).of("PATH"))?;
+            let path = SecretPath::parse(path).map_err(|reason| bad("PATH", reason))?;
             let (tree, organization) = (
                 PathBuf::from(&words[1]),
                 organization.map(ulid).transpose()?,
@@ -135,5 +135,5 @@ impl SealRequest {
 
 fn ulid(value: OsString) -> Result<String, Error> {
     let ulid = value.into_string().ok().filter(|text| is_ulid(text));
-    ulid.ok_or_else(|| Fault("not an ID (26 characters)").of("--organization"))
+    ulid.ok_or_else(|| bad("--organization", "not an ID (26 characters)"))
 }

@@ -181,7 +181,10 @@ pub fn json_level(text: &str) -> Result<Vec<(String, String)>, Malformed> {
     };
     let string = |(name, value): (String, Json)| match value {
         _ if !crate::dotenv::parse::is_name(&name) => {
-            Err("a name that no variable can have".to_owned())
+            let name = name.escape_debug();
+            Err(format!(
+                "the name '{name}' is none that a variable can have"
+            ))
         }
         Json::String(value) if value.contains('\0') => Err(format!("{name}: a NUL byte")),
         Json::String(value) => Ok((name, value)),
@@ -232,6 +235,27 @@ pub fn organization_document(ulid: &str) -> String {
         "{{\"data\":{{\"type\":\"organizations\",\"id\":{},\"attributes\":{{}}}}}}\n",
         json::to_string(ulid)
     )
+}
+
+/// Writes a list of variables: name, level, levels overridden, length class.
+pub fn list_document<'a>(
+    rows: impl Iterator<Item = (&'a str, &'a str, &'a [&'a str], &'a str)>,
+) -> String {
+    let object = |(name, level, overrides, length): (&str, &str, &[&str], &str)| {
+        let overrides: Vec<_> = overrides
+            .iter()
+            .map(|level| json::to_string(*level))
+            .collect();
+        format!(
+            "{{\"name\":{},\"level\":{},\"overrides\":[{}],\"length\":{}}}",
+            json::to_string(name),
+            json::to_string(level),
+            overrides.join(","),
+            json::to_string(length)
+        )
+    };
+    let objects: Vec<_> = rows.map(object).collect();
+    format!("[{}]\n", objects.join(",\n "))
 }
 
 /// The fields of `data.attributes`, which all documents but the organization's keep their content in.

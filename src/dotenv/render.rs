@@ -1,0 +1,359 @@
+//! The text formats that variables are printed in.
+//!
+//! The text goes to a sink in pieces, each of them a slice of a value or a constant, so that a secret is written
+//! exactly once: to the place it is meant for. Render once to count and once to write.
+
+#![forbid(unsafe_code)]
+
+use super::parse::Value;
+
+/// A format to print variables in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `NAME=value` lines that `.env` readers agree on.
+    Env,
+    /// `export` commands for a shell to evaluate.
+    Shell,
+    /// One JSON object.
+    Json,
+    /// One YAML mapping.
+    Yaml,
+}
+
+impl Form {
+    /// Every format, in the order in which they are documented.
+    pub const ALL: [Form; 4] = [Form::Env, Form::Shell, Form::Json, Form::Yaml];
+
+    /// The name of the format on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Form::Env => "env",
+            Form::Shell => "shell",
+            Form::Json => "json",
+            Form::Yaml => "yaml",
+        }
+    }
+
+    /// The format of that name.
+    pub fn named(name: &str) -> Option<Form> {
+        Form::ALL.into_iter().find(|form| form.name() == name)
+    }
+}
+
+/// A variable that a format cannot hold so that all of its readers read it back alike.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NoSpelling {
+    /// The name of the variable.
+    pub name: String,
+}
+
+/// Where the text goes, piece by piece.
+type Sink<'a> = &'a mut dyn FnMut(&str);
+
+/// Renders the variables, in their order, into `sink`. Every name matches `[A-Za-z_][A-Za-z0-9_]*` and occurs once.
+///
+/// # Errors
+///
+/// The first variable without a spelling; what `sink` got by then is not to be used.
+pub fn render<'a>(
+    form: Form,
+    variables: impl IntoIterator<Item = (&'a str, Value<'a>)>,
+    sink: Sink<'_>,
+) -> Result<(), NoSpelling> {
+    let mut variables = variables.into_iter();
+    match form {
+        Form::Env => variables.try_for_each(|(name, value)| env(name, value, sink)),
+        Form::Shell => variables.try_for_each(|(name, value)| shell(name, value, sink)),
+        Form::Json => {
+            json(variables, sink);
+            Ok(())
+        }
+        Form::Yaml => {
+            yaml(variables, sink);
+            Ok(())
+        }
+    }
+}
+
+/// How a value is written in `.env` text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Quoting {
+    Bare,
+    Single,
+    Double,
+}
+
+/// What npm `dotenv` assigns to the prototype of its result instead of to a variable.
+const PROTOTYPE: &str = "__proto__";
+
+fn env(name: &str, value: Value<'_>, sink: Sink<'_>) -> Result<(), NoSpelling> {
+    let quoting = quoting(value).filter(|_| name != PROTOTYPE);
+    let quoting = quoting.ok_or_else(|| no_spelling(name))?;
+    let (quote, carriage_return) = match quoting {
+        Quoting::Bare => ("", "\r"),
+        Quoting::Single => ("'", "\r"),
+        Quoting::Double => ("\"", "\\r"),
+    };
+    [name, "=", quote].into_iter().for_each(&mut *sink);
+    replaced(value, '\r', carriage_return, sink);
+    [quote, "\n"].into_iter().for_each(sink);
+    Ok(())
+}
+
+/// The quoting in which every reader reads the value back: this grammar, npm `dotenv` (which ends an unquoted value at
+/// any `#`, turns CR into LF and decodes nothing but `\n` and `\r`, in double quotes only), python-dotenv (which
+/// decodes `\\` in single quotes too and expands `${…}` in whatever quotes) and Docker Compose (which expands variables
+/// anywhere but in single quotes).
+///
+/// Where there is a choice, the one that more programs read: `docker run --env-file` knows no quotes at all, and a
+/// shell reads single quotes alike.
+fn quoting(value: Value<'_>) -> Option<Quoting> {
+    if !value.is_empty() && characters(value).all(is_plain) {
+        Some(Quoting::Bare)
+    } else if fits_single_quotes(value) {
+        Some(Quoting::Single)
+    } else if fits_double_quotes(value) {
+        Some(Quoting::Double)
+    } else if fits_no_quotes(value) {
+        Some(Quoting::Bare)
+    } else {
+        None
+    }
+}
+
+/// A character without a meaning to any reader, wherever it stands.
+fn is_plain(character: char) -> bool {
+    character.is_ascii_alphanumeric() || "%+,-./:=@_".contains(character)
+}
+
+fn fits_single_quotes(value: Value<'_>) -> bool {
+    !is_expanded_anywhere(value)
+        && pairs(value).all(|(character, next)| match character {
+            '\'' | '\r' => false,
+            '\\' => !matches!(next, Some('\\') | None),
+            _ => true,
+        })
+}
+
+fn fits_double_quotes(value: Value<'_>) -> bool {
+    pairs(value).all(|(character, next)| match character {
+        '"' => false,
+        '$' => !is_expanded(next),
+        // The character is an escape to one reader or another; CR would be written as one.
+        '\\' => next.is_some_and(|next| !"\\\"'$0abfnrtv\r".contains(next)),
+        _ => true,
+    })
+}
+
+fn fits_no_quotes(value: Value<'_>) -> bool {
+    let first = characters(value).next();
+    let last = characters(value).last();
+    !first.is_none_or(|first| is_blank(first) || matches!(first, '\'' | '"'))
+        && !last.is_none_or(is_blank)
+        && (first != Some('`') || has_second_backtick(value))
+        && !loses_quotes(value)
+        && pairs(value).all(|(character, next)| match character {
+            '#' | '\n' | '\r' => false,
+            '$' => !is_expanded(next),
+            _ => true,
+        })
+}
+
+/// Whether npm `dotenv` takes a pair of quotes away: one that starts a line, and the same one at the end of a line.
+fn loses_quotes(value: Value<'_>) -> bool {
+    let ends_line = |character: char| matches!(character, '\u{2028}' | '\u{2029}');
+    ['\'', '"', '`'].into_iter().any(|quote| {
+        let (mut at_start, mut is_open) = (true, false);
+        pairs(value).any(|(character, next)| {
+            let closes = is_open && character == quote && next.is_none_or(ends_line);
+            is_open |= at_start && character == quote;
+            at_start = ends_line(character);
+            closes
+        })
+    })
+}
+
+/// Whether the backtick that opens the value, which quotes for npm `dotenv`, is closed in it: or a later line would.
+fn has_second_backtick(value: Value<'_>) -> bool {
+    pairs(value).any(|(character, next)| character != '\\' && next == Some('`'))
+}
+
+/// Whether Docker Compose sees a variable or an escape in a `$` that `next` follows.
+fn is_expanded(next: Option<char>) -> bool {
+    // Its pattern ignores case, and the last two are an S and a K to it.
+    let is_start = |next: char| next.is_ascii_alphabetic() || "$_{\u{17f}\u{212a}".contains(next);
+    next.is_some_and(is_start)
+}
+
+/// Whether python-dotenv expands something: `${`, then anything but `}` and `:`, then `}` or `:-` and later a `}`.
+fn is_expanded_anywhere(value: Value<'_>) -> bool {
+    let (mut in_name, mut in_default, mut after_colon) = (false, false, false);
+    let mut opens = false;
+    for (character, next) in pairs(value) {
+        if character == '}' && (in_name || in_default) {
+            return true;
+        }
+        in_default |= after_colon && character == '-';
+        after_colon = in_name && character == ':';
+        in_name = opens || (in_name && character != ':');
+        opens = character == '$' && next == Some('{');
+    }
+    false
+}
+
+/// What one reader or another trims: white space as Unicode, JavaScript or Python has it.
+fn is_blank(character: char) -> bool {
+    character.is_whitespace() || matches!(character, '\u{1c}'..='\u{1f}' | '\u{feff}')
+}
+
+/// Names that dash or bash keeps for itself: it refuses the value, replaces it, or computes it, which runs what
+/// `$(…)` in it holds.
+const OF_THE_SHELL: [&str; 28] = [
+    "BASHOPTS",
+    "BASHPID",
+    "BASH_ALIASES",
+    "BASH_ARGC",
+    "BASH_ARGV",
+    "BASH_CMDS",
+    "BASH_COMMAND",
+    "BASH_LINENO",
+    "BASH_SOURCE",
+    "BASH_SUBSHELL",
+    "BASH_VERSINFO",
+    "DIRSTACK",
+    "EPOCHREALTIME",
+    "EPOCHSECONDS",
+    "EUID",
+    "FUNCNAME",
+    "GROUPS",
+    "HISTCMD",
+    "LINENO",
+    "OPTIND",
+    "PIPESTATUS",
+    "PPID",
+    "RANDOM",
+    "SECONDS",
+    "SHELLOPTS",
+    "SRANDOM",
+    "UID",
+    "_",
+];
+
+fn shell(name: &str, value: Value<'_>, sink: Sink<'_>) -> Result<(), NoSpelling> {
+    if OF_THE_SHELL.contains(&name) {
+        return Err(no_spelling(name));
+    }
+    ["export ", name, "='"].into_iter().for_each(&mut *sink);
+    replaced(value, '\'', "'\\''", sink);
+    sink("'\n");
+    Ok(())
+}
+
+fn json<'a>(variables: impl Iterator<Item = (&'a str, Value<'a>)>, sink: Sink<'_>) {
+    let mut separator = "\n";
+    sink("{");
+    for (name, value) in variables {
+        [separator, "  \"", name, "\": "]
+            .into_iter()
+            .for_each(&mut *sink);
+        double_quoted(value, sink);
+        separator = ",\n";
+    }
+    sink(if separator == "\n" { "}\n" } else { "\n}\n" });
+}
+
+fn yaml<'a>(variables: impl Iterator<Item = (&'a str, Value<'a>)>, sink: Sink<'_>) {
+    let mut is_empty = true;
+    for (name, value) in variables {
+        let (open, close) = match name.len() > LONGEST_YAML_KEY {
+            true => ("? \"", "\"\n: "),
+            false => ("\"", "\": "),
+        };
+        // A name in quotes too: without them `on`, `null` and `e5` are something else to one reader or another.
+        [open, name, close].into_iter().for_each(&mut *sink);
+        double_quoted(value, sink);
+        sink("\n");
+        is_empty = false;
+    }
+    if is_empty {
+        sink("{}\n");
+    }
+}
+
+/// The longest name that YAML, with its quotes, takes for a key without a `?` in front.
+const LONGEST_YAML_KEY: usize = 1022;
+
+/// Writes a string that is the same in JSON, YAML 1.1 and YAML 1.2.
+fn double_quoted(value: Value<'_>, sink: Sink<'_>) {
+    sink("\"");
+    for piece in value.pieces() {
+        let mut rest = piece;
+        while let Some(at) = rest.find(must_be_escaped) {
+            sink(&rest[..at]);
+            let mut characters = rest[at..].chars();
+            if let Some(character) = characters.next() {
+                escaped(character, sink);
+            }
+            rest = characters.as_str();
+        }
+        sink(rest);
+    }
+    sink("\"");
+}
+
+/// Whether a character means something in a double-quoted string, or is no printable character to YAML.
+fn must_be_escaped(character: char) -> bool {
+    matches!(
+        character,
+        '"' | '\\'
+            | '\0'..='\u{1f}'
+            | '\u{7f}'..='\u{9f}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{feff}'
+            | '\u{fffe}'
+            | '\u{ffff}'
+    )
+}
+
+fn escaped(character: char, sink: Sink<'_>) {
+    match character {
+        '"' => sink("\\\""),
+        '\\' => sink("\\\\"),
+        '\n' => sink("\\n"),
+        '\r' => sink("\\r"),
+        '\t' => sink("\\t"),
+        _ => {
+            sink("\\u");
+            for shift in [12, 8, 4, 0] {
+                let digit = (character as usize >> shift) & 0xf;
+                sink(&"0123456789abcdef"[digit..=digit]);
+            }
+        }
+    }
+}
+
+/// Writes the value with `to` in the place of each `from`.
+fn replaced(value: Value<'_>, from: char, to: &str, sink: Sink<'_>) {
+    for piece in value.pieces() {
+        let mut parts = piece.split(from);
+        parts.next().into_iter().for_each(&mut *sink);
+        parts.for_each(|part| [to, part].into_iter().for_each(&mut *sink));
+    }
+}
+
+fn no_spelling(name: &str) -> NoSpelling {
+    NoSpelling {
+        name: name.to_owned(),
+    }
+}
+
+fn characters(value: Value<'_>) -> impl Iterator<Item = char> {
+    value.pieces().flat_map(str::chars)
+}
+
+/// Each character with the one that follows it.
+fn pairs(value: Value<'_>) -> impl Iterator<Item = (char, Option<char>)> {
+    let mut rest = characters(value).peekable();
+    std::iter::from_fn(move || Some((rest.next()?, rest.peek().copied())))
+}

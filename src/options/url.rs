@@ -1,0 +1,78 @@
+//! The address that documents come from.
+
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+
+use url::{Host, Url};
+
+/// Where documents come from.
+#[derive(Clone)]
+pub enum ApiUrl {
+    /// The service, or something that speaks its API.
+    Service(ServiceUrl),
+    /// A sealed tree in this directory.
+    Tree(PathBuf),
+}
+
+/// The address of a service.
+#[derive(Clone)]
+pub struct ServiceUrl {
+    /// The URL without a slash at its end.
+    pub base: String,
+    /// Host and, if it is not the scheme's own, port, for messages.
+    pub host: String,
+}
+
+impl ApiUrl {
+    /// Reads an address.
+    ///
+    /// # Errors
+    ///
+    /// What keeps it from being one; never a part of it, since it may hold a password.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let url = Url::parse(text).map_err(|_| "not a URL")?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("a user name or password in the URL");
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err("a query or fragment in the URL");
+        }
+        match (url.scheme(), url.host()) {
+            ("file", _)
+                if text.starts_with("file:///") || text.starts_with("file://localhost/") =>
+            {
+                url.to_file_path()
+                    .map(ApiUrl::Tree)
+                    .map_err(|()| "a file URL without a path")
+            }
+            ("file", _) => Err("a file URL has the form file:///DIRECTORY"),
+            ("https", Some(Host::Ipv6(_))) => {
+                Err("an IPv6 address in an https URL; a host name is needed")
+            }
+            ("https", Some(host)) => Ok(service(&url, &host)),
+            ("http", Some(host)) if is_loopback(&host) => Ok(service(&url, &host)),
+            ("http", _) => Err("plain http is for loopback addresses only"),
+            _ => Err("the scheme must be https or file"),
+        }
+    }
+}
+
+fn service(url: &Url, host: &Host<&str>) -> ApiUrl {
+    let host = match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_string(),
+    };
+    ApiUrl::Service(ServiceUrl {
+        base: url.as_str().trim_end_matches('/').to_owned(),
+        host,
+    })
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
+}
