@@ -25,4 +25,5 @@ pub mod output;
 pub mod path;
 pub mod process;
 pub mod report;
+pub mod signals;
 pub mod source;

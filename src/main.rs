@@ -50,11 +50,10 @@ fn main() -> ExitCode {
 
 /// Runs the pipeline. It returns a status only where no command took this process over.
 fn run(options: &Options, report: &Report) -> Result<ExitCode, Error> {
-    if let Action::Run(run) = &options.action
-        && let Side::Supervisor(status) = supervise(run.parent)?
-    {
-        return Ok(status);
-    }
+    let supervisor = match supervise(options.action.supervision())? {
+        Side::Supervisor(status) => return Ok(status),
+        Side::Worker { supervisor } => supervisor,
+    };
     if let Action::Print { allow_file, .. } = options.action {
         output::check_destination(allow_file)?;
     }
@@ -90,7 +89,13 @@ fn run(options: &Options, report: &Report) -> Result<ExitCode, Error> {
                 .entries()
                 .filter(|_| options.inheritance.keep_credentials);
             let inherited = environ.entries().chain(kept);
-            Err(launch(run, &secrets, inherited, &options.inheritance))
+            Err(launch(
+                run,
+                &secrets,
+                inherited,
+                &options.inheritance,
+                supervisor,
+            ))
         }
         Action::Print { form, .. } => {
             let names = secrets.iter().map(|secret| &*secret.name);

@@ -10,7 +10,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
+use std::time::Instant;
 
 use crate::locked::{self, Locked};
 
@@ -20,6 +21,7 @@ struct Start {
     closed: [AtomicBool; 3],
     argument_count: AtomicI32,
     arguments: AtomicPtr<*mut c_char>,
+    mask: AtomicU64,
 }
 
 static START: Start = Start {
@@ -27,6 +29,7 @@ static START: Start = Start {
     closed: [const { AtomicBool::new(false) }; 3],
     argument_count: AtomicI32::new(0),
     arguments: AtomicPtr::new(ptr::null_mut()),
+    mask: AtomicU64::new(0),
 };
 
 // SAFETY: the loader calls the entries of `.init_array` once, before `main` and before any thread, with this signature.
@@ -34,8 +37,9 @@ static START: Start = Start {
 #[used]
 static AT_START: extern "C" fn(c_int, *mut *mut c_char, *mut *mut c_char) = at_start;
 
-/// Runs before `main`: makes the process undumpable, and records what the Rust runtime is about to change, the
-/// disposition of SIGPIPE and standard descriptors that are closed.
+/// Runs before `main`: makes the process undumpable, and records what the Rust runtime is about to
+/// change, the disposition of SIGPIPE and standard descriptors that are closed. As PID 1 it blocks all
+/// signals, because the kernel drops those that nobody waits for.
 extern "C" fn at_start(count: c_int, arguments: *mut *mut c_char, _environment: *mut *mut c_char) {
     // SAFETY: prctl with PR_SET_DUMPABLE takes an integer and touches no memory.
     unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
@@ -47,6 +51,11 @@ extern "C" fn at_start(count: c_int, arguments: *mut *mut c_char, _environment: 
         let flags = unsafe { libc::fcntl(descriptor, libc::F_GETFD) };
         closed.store(flags == -1, Ordering::Relaxed);
     }
+    let mask = match id() {
+        INIT => SignalSet::ALL.set_as_mask(),
+        _ => SignalSet::of(&[]).block(),
+    };
+    START.mask.store(mask.0, Ordering::Relaxed);
     START.argument_count.store(count, Ordering::Relaxed);
     START.arguments.store(arguments, Ordering::Relaxed);
 }
@@ -133,7 +142,7 @@ impl Environ {
     }
 
     /// Overwrites the whole environment in place.
-    pub fn wipe(self) {
+    fn wipe(self) {
         self.entries.into_iter().for_each(wipe_string);
     }
 }
@@ -147,7 +156,7 @@ pub fn value_of<'a>(entry: &'a CStr, name: &str) -> Option<&'a [u8]> {
 }
 
 /// Overwrites the process's arguments in place, all but the name it was started by.
-pub fn wipe_arguments() {
+fn wipe_arguments() {
     let arguments = START.arguments.load(Ordering::Relaxed);
     let count = usize::try_from(START.argument_count.load(Ordering::Relaxed)).unwrap_or(0);
     for index in 1..count {
@@ -228,15 +237,21 @@ pub fn open_beneath(directory: &File, path: &Path) -> io::Result<File> {
 }
 
 /// The process ID of this process.
-pub fn id() -> libc::pid_t {
+pub fn id() -> Pid {
     // SAFETY: getpid has no arguments and cannot fail.
     unsafe { libc::getpid() }
 }
 
+/// A process, or with a minus sign a process group.
+pub type Pid = libc::pid_t;
+
+/// The first process of a PID namespace.
+pub const INIT: Pid = 1;
+
 /// Which side of a fork(2) the caller is on.
 pub enum Fork {
     /// The process that called; the child's ID.
-    Parent(libc::pid_t),
+    Parent(Pid),
     /// The new process.
     Child,
 }
@@ -255,41 +270,136 @@ pub fn fork() -> io::Result<Fork> {
     }
 }
 
-/// Closes every descriptor of the process, standard ones included.
-pub fn close_all_descriptors() {
-    // SAFETY: called by the supervisor, which owns no descriptor and uses none from here on.
+/// Forgets what the caller gave us and only the command needs: arguments, environment, descriptors and
+/// their contents. Standard descriptors are closed too, since who waits for the end of a pipe must not
+/// wait for us.
+pub fn forget_caller() {
+    wipe_arguments();
+    Environ::take().wipe();
+    // SAFETY: the supervisor owns no descriptor and uses none from here on.
     unsafe { libc::close_range(0, libc::c_uint::MAX, 0) };
 }
 
+/// The process ID of the parent.
+pub fn parent() -> Pid {
+    // SAFETY: getppid has no arguments and cannot fail.
+    unsafe { libc::getppid() }
+}
+
+/// The process group that we are in.
+pub fn group() -> Pid {
+    // SAFETY: getpgrp has no arguments and cannot fail.
+    unsafe { libc::getpgrp() }
+}
+
+/// Whether we are the leader of our session.
+pub fn leads_session() -> bool {
+    session_of(id()) == Some(id())
+}
+
+fn session_of(process: Pid) -> Option<Pid> {
+    // SAFETY: getsid takes an integer and touches no memory.
+    let session = unsafe { libc::getsid(process) };
+    (session > 0).then_some(session)
+}
+
+fn group_of(process: Pid) -> Option<Pid> {
+    // SAFETY: getpgid takes an integer and touches no memory.
+    let group = unsafe { libc::getpgid(process) };
+    (group > 0).then_some(group)
+}
+
+/// Puts a process into a group of its own. Parent and child both do it, so that it has happened by the
+/// time that either goes on; the one that comes second fails, which is no harm.
+pub fn set_group(process: Pid) {
+    // SAFETY: setpgid takes integers and touches no memory.
+    unsafe { libc::setpgid(process, process) };
+}
+
+/// Makes us the parent of all descendants that lose theirs.
+pub fn adopt_orphans() {
+    // SAFETY: prctl with PR_SET_CHILD_SUBREAPER takes an integer and touches no memory.
+    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
+}
+
+/// Has the kernel send us `signal` when our parent dies, also after execve(2).
+pub fn die_with_parent(signal: c_int) {
+    // SAFETY: prctl with PR_SET_PDEATHSIG takes an integer and touches no memory.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal, 0, 0, 0) };
+}
+
+/// The foreground process group of a terminal.
+pub fn foreground_group(terminal: &File) -> Option<Pid> {
+    // SAFETY: tcgetpgrp takes a descriptor that is open for the call.
+    let group = unsafe { libc::tcgetpgrp(terminal.as_raw_fd()) };
+    (group > 0).then_some(group)
+}
+
+/// Makes a process group of our session the foreground group of its terminal.
+pub fn set_foreground_group(terminal: &File, group: Pid) {
+    // SAFETY: tcsetpgrp takes a descriptor that is open for the call, and an integer.
+    unsafe { libc::tcsetpgrp(terminal.as_raw_fd(), group) };
+}
+
+/// Whether anybody could continue us if we stopped: a process above us that is in our session and in
+/// another process group, as a shell with job control is. Without one our group is orphaned.
+pub fn can_be_continued() -> bool {
+    let (session, group) = (session_of(id()), group());
+    let mut ancestor = parent();
+    while ancestor > 0 && session_of(ancestor) == session {
+        if group_of(ancestor) != Some(group) {
+            return true;
+        }
+        ancestor = parent_of(ancestor).unwrap_or(0);
+    }
+    false
+}
+
+/// The parent of any process, as /proc tells it: the fourth field, behind a name that may hold anything.
+fn parent_of(process: Pid) -> Option<Pid> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    status
+        .rsplit_once(')')?
+        .1
+        .split_whitespace()
+        .nth(1)?
+        .parse()
+        .ok()
+}
+
 /// Sends `signal` to the process `target`; that it is gone already is not an error.
-pub fn send(target: libc::pid_t, signal: c_int) {
+pub fn send(target: Pid, signal: c_int) {
     // SAFETY: kill takes integers and touches no memory.
     unsafe { libc::kill(target, signal) };
 }
 
-/// How a child process ended.
+/// What happened to a child process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum Change {
     /// It exited with this status.
     Exited(c_int),
     /// This signal killed it.
     Killed(c_int),
+    /// This signal stopped it.
+    Stopped(c_int),
 }
 
-/// Reaps one child that has ended, whichever it is; `None` if none has.
-pub fn reap() -> Option<(libc::pid_t, End)> {
+/// What happened to one child of which nobody was told yet, whichever it is; `None` if nothing did.
+pub fn reap() -> Option<(Pid, Change)> {
     let mut status = 0;
     // SAFETY: `status` is a live integer for waitpid to fill.
-    let child = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
+    let child = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG | libc::WUNTRACED) };
     if child <= 0 {
         return None;
     }
-    let end = if libc::WIFSIGNALED(status) {
-        End::Killed(libc::WTERMSIG(status))
+    let change = if libc::WIFSTOPPED(status) {
+        Change::Stopped(libc::WSTOPSIG(status))
+    } else if libc::WIFSIGNALED(status) {
+        Change::Killed(libc::WTERMSIG(status))
     } else {
-        End::Exited(libc::WEXITSTATUS(status))
+        Change::Exited(libc::WEXITSTATUS(status))
     };
-    Some((child, end))
+    Some((child, change))
 }
 
 /// The signals that end or stop a process unless it says otherwise, and that a user or a system sends on purpose.
@@ -347,21 +457,30 @@ impl SignalSet {
         SignalSet(before)
     }
 
-    /// Waits for one of these signals, which must be blocked, and takes it.
-    pub fn wait(self) -> Signal {
+    /// Waits for one of these signals, which must be blocked, and takes it; `None` when `until` has come.
+    pub fn wait(self, until: Option<Instant>) -> Option<Signal> {
         loop {
+            let remaining = until.map(|until| until.saturating_duration_since(Instant::now()));
+            let timeout = remaining.map(|remaining| libc::timespec {
+                tv_sec: remaining.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+                tv_nsec: remaining.subsec_nanos().into(),
+            });
+            let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
             let mut info = MaybeUninit::<libc::siginfo_t>::uninit();
-            let (set, forever) = (&raw const self.0, ptr::null::<libc::timespec>());
-            // SAFETY: `set` is a live set of the size that is passed, and `info` is writable memory of
-            // the type that the call fills.
+            let set = &raw const self.0;
+            // SAFETY: `set` is a live set of the size that is passed, `timeout` is null or live, and
+            // `info` is writable memory of the type that the call fills.
             let number = unsafe {
                 let call = libc::SYS_rt_sigtimedwait;
-                libc::syscall(call, set, info.as_mut_ptr(), forever, size_of::<u64>())
+                libc::syscall(call, set, info.as_mut_ptr(), timeout, size_of::<u64>())
             };
             if let Ok(number @ 1..) = c_int::try_from(number) {
                 // SAFETY: the call returned a signal, so it has filled `info`.
                 let info = unsafe { info.assume_init() };
-                return Signal { number, info };
+                return Some(Signal { number, info });
+            }
+            if io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock {
+                return None;
             }
         }
     }
@@ -392,18 +511,13 @@ pub struct Signal {
 }
 
 impl Signal {
-    /// Whether it says that a child has changed.
-    pub fn is_for_children(&self) -> bool {
-        self.number == libc::SIGCHLD
-    }
-
     /// Whether the kernel sent it, as it does for the terminal's keys, and not a process.
     pub fn is_from_kernel(&self) -> bool {
         self.info.si_code > 0
     }
 
     /// The process that sent it, where a process did.
-    pub fn sender(&self) -> Option<libc::pid_t> {
+    pub fn sender(&self) -> Option<Pid> {
         let by_process = matches!(
             self.info.si_code,
             libc::SI_USER | libc::SI_QUEUE | libc::SI_TKILL
@@ -411,6 +525,31 @@ impl Signal {
         // SAFETY: for these codes the kernel fills the sender's ID.
         by_process.then(|| unsafe { self.info.si_pid() })
     }
+}
+
+impl Signal {
+    /// Sends it on, with the value that came with it if it was queued with one (sigqueue(3)). A process
+    /// group gets it without a value.
+    pub fn forward(&self, target: Pid) {
+        if self.info.si_code != libc::SI_QUEUE || target < 0 {
+            return send(target, self.number);
+        }
+        let info = &raw const self.info;
+        // SAFETY: `info` is what the kernel filled for this signal, and outlives the call.
+        unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, target, self.number, info) };
+    }
+}
+
+/// The signal mask that the process was started with.
+pub fn initial_mask() -> SignalSet {
+    SignalSet(START.mask.load(Ordering::Relaxed))
+}
+
+/// Stops the process by `signal` until somebody continues it; returns at once where it does not stop.
+pub fn stop_by(signal: c_int) {
+    send(id(), signal);
+    let before = SignalSet::all_but(signal).set_as_mask();
+    before.set_as_mask();
 }
 
 /// Gives SIGCHLD its default disposition, without which an ended child could not be waited for, and tells whether it

@@ -10,15 +10,16 @@ use crate::environment::block::{Environment, is_passed};
 use crate::error::Error;
 use crate::options::{Inheritance, Run};
 use crate::output;
-use crate::process;
+use crate::process::{self, Pid};
 
 /// Replaces the process by the command of `run`, which is looked up in the `PATH` that we inherited;
-/// returns only why it could not.
+/// returns only why it could not. `supervisor` is the process in front of us, if there is one.
 pub fn launch<'a>(
     run: &Run,
     secrets: &[Variable<'_>],
     inherited: impl Iterator<Item = &'a CStr>,
     inheritance: &Inheritance,
+    supervisor: Option<Pid>,
 ) -> Error {
     let files = run
         .files
@@ -35,7 +36,8 @@ pub fn launch<'a>(
     let inherited: Vec<_> = inherited
         .filter(|entry| is_passed(entry, inheritance))
         .collect();
-    let added: Vec<_> = names.zip(paths).collect();
+    let mut added: Vec<_> = names.zip(paths).collect();
+    added.extend(meant_for(&inherited, supervisor));
     let secrets = if run.file_only { &[] } else { secrets };
     match Environment::build(secrets, &added, inherited, inheritance, &run.command) {
         Ok(environment) => exec(&run.command, &environment),
@@ -52,4 +54,24 @@ fn exec(command: &[CString], environment: &Environment<'_>) -> Error {
         command: name.unwrap_or_default(),
         error,
     }
+}
+
+/// systemd's variables that name the supervisor as the process that is meant, made to name the command
+/// (sd_watchdog_enabled(3), sd_listen_fds(3)).
+fn meant_for(inherited: &[&CStr], supervisor: Option<Pid>) -> Vec<(&'static str, String)> {
+    let Some(supervisor) = supervisor.map(|supervisor| supervisor.to_string()) else {
+        return Vec::new();
+    };
+    let names_supervisor = |name: &&str| {
+        let value = inherited
+            .iter()
+            .find_map(|entry| process::value_of(entry, name));
+        value == Some(supervisor.as_bytes())
+    };
+    let names = ["LISTEN_PID", "WATCHDOG_PID"]
+        .into_iter()
+        .filter(names_supervisor);
+    names
+        .map(|name| (name, process::id().to_string()))
+        .collect()
 }

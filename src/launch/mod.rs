@@ -4,3 +4,4 @@
 
 pub mod exec;
 pub mod supervise;
+mod terminal;

@@ -1,82 +1,207 @@
-//! Standing in front of the command: the parent forwards signals and mirrors the status, and holds no secret, because
-//! it is there before any is read.
+//! Standing in front of the command: the parent forwards signals and mirrors the status, and holds no
+//! secret, because it is there before any is read.
+//!
+//! The command stays in the caller's session and process group unless `--group` says otherwise, and so
+//! gets the terminal's signals from the terminal itself.
 
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
+use super::terminal::Terminal;
 use crate::error::Error;
-use crate::options::Parent;
-use crate::process::{self, End, Environ, Fork, Signal, SignalSet};
+use crate::options::{Parent, Supervision};
+use crate::process::{self, Change, Fork, Pid, Signal, SignalSet};
+use crate::signals::{
+    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU,
+    SIGWINCH,
+};
 
 /// Which process the caller has become.
 pub enum Side {
     /// The one that runs the pipeline and becomes the command.
-    Worker,
+    Worker {
+        /// The process that stands in front of it, if one does.
+        supervisor: Option<Pid>,
+    },
     /// The one that stood in front of it; the command has ended with this status.
     Supervisor(ExitCode),
 }
 
-/// Puts a supervisor in front of the rest of the program if one is needed. The process must still have a single thread.
+/// Puts a supervisor in front of the rest of the program if one is needed. The process must still have a
+/// single thread.
 ///
 /// # Errors
 ///
 /// If there can be no other process.
-pub fn supervise(parent: Parent) -> Result<Side, Error> {
-    let needed = match parent {
+pub fn supervise(how: &Supervision) -> Result<Side, Error> {
+    let is_needed = match how.parent {
         Parent::Always => true,
-        Parent::AsInit => process::id() == 1,
+        Parent::AsInit => process::id() == process::INIT,
         Parent::Never => false,
     };
-    if !needed {
-        return Ok(Side::Worker);
+    if !is_needed {
+        process::initial_mask().set_as_mask();
+        return Ok(Side::Worker { supervisor: None });
     }
-    let before = SignalSet::ALL.set_as_mask();
+    let mask = process::initial_mask();
+    SignalSet::ALL.set_as_mask();
     let children_ignored = process::expect_children();
+    if how.subreaper {
+        process::adopt_orphans();
+    }
+    let supervisor = process::id();
+    let terminal = how.group.then(Terminal::in_foreground).flatten();
     match process::fork().map_err(Error::Supervise)? {
         Fork::Child => {
+            begin_worker(how, supervisor, terminal.as_ref());
             if children_ignored {
                 process::ignore_children();
             }
-            before.set_as_mask();
-            Ok(Side::Worker)
+            mask.set_as_mask();
+            Ok(Side::Worker {
+                supervisor: Some(supervisor),
+            })
         }
         Fork::Parent(worker) => {
-            process::wipe_arguments();
-            Environ::take().wipe();
-            process::close_all_descriptors();
-            Ok(Side::Supervisor(mirror(wait_for(worker))))
+            if how.group {
+                process::set_group(worker);
+            }
+            process::forget_caller();
+            let supervisor = Supervisor {
+                worker,
+                has_own_group: how.group,
+                terminal,
+                stop_timeout: how.stop_timeout,
+                kill_at: None,
+            };
+            Ok(Side::Supervisor(supervisor.run()))
         }
     }
 }
 
-/// Forwards every signal to the worker until it ends, and reaps whatever else ends meanwhile.
-fn wait_for(worker: libc::pid_t) -> End {
-    loop {
-        let signal = SignalSet::ALL.wait();
-        if signal.is_for_children() {
-            while let Some((child, end)) = process::reap() {
-                if child == worker {
-                    return end;
+/// What only the new process can do for itself.
+fn begin_worker(how: &Supervision, supervisor: Pid, terminal: Option<&Terminal>) {
+    if how.group {
+        process::set_group(process::id());
+        if let Some(terminal) = terminal {
+            terminal.hand_to(process::id());
+        }
+    }
+    if let Some(signal) = how.die_with_parent {
+        process::die_with_parent(signal);
+        if process::parent() != supervisor {
+            process::die_by(signal);
+        }
+    }
+}
+
+/// The waiting parent.
+struct Supervisor {
+    worker: Pid,
+    has_own_group: bool,
+    /// The terminal that the command's group was given.
+    terminal: Option<Terminal>,
+    stop_timeout: Option<Duration>,
+    /// When the command is killed because it has not ended.
+    kill_at: Option<Instant>,
+}
+
+impl Supervisor {
+    /// Passes signals on until the command has ended, and ends as it did.
+    fn run(mut self) -> ExitCode {
+        loop {
+            let Some(signal) = SignalSet::ALL.wait(self.kill_at) else {
+                process::send(self.target(), SIGKILL);
+                self.kill_at = None;
+                continue;
+            };
+            if signal.number == SIGCHLD
+                && let Some(end) = self.reap()
+            {
+                return mirror(end);
+            }
+            if self.is_to_be_forwarded(&signal) {
+                self.forward(&signal);
+            }
+        }
+    }
+
+    /// Where signals go: the worker, or its group.
+    fn target(&self) -> Pid {
+        if self.has_own_group {
+            -self.worker
+        } else {
+            self.worker
+        }
+    }
+
+    /// Takes note of what happened to children: of the worker's end, of its stopping, and of the end of
+    /// orphans, which is all that they need of us.
+    fn reap(&mut self) -> Option<Change> {
+        while let Some((child, change)) = process::reap() {
+            match change {
+                _ if child != self.worker => (),
+                Change::Stopped(signal) => self.stop(signal),
+                Change::Exited(_) | Change::Killed(_) => {
+                    self.take_terminal_back();
+                    return Some(change);
                 }
             }
-        } else if is_to_be_forwarded(&signal, worker) {
-            process::send(worker, signal.number);
+        }
+        None
+    }
+
+    /// Stops like the command, so that the shell that started us takes over, where there is one.
+    fn stop(&self, signal: i32) {
+        self.take_terminal_back();
+        if process::id() != process::INIT && process::can_be_continued() {
+            process::stop_by(signal);
+        }
+    }
+
+    fn take_terminal_back(&self) {
+        if let Some(terminal) = &self.terminal {
+            terminal.hand_to(process::group());
+        }
+    }
+
+    /// The kernel has sent the terminal's signals to the command too, if it is in our group; only the
+    /// hangup goes to the session's leader alone. What the command sends us is not sent back.
+    fn is_to_be_forwarded(&self, signal: &Signal) -> bool {
+        if !signal.is_from_kernel() {
+            return signal.sender() != Some(self.worker);
+        }
+        match signal.number {
+            SIGCHLD => false,
+            SIGHUP => self.has_own_group || process::leads_session(),
+            SIGINT | SIGQUIT | SIGTSTP | SIGTTIN | SIGTTOU | SIGWINCH => self.has_own_group,
+            _ => true,
+        }
+    }
+
+    fn forward(&mut self, signal: &Signal) {
+        if signal.number == SIGCONT
+            && let Some(terminal) = &self.terminal
+            && terminal.is_held_by(process::group())
+        {
+            terminal.hand_to(self.worker);
+        }
+        signal.forward(self.target());
+        if matches!(signal.number, SIGTERM | SIGINT | SIGHUP | SIGQUIT) && self.kill_at.is_none() {
+            self.kill_at = self.stop_timeout.map(|timeout| Instant::now() + timeout);
         }
     }
 }
 
-/// The terminal has sent its signals to the worker too, and the worker's own are not sent back.
-fn is_to_be_forwarded(signal: &Signal, worker: libc::pid_t) -> bool {
-    !signal.is_from_kernel() && signal.sender() != Some(worker)
-}
-
-/// Ends as the command ended: with its status, or by its signal. As PID 1, which no signal can kill, with 128 more.
-fn mirror(end: End) -> ExitCode {
+/// Ends as the command ended: with its status, or by its signal. As PID 1, which no signal can kill,
+/// with 128 more.
+fn mirror(end: Change) -> ExitCode {
     let status = match end {
-        End::Exited(status) => status,
-        End::Killed(signal) => {
-            if process::id() != 1 {
+        Change::Exited(status) => status,
+        Change::Killed(signal) | Change::Stopped(signal) => {
+            if process::id() != process::INIT {
                 process::die_by(signal);
             }
             128 + signal

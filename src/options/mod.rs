@@ -19,6 +19,7 @@ use crate::dotenv::render::Form;
 use crate::error::{Error, Usage};
 use crate::path::{SecretPath, is_slug, is_ulid};
 use crate::report::Verbosity;
+use crate::signals;
 
 use table::Spec;
 pub use table::help;
@@ -32,6 +33,15 @@ const DEFAULT_TIMEOUT: f64 = 30.0;
 
 /// The longest time in seconds that can be given: a day.
 const MAX_TIMEOUT: f64 = 86_400.0;
+
+/// The options that need a parent in front of the command.
+const SUPERVISING: [&str; 5] = [
+    "supervise",
+    "group",
+    "subreaper",
+    "stop-timeout",
+    "die-with-parent",
+];
 
 /// What the command line asks for.
 pub enum Request {
@@ -95,16 +105,48 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// Whether and how a parent stays in front of what is done.
+    pub fn supervision(&self) -> &Supervision {
+        const AS_INIT: Supervision = Supervision {
+            parent: Parent::AsInit,
+            group: false,
+            subreaper: false,
+            stop_timeout: None,
+            die_with_parent: None,
+        };
+        match self {
+            Action::Run(run) => &run.supervision,
+            Action::Print { .. } | Action::List { .. } => &AS_INIT,
+        }
+    }
+}
+
 /// How a command is run.
 pub struct Run {
     /// The command and its arguments, byte for byte; at least one element.
     pub command: Vec<CString>,
-    /// Whether a parent stays in front of it.
-    pub parent: Parent,
+    /// Whether and how a parent stays in front of it.
+    pub supervision: Supervision,
     /// The files that it gets in memory: the variable with the path, and how the file is written.
     pub files: Vec<(String, Form)>,
     /// `--file-only`: no secret in its environment.
     pub file_only: bool,
+}
+
+/// Whether a parent stays in front of the command, and what it does there.
+#[derive(Default)]
+pub struct Supervision {
+    /// Whether there is one.
+    pub parent: Parent,
+    /// `--group`: the command gets a process group of its own, to which signals go.
+    pub group: bool,
+    /// `--subreaper`: the parent reaps all orphans below it.
+    pub subreaper: bool,
+    /// `--stop-timeout`: how long after a signal to end the command is killed.
+    pub stop_timeout: Option<Duration>,
+    /// `--die-with-parent`: the signal that the command gets if the parent is killed.
+    pub die_with_parent: Option<i32>,
 }
 
 /// Whether a process of ours stays in front of the command.
@@ -322,8 +364,12 @@ impl Given {
     }
 
     fn check_combinations(&self) -> Result<(), Error> {
-        const CONFLICTS: [[&str; 2]; 5] = [
+        const CONFLICTS: [[&str; 2]; 9] = [
             ["exec", "supervise"],
+            ["exec", "group"],
+            ["exec", "subreaper"],
+            ["exec", "stop-timeout"],
+            ["exec", "die-with-parent"],
             ["print", "list"],
             ["print", "file"],
             ["list", "file"],
@@ -378,19 +424,37 @@ impl Given {
         let word = |word: OsString| CString::new(word.into_vec());
         let command: Result<_, _> = command.into_iter().map(word).collect();
         let command = command.map_err(|_| bad("COMMAND", "an argument with a NUL byte"))?;
-        let parent = match (self.has("exec"), self.has("supervise")) {
-            (true, _) => Parent::Never,
-            (_, true) => Parent::Always,
-            _ => Parent::AsInit,
-        };
         let files = self.each("file").map(|value| read("--file", value, file));
         let files = files.collect::<Result<_, _>>()?;
         Ok(Action::Run(Run {
             command,
-            parent,
+            supervision: self.supervision()?,
             files,
             file_only: self.has("file-only"),
         }))
+    }
+
+    fn supervision(&self) -> Result<Supervision, Error> {
+        let parent = if self.has("exec") {
+            Parent::Never
+        } else if SUPERVISING.iter().any(|option| self.has(option)) {
+            Parent::Always
+        } else {
+            Parent::AsInit
+        };
+        let stop_timeout = self.last("stop-timeout");
+        Ok(Supervision {
+            parent,
+            group: self.has("group"),
+            subreaper: self.has("subreaper"),
+            stop_timeout: stop_timeout
+                .map(|value| read("--stop-timeout", &value, seconds))
+                .transpose()?,
+            die_with_parent: match self.last("die-with-parent") {
+                Some(value) => Some(read("--die-with-parent", &value, signal)?),
+                None => self.has("die-with-parent").then_some(signals::SIGTERM),
+            },
+        })
     }
 
     fn selection(&self) -> Result<Selection, Error> {
@@ -505,6 +569,10 @@ fn seconds(text: &str) -> Result<Duration, &'static str> {
         }
         _ => Err("a number of seconds above 0 and up to 86400 is needed"),
     }
+}
+
+fn signal(text: &str) -> Result<i32, &'static str> {
+    signals::named(text).ok_or("no such signal")
 }
 
 fn name(text: &str) -> Result<String, &'static str> {

@@ -1,0 +1,31 @@
+//! The controlling terminal, which a command in a group of its own is given for as long as it runs.
+
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+
+use crate::process::{self, Pid};
+
+/// The controlling terminal, of which our process group was the foreground group.
+///
+/// It is opened anew each time, so that the waiting supervisor holds no descriptor.
+pub struct Terminal;
+
+impl Terminal {
+    /// The terminal, if there is one and we are in the foreground.
+    pub fn in_foreground() -> Option<Self> {
+        Terminal.is_held_by(process::group()).then_some(Terminal)
+    }
+
+    /// Whether `group` is the foreground group.
+    pub fn is_held_by(&self, group: Pid) -> bool {
+        File::open("/dev/tty").is_ok_and(|file| process::foreground_group(&file) == Some(group))
+    }
+
+    /// Makes `group` the foreground group. SIGTTOU must be blocked.
+    pub fn hand_to(&self, group: Pid) {
+        if let Ok(file) = File::open("/dev/tty") {
+            process::set_foreground_group(&file, group);
+        }
+    }
+}
