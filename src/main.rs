@@ -152,8 +152,6 @@ fn fetch(options: &Options, variables: &Variables, report: &Report) -> Result<Se
 }
 
 fn print(text: &str) -> Result<ExitCode, Error> {
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(Error::Output)?;
+    output::write(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }

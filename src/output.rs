@@ -2,9 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::Write;
+use std::os::fd::OwnedFd;
 
 use crate::dotenv::render::{Form, NoSpelling, render};
 use crate::environment::Variable;
@@ -19,7 +18,7 @@ use crate::process;
 ///
 /// If it is one.
 pub fn check_destination(allow_file: bool) -> Result<(), Error> {
-    let metadata = standard_output()
+    let metadata = process::standard_output()
         .and_then(|output| output.metadata())
         .map_err(Error::Output)?;
     if metadata.is_file() && !allow_file {
@@ -36,9 +35,17 @@ pub fn check_destination(allow_file: bool) -> Result<(), Error> {
 /// If a value has no spelling in the format, or if writing fails. Nothing is written before the whole
 /// text is made.
 pub fn print(variables: &[Variable<'_>], form: Form) -> Result<(), Error> {
-    let text = rendered(variables, form)?;
-    standard_output()
-        .and_then(|mut output| output.write_all(text.bytes()))
+    write(rendered(variables, form)?.bytes())
+}
+
+/// Writes a text to standard output.
+///
+/// # Errors
+///
+/// If writing fails.
+pub fn write(text: &[u8]) -> Result<(), Error> {
+    process::standard_output()
+        .and_then(|mut output| output.write_all(text))
         .map_err(Error::Output)
 }
 
@@ -49,11 +56,6 @@ pub fn print(variables: &[Variable<'_>], form: Form) -> Result<(), Error> {
 /// If a value has no spelling in the format, or the system gives no such file.
 pub fn memory_file(variables: &[Variable<'_>], form: Form) -> Result<OwnedFd, Error> {
     process::sealed_memory_file(rendered(variables, form)?.bytes()).map_err(Error::MemoryFile)
-}
-
-/// Standard output without the buffer of the standard library, which would keep a copy.
-fn standard_output() -> io::Result<File> {
-    io::stdout().as_fd().try_clone_to_owned().map(File::from)
 }
 
 /// The text of the set, in locked memory.

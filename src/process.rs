@@ -4,9 +4,9 @@
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::fs::{File, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::ptr;
@@ -58,6 +58,20 @@ extern "C" fn at_start(count: c_int, arguments: *mut *mut c_char, _environment: 
     START.mask.store(mask.0, Ordering::Relaxed);
     START.argument_count.store(count, Ordering::Relaxed);
     START.arguments.store(arguments, Ordering::Relaxed);
+}
+
+/// Standard output without the buffer of the standard library, which would keep a copy of a secret.
+///
+/// # Errors
+///
+/// `EBADF` if it was closed when the process started: the Rust runtime has opened /dev/null in its
+/// place. Any error of dup(2).
+pub fn standard_output() -> io::Result<File> {
+    if START.closed[1].load(Ordering::Relaxed) {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
+    let output = io::stdout().as_fd().try_clone_to_owned()?;
+    Ok(output.into())
 }
 
 fn is_ignored(signal: c_int) -> bool {
@@ -697,7 +711,8 @@ pub fn sealed_memory_file(content: &[u8]) -> io::Result<OwnedFd> {
         made => made?,
     };
     file.write_all(content)?;
-    file.set_permissions(Permissions::from_mode(0o400))?;
+    file.rewind()?;
+    file.set_permissions(Permissions::from_mode(0o444))?;
     let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
     // SAFETY: fcntl with F_ADD_SEALS takes integers and touches no memory.
     if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) } != 0 {

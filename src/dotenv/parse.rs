@@ -248,10 +248,11 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed<'_>, ParseError> {
         rest: text,
         line: 0,
     };
-    // An entry takes a line and a `=`, so this is never too little, and seldom much too much.
+    // An entry takes a line and a `=`; of more than one in six bytes, few have names of their own.
     let lines = count(text, b'\n') + 1;
-    let mut spans: Vec<Span> = Vec::with_capacity(lines.min(count(text, b'=')));
-    let mut positions: HashTable<u32> = HashTable::with_capacity(spans.capacity());
+    let entries = lines.min(count(text, b'=')).min(text.len() / 6 + 1);
+    let mut spans: Vec<Span> = Vec::with_capacity(entries);
+    let mut positions: HashTable<u32> = HashTable::with_capacity(entries);
     let mut skipped = Skipped::default();
     let hasher = RandomState::default();
     while !reader.rest.is_empty() {

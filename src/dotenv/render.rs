@@ -88,15 +88,18 @@ const PROTOTYPE: &str = "__proto__";
 
 fn env(name: &str, value: Value<'_>, sink: Sink<'_>) -> Result<(), NoSpelling> {
     let quoting = quoting(value).filter(|_| name != PROTOTYPE);
-    let quoting = quoting.ok_or_else(|| no_spelling(name))?;
-    let (quote, carriage_return) = match quoting {
-        Quoting::Bare => ("", "\r"),
-        Quoting::Single => ("'", "\r"),
-        Quoting::Double => ("\"", "\\r"),
+    let (open, close) = match quoting {
+        None => return Err(no_spelling(name)),
+        // A backtick quotes for npm `dotenv`, up to one that ends a line; this comment has one that does not.
+        Some(Quoting::Bare) if characters(value).next() == Some('`') => ("", " #`.\n"),
+        Some(Quoting::Bare) => ("", "\n"),
+        Some(Quoting::Single) => ("'", "'\n"),
+        Some(Quoting::Double) => ("\"", "\"\n"),
     };
-    [name, "=", quote].into_iter().for_each(&mut *sink);
-    replaced(value, '\r', carriage_return, sink);
-    [quote, "\n"].into_iter().for_each(sink);
+    [name, "=", open].into_iter().for_each(&mut *sink);
+    // Only a value in double quotes has a CR.
+    replaced(value, '\r', "\\r", sink);
+    sink(close);
     Ok(())
 }
 
@@ -127,7 +130,7 @@ fn is_plain(character: char) -> bool {
 }
 
 fn fits_single_quotes(value: Value<'_>) -> bool {
-    !is_expanded_anywhere(value)
+    !python_expands(value)
         && pairs(value).all(|(character, next)| match character {
             '\'' | '\r' => false,
             '\\' => !matches!(next, Some('\\') | None),
@@ -138,7 +141,7 @@ fn fits_single_quotes(value: Value<'_>) -> bool {
 fn fits_double_quotes(value: Value<'_>) -> bool {
     pairs(value).all(|(character, next)| match character {
         '"' => false,
-        '$' => !is_expanded(next),
+        '$' => !compose_expands(next),
         // The character is an escape to one reader or another; CR would be written as one.
         '\\' => next.is_some_and(|next| !"\\\"'$0abfnrtv\r".contains(next)),
         _ => true,
@@ -150,17 +153,16 @@ fn fits_no_quotes(value: Value<'_>) -> bool {
     let last = characters(value).last();
     !first.is_none_or(|first| is_blank(first) || matches!(first, '\'' | '"'))
         && !last.is_none_or(is_blank)
-        && (first != Some('`') || has_second_backtick(value))
-        && !loses_quotes(value)
+        && !npm_strips(value)
         && pairs(value).all(|(character, next)| match character {
             '#' | '\n' | '\r' => false,
-            '$' => !is_expanded(next),
+            '$' => !compose_expands(next),
             _ => true,
         })
 }
 
 /// Whether npm `dotenv` takes a pair of quotes away: one that starts a line, and the same one at the end of a line.
-fn loses_quotes(value: Value<'_>) -> bool {
+fn npm_strips(value: Value<'_>) -> bool {
     let ends_line = |character: char| matches!(character, '\u{2028}' | '\u{2029}');
     ['\'', '"', '`'].into_iter().any(|quote| {
         let (mut at_start, mut is_open) = (true, false);
@@ -173,20 +175,15 @@ fn loses_quotes(value: Value<'_>) -> bool {
     })
 }
 
-/// Whether the backtick that opens the value, which quotes for npm `dotenv`, is closed in it: or a later line would.
-fn has_second_backtick(value: Value<'_>) -> bool {
-    pairs(value).any(|(character, next)| character != '\\' && next == Some('`'))
-}
-
 /// Whether Docker Compose sees a variable or an escape in a `$` that `next` follows.
-fn is_expanded(next: Option<char>) -> bool {
+fn compose_expands(next: Option<char>) -> bool {
     // Its pattern ignores case, and the last two are an S and a K to it.
     let is_start = |next: char| next.is_ascii_alphabetic() || "$_{\u{17f}\u{212a}".contains(next);
     next.is_some_and(is_start)
 }
 
 /// Whether python-dotenv expands something: `${`, then anything but `}` and `:`, then `}` or `:-` and later a `}`.
-fn is_expanded_anywhere(value: Value<'_>) -> bool {
+fn python_expands(value: Value<'_>) -> bool {
     let (mut in_name, mut in_default, mut after_colon) = (false, false, false);
     let mut opens = false;
     for (character, next) in pairs(value) {
@@ -356,4 +353,151 @@ fn characters(value: Value<'_>) -> impl Iterator<Item = char> {
 fn pairs(value: Value<'_>) -> impl Iterator<Item = (char, Option<char>)> {
     let mut rest = characters(value).peekable();
     std::iter::from_fn(move || Some((rest.next()?, rest.peek().copied())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(form: Form, variables: &[(&str, &str)]) -> Result<String, NoSpelling> {
+        let variables = variables
+            .iter()
+            .map(|(name, value)| (*name, Value::verbatim(value)));
+        let mut text = String::new();
+        render(form, variables, &mut |piece| text.push_str(piece)).map(|()| text)
+    }
+
+    #[test]
+    fn a_format_is_found_by_its_name() {
+        assert_eq!(
+            Form::ALL.map(|form| Form::named(form.name())),
+            Form::ALL.map(Some)
+        );
+        assert_eq!(
+            [
+                Form::named("ENV"),
+                Form::named(""),
+                Form::named("dockerfile")
+            ],
+            [None; 3]
+        );
+    }
+
+    #[test]
+    fn an_env_value_gets_the_quotes_that_it_needs() {
+        let spellings = [
+            ("", "''"),
+            ("https://h:80/p?", "'https://h:80/p?'"),
+            ("a.b@h:80/p=1", "a.b@h:80/p=1"),
+            ("a b", "'a b'"),
+            ("a\nb\\c", "'a\nb\\c'"),
+            ("$2y$10$", "'$2y$10$'"),
+            ("${A:x}", "'${A:x}'"),
+            ("it's #1, $5", "\"it's #1, $5\""),
+            ("'\\d\r\n", "\"'\\d\\r\n\""),
+            ("\\\\server\\", "\\\\server\\"),
+            ("it's \"\\n\"", "it's \"\\n\""),
+            ("`it's\"", "`it's\" #`."),
+        ];
+        for (value, spelling) in spellings {
+            assert_eq!(
+                text(Form::Env, &[("A", value)]),
+                Ok(format!("A={spelling}\n"))
+            );
+        }
+    }
+
+    #[test]
+    fn an_env_value_without_a_spelling_is_refused() {
+        let values = [
+            "${A}",
+            "'$A",
+            "'${",
+            "'$$",
+            "'\\n\r",
+            "\"'#",
+            "\"'\n",
+            " \"'",
+            "\"' ",
+            "\u{a0}\"'",
+            "\"'\u{1f}",
+            "'\"'",
+            "\\\n\r\\",
+            "`\"'`",
+            "'\r\"",
+            "\"'\u{2028}`\u{2029}`",
+        ];
+        for value in values {
+            let refusal = text(Form::Env, &[("A", "1"), ("B", value)]);
+            assert_eq!(refusal, Err(no_spelling("B")), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn what_python_dotenv_expands_is_found() {
+        let expands = |value: &str| {
+            value.match_indices("${").any(|(at, _)| {
+                let body = &value[at + 2..];
+                let tail = &body[body.find(['}', ':']).unwrap_or(body.len())..];
+                tail.starts_with('}') || (tail.starts_with(":-") && tail.contains('}'))
+            })
+        };
+        let mut values = vec![String::new()];
+        for length in 0..7 {
+            let longest: Vec<_> = values
+                .iter()
+                .filter(|value| value.len() == length)
+                .cloned()
+                .collect();
+            values.extend(
+                longest
+                    .iter()
+                    .flat_map(|value| "${}:-".chars().map(move |last| format!("{value}{last}"))),
+            );
+        }
+        for value in values {
+            assert_eq!(
+                python_expands(Value::verbatim(&value)),
+                expands(&value),
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_shell_value_is_in_single_quotes() {
+        let printed = text(Form::Shell, &[("A", "$(x)`\\\n"), ("B", "''x'")]);
+        let expected = "export A='$(x)`\\\n'\nexport B=''\\'''\\''x'\\'''\n";
+        assert_eq!(printed.unwrap(), expected);
+    }
+
+    #[test]
+    fn json_and_yaml_share_their_strings() {
+        let variables = [
+            ("A", "\"\\\t\r\n/é\u{1f30d}"),
+            ("B", "\u{1}\u{7f}\u{85}\u{2028}\u{feff}\u{ffff}"),
+        ];
+        let json = "{\n  \"A\": \"\\\"\\\\\\t\\r\\n/é🌍\",\n  \"B\": \"\\u0001\\u007f\\u0085\\u2028\\ufeff\\uffff\"\n}\n";
+        let yaml = "\"A\": \"\\\"\\\\\\t\\r\\n/é🌍\"\n\"B\": \"\\u0001\\u007f\\u0085\\u2028\\ufeff\\uffff\"\n";
+        assert_eq!(text(Form::Json, &variables).unwrap(), json);
+        assert_eq!(text(Form::Yaml, &variables).unwrap(), yaml);
+    }
+
+    #[test]
+    fn a_yaml_name_that_is_too_long_for_a_plain_key_is_marked() {
+        let name = "N".repeat(LONGEST_YAML_KEY + 1);
+        let printed = text(Form::Yaml, &[(&name[1..], "x"), (&name, "y")]).unwrap();
+        assert_eq!(
+            printed,
+            format!("\"{}\": \"x\"\n? \"{name}\"\n: \"y\"\n", &name[1..])
+        );
+    }
+
+    #[test]
+    fn no_variables_are_an_empty_document() {
+        assert_eq!(
+            Form::ALL.map(|form| text(form, &[]).unwrap()),
+            ["", "", "{}\n", "{}\n"]
+        );
+    }
 }

@@ -48,8 +48,10 @@ pub enum ResolveError {
         /// What the reference says about it.
         message: String,
     },
-    /// The result of a variable, or of all up to it, is too large.
+    /// The result of a variable is too large.
     TooLong(String),
+    /// The results up to this variable's are too large together.
+    TotalTooLong(String),
 }
 
 impl fmt::Display for ResolveError {
@@ -78,6 +80,12 @@ impl fmt::Display for ResolveError {
                 write!(
                     f,
                     "{name} is larger than {MAX_RESULT} bytes when it is resolved"
+                )
+            }
+            ResolveError::TotalTooLong(name) => {
+                write!(
+                    f,
+                    "the variables up to {name} are larger than {MAX_TOTAL} bytes when they are resolved"
                 )
             }
         }
@@ -217,9 +225,12 @@ impl<'a> Resolver<'a> {
         };
         frame.at += length;
         self.total += text.len();
-        if started.result.len() + text.len() > MAX_RESULT || self.total > MAX_TOTAL {
-            let name = &self.templates[frame.variable].name;
+        let name = &self.templates[frame.variable].name;
+        if started.result.len() + text.len() > MAX_RESULT {
             return Err(ResolveError::TooLong(name.clone()));
+        }
+        if self.total > MAX_TOTAL {
+            return Err(ResolveError::TotalTooLong(name.clone()));
         }
         started.result.push_str(text);
         Ok(())

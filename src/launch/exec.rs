@@ -6,7 +6,7 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use crate::environment::Variable;
-use crate::environment::block::{Environment, is_passed};
+use crate::environment::block::{Environment, is_passed, refuse_unsafe};
 use crate::error::Error;
 use crate::options::{Inheritance, Run};
 use crate::output;
@@ -21,11 +21,7 @@ pub fn launch<'a>(
     inheritance: &Inheritance,
     supervisor: Option<Pid>,
 ) -> Error {
-    let files = run
-        .files
-        .iter()
-        .map(|(_, form)| output::memory_file(secrets, *form));
-    let files: Vec<OwnedFd> = match files.collect() {
+    let files = match memory_files(run, secrets, inheritance) {
         Ok(files) => files,
         Err(error) => return error,
     };
@@ -43,6 +39,22 @@ pub fn launch<'a>(
         Ok(environment) => exec(&run.command, &environment),
         Err(error) => error,
     }
+}
+
+/// The files that `--file` asks for. A command that reads one sets what is in it, as a shell does, so
+/// that the rules about names hold for them too.
+fn memory_files(
+    run: &Run,
+    secrets: &[Variable<'_>],
+    inheritance: &Inheritance,
+) -> Result<Vec<OwnedFd>, Error> {
+    if !run.files.is_empty() {
+        refuse_unsafe(secrets.iter().map(|secret| &*secret.name), inheritance)?;
+    }
+    let forms = run.files.iter().map(|(_, form)| *form);
+    forms
+        .map(|form| output::memory_file(secrets, form))
+        .collect()
 }
 
 fn exec(command: &[CString], environment: &Environment<'_>) -> Error {

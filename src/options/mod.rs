@@ -6,7 +6,7 @@ pub mod seal;
 mod table;
 mod url;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
@@ -466,10 +466,15 @@ impl Given {
                 .collect::<Result<_, _>>()
         };
         let renamings = self.list("rename")?.into_iter().map(|pair| renaming(&pair));
+        let rename: Vec<(String, String)> = renamings.collect::<Result<_, _>>()?;
+        let mut renamed = HashSet::new();
+        if rename.iter().any(|(old, _)| !renamed.insert(old)) {
+            return Err(bad("--rename", "a secret is renamed twice"));
+        }
         Ok(Selection {
             only: patterns("only")?,
             except: patterns("except")?,
-            rename: renamings.collect::<Result<_, _>>()?,
+            rename,
             prefix: match self.last("prefix") {
                 Some(prefix) => read("--prefix", &prefix, name)?,
                 None => String::new(),
