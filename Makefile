@@ -5,7 +5,7 @@ HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 BINARIES = dotenv-run dotenv-seal
 PAGES = dotenv-run.1 dotenv-seal.1
 
-.PHONY: build demo test check static install uninstall clean
+.PHONY: build demo test check static bench fuzz install uninstall clean
 
 build:
 	$(CARGO) build --release
@@ -15,8 +15,9 @@ demo: build
 	tests/demo target/release
 
 # Installs what the tests use where that is possible; what is missing all the same is skipped by name.
-test:
-	tests/tools strace mandoc
+test: static
+	tests/tools strace mandoc dash bash node:nodejs npm python3 pip3:python3-pip
+	tests/readers/install target/readers
 	$(CARGO) test
 
 check:
@@ -29,6 +30,15 @@ check:
 # A static-pie binary, for images without a C library.
 static:
 	RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --release --target $(HOST)
+
+# What it costs, in turns with what it is compared with; ONLY=launch, parse or derive for one table.
+bench:
+	tests/tools tini dumb-init catatonit chpst:runit envdir:daemontools
+	$(CARGO) bench --bench bench -- $(ONLY)
+
+# A minute for each target; needs the nightly toolchain.
+fuzz:
+	tests/fuzz/run 60
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
