@@ -270,8 +270,9 @@ fn variables_in_sources() -> Names {
 }
 
 fn the_manuals_name_the_variables_that_are_read() {
-    /// Read by the HTTP client, or where the command is looked up.
-    const GENERAL: [&str; 9] = [
+    /// Read by the HTTP client, where the command is looked up, or for colours.
+    const GENERAL: [&str; 10] = [
+        "NO_COLOR",
         "PATH",
         "HTTP_PROXY",
         "HTTPS_PROXY",

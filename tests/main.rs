@@ -9,10 +9,17 @@ mod cloud;
 mod credentials;
 mod docs;
 mod environment;
+mod files;
+mod fuzz_regressions;
 mod harness;
 mod launch;
+mod list;
+mod print;
 mod prompt;
+mod render;
+mod resolve;
 mod seal;
+mod selection;
 mod support;
 mod tree;
 mod vectors;
@@ -30,11 +37,18 @@ fn main() -> ExitCode {
         credentials::TESTS,
         docs::TESTS,
         environment::TESTS,
+        files::TESTS,
+        fuzz_regressions::TESTS,
         harness::TESTS,
         harness::service::TESTS,
         launch::TESTS,
+        list::TESTS,
+        print::TESTS,
         prompt::TESTS,
+        render::TESTS,
+        resolve::TESTS,
         seal::TESTS,
+        selection::TESTS,
         tree::TESTS,
         vectors::TESTS,
     ])

@@ -1,5 +1,7 @@
 //! Runs of `dotenv-run` on a service or a tree, and what must be true of every one.
 
+use serde_json::Value;
+
 use super::outcome::Outcome;
 use super::run::Run;
 use super::service::{Key, Service};
@@ -43,12 +45,31 @@ impl Tree {
     pub fn dotenv_run(&self) -> Run {
         Run::dotenv_run().args(["--api-url", &self.url()])
     }
+
+    /// The same with the path of [`Tree::holding`].
+    pub fn run(&self) -> Run {
+        self.dotenv_run().arg("p")
+    }
 }
 
 impl Run {
     /// With [`CLIENT_KEY`] in the environment.
     pub fn client_key(self) -> Self {
         self.env("DOTENV_CLIENT_KEY", CLIENT_KEY)
+    }
+
+    /// Runs it with `--print json` and returns what is printed.
+    #[track_caller]
+    pub fn values(self) -> Value {
+        let outcome = self.args(["--print", "json"]).finish();
+        outcome.assert_status(0);
+        serde_json::from_slice(&outcome.stdout).unwrap_or_else(|error| panic!("{error}\n{outcome}"))
+    }
+
+    /// Runs it behind a shell that redirects: `">out"`.
+    pub fn redirected(self, redirection: &str) -> Self {
+        let script = format!("exec \"$@\" {redirection}");
+        self.under(["sh", "-c", &script, "sh"])
     }
 
     /// Runs it in front of a command that shows its environment: `NAME=value` in order, but for

@@ -54,6 +54,14 @@ impl Outcome {
         self
     }
 
+    /// The warnings of ours, without what they all start with.
+    pub fn warnings(&self) -> Vec<&str> {
+        let lines = self.stderr.lines();
+        lines
+            .filter_map(|line| line.strip_prefix(self.speaker())?.strip_prefix("warning: "))
+            .collect()
+    }
+
     /// A refusal of ours: the status, nothing on standard output, and on standard error one message
     /// that contains every fragment, with at most one hint behind it and nothing but warnings
     /// before it.

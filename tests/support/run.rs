@@ -213,6 +213,11 @@ impl Live {
         });
     }
 
+    /// Standard output up to now, as text.
+    pub fn output_so_far(&self) -> String {
+        String::from_utf8_lossy(&self.stdout.so_far()).into_owned()
+    }
+
     /// Waits for the end of the program and of everything that inherited its output.
     #[track_caller]
     pub fn wait(self) -> Outcome {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::documents;
 use super::temp::TempDir;
-use super::world::World;
+use super::world::{Custody, Project, World};
 
 /// A directory that holds the documents of the API under their own paths.
 pub struct Tree {
@@ -41,6 +41,22 @@ impl Tree {
             }
         }
         tree
+    }
+
+    /// The tree of one project `p` that opens without a key and holds this text.
+    pub fn holding(text: &str) -> Self {
+        Tree::of_project(Project::new("p", Custody::legacy()).level("", text))
+    }
+
+    /// The same with the variables of a JSON object, whatever their values are.
+    pub fn holding_json(variables: &Value) -> Self {
+        let project = Project::new("p", Custody::legacy()).format("json");
+        Tree::of_project(project.level("", &variables.to_string()))
+    }
+
+    /// The tree of one project.
+    pub fn of_project(project: Project) -> Self {
+        Tree::of(&World::new(vec![project]))
     }
 
     /// What to give as `--api-url`.
