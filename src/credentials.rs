@@ -397,9 +397,10 @@ fn trimmed(bytes: &[u8]) -> Range<usize> {
 /// Asks for the client key without showing what is typed. The terminal is put back on every way out: a signal that ends
 /// or stops the process takes effect only after that, and the question is asked again when the process goes on.
 fn prompt(terminal: &File, program: &str) -> Result<Locked, Error> {
-    let signals = SignalSet::of(&process::TERMINATING_OR_STOPPING);
     loop {
-        let before = signals.block();
+        let before = SignalSet::ending_or_stopping().block();
+        // Those that were blocked before stay pending for the command, and must not be waited for.
+        let signals = SignalSet::ending_or_stopping().without(before);
         let answer = ask(terminal, program, signals);
         let _ = (&*terminal).write_all(b"\n");
         before.set_as_mask();

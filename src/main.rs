@@ -16,7 +16,7 @@ use dotenv_run::launch::supervise::{Side, supervise};
 use dotenv_run::levels::{self, OpenLevel};
 use dotenv_run::options::{self, Action, ApiUrl, Options, Request};
 use dotenv_run::output;
-use dotenv_run::process::Environ;
+use dotenv_run::process::{self, Environ};
 use dotenv_run::report::{Report, Verbosity};
 use dotenv_run::source::cloud::Cloud;
 use dotenv_run::source::tree::Tree;
@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         let _ = writeln!(std::io::stderr(), "dotenv-run: internal error at {place}");
         std::process::exit(FAILED.into());
     }));
+    process::restore_signals();
     let request = Options::parse(std::env::args_os().skip(1), |name| std::env::var_os(name));
     let verbosity = match &request {
         Ok(Request::Run(options)) => options.verbosity,

@@ -87,6 +87,83 @@ fn set_disposition(signal: c_int, disposition: libc::sighandler_t) {
     unsafe { libc::signal(signal, disposition) };
 }
 
+/// Undoes what the Rust runtime did to signals before `main`: it handles SIGSEGV and SIGBUS such that the
+/// first one that somebody sends is lost, and ignores SIGPIPE.
+///
+/// SIGPIPE gets a handler instead, under which writing to a closed pipe fails as if it were ignored and
+/// the signal ends us if another process sent it. execve(2) makes it the default again.
+pub fn restore_signals() {
+    for fault in [libc::SIGSEGV, libc::SIGBUS] {
+        if !is_ignored(fault) {
+            set_disposition(fault, libc::SIG_DFL);
+        }
+    }
+    if !START.sigpipe_ignored.load(Ordering::Relaxed) {
+        handle(libc::SIGPIPE, end_unless_own);
+    }
+}
+
+/// As PID 1, which the kernel keeps from dying by a signal: ends on each of those that would end any other
+/// process, until execve(2) makes them the default again.
+pub fn end_by_signals() {
+    let real_time = libc::SIGRTMIN()..=libc::SIGRTMAX();
+    for signal in ENDING.into_iter().chain(real_time) {
+        if !is_ignored(signal) {
+            handle(signal, end_unless_own);
+        }
+    }
+}
+
+/// The signals that end a process unless it says otherwise, without SIGPIPE, those of a fault and those
+/// of real time.
+const ENDING: [c_int; 15] = [
+    libc::SIGHUP,
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGABRT,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGALRM,
+    libc::SIGTERM,
+    libc::SIGSTKFLT,
+    libc::SIGXCPU,
+    libc::SIGXFSZ,
+    libc::SIGVTALRM,
+    libc::SIGPROF,
+    libc::SIGIO,
+    libc::SIGPWR,
+];
+
+type Handler = extern "C" fn(c_int, *const libc::siginfo_t, *const libc::c_void);
+
+fn handle(signal: c_int, handler: Handler) {
+    // SAFETY: `sigaction` is a plain structure for which all zeros is valid: no flags, an empty mask.
+    let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+    action.sa_sigaction = handler as libc::sighandler_t;
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
+    // SAFETY: `action` is live, and its handler, of the type that SA_SIGINFO asks for, only makes calls
+    // that are safe in handlers.
+    unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) };
+}
+
+extern "C" fn end_unless_own(
+    signal: c_int,
+    info: *const libc::siginfo_t,
+    _context: *const libc::c_void,
+) {
+    // SAFETY: the kernel passes a live siginfo_t.
+    let info = unsafe { &*info };
+    // SAFETY: whatever the code, the sender's place is readable; it is compared only.
+    let own = signal == libc::SIGPIPE
+        && info.si_code == libc::SI_USER
+        && unsafe { info.si_pid() } == id();
+    if !own {
+        die_by(signal);
+        // SAFETY: _exit ends the process without running anything of ours.
+        unsafe { libc::_exit(128 + signal) };
+    }
+}
+
 /// The environment that the process was started with, as the kernel laid it out.
 pub struct Environ {
     entries: Vec<*mut c_char>,
@@ -342,11 +419,11 @@ pub fn die_with_parent(signal: c_int) {
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal, 0, 0, 0) };
 }
 
-/// The foreground process group of a terminal.
+/// The foreground process group of a terminal: 0, as for [`group`], if it is none of our PID namespace.
 pub fn foreground_group(terminal: &File) -> Option<Pid> {
     // SAFETY: tcgetpgrp takes a descriptor that is open for the call.
     let group = unsafe { libc::tcgetpgrp(terminal.as_raw_fd()) };
-    (group > 0).then_some(group)
+    (group >= 0).then_some(group)
 }
 
 /// Makes a process group of our session the foreground group of its terminal.
@@ -416,18 +493,6 @@ pub fn reap() -> Option<(Pid, Change)> {
     Some((child, change))
 }
 
-/// The signals that end or stop a process unless it says otherwise, and that a user or a system sends on purpose.
-pub const TERMINATING_OR_STOPPING: [c_int; 8] = [
-    libc::SIGHUP,
-    libc::SIGINT,
-    libc::SIGQUIT,
-    libc::SIGALRM,
-    libc::SIGTERM,
-    libc::SIGUSR1,
-    libc::SIGUSR2,
-    libc::SIGTSTP,
-];
-
 /// A set of signals as the kernel has it: bit N-1 stands for signal N.
 ///
 /// The C library's own sets leave out the two signals that it uses itself, and the command must find
@@ -446,6 +511,32 @@ impl SignalSet {
                 .iter()
                 .fold(0, |set, signal| set | 1 << (signal - 1)),
         )
+    }
+
+    /// The signals that end or stop a process unless it says otherwise, without those of a fault of its
+    /// own, and without those that stop it because it is in the background.
+    pub fn ending_or_stopping() -> Self {
+        const OTHERS: [c_int; 13] = [
+            libc::SIGILL,
+            libc::SIGTRAP,
+            libc::SIGBUS,
+            libc::SIGFPE,
+            libc::SIGKILL,
+            libc::SIGSEGV,
+            libc::SIGCHLD,
+            libc::SIGCONT,
+            libc::SIGSTOP,
+            libc::SIGTTIN,
+            libc::SIGTTOU,
+            libc::SIGURG,
+            libc::SIGWINCH,
+        ];
+        SignalSet::ALL.without(SignalSet::of(&OTHERS))
+    }
+
+    /// This set without the signals of another one.
+    pub fn without(self, other: SignalSet) -> Self {
+        SignalSet(self.0 & !other.0)
     }
 
     /// Every signal but the given one.
@@ -545,7 +636,8 @@ impl Signal {
     /// Sends it on, with the value that came with it if it was queued with one (sigqueue(3)). A process
     /// group gets it without a value.
     pub fn forward(&self, target: Pid) {
-        if self.info.si_code != libc::SI_QUEUE || target < 0 {
+        let has_value = self.info.si_code < 0 && self.info.si_code != libc::SI_TKILL;
+        if !has_value || target < 0 {
             return send(target, self.number);
         }
         let info = &raw const self.info;
@@ -561,6 +653,9 @@ pub fn initial_mask() -> SignalSet {
 
 /// Stops the process by `signal` until somebody continues it; returns at once where it does not stop.
 pub fn stop_by(signal: c_int) {
+    if signal != libc::SIGSTOP {
+        set_disposition(signal, libc::SIG_DFL);
+    }
     send(id(), signal);
     let before = SignalSet::all_but(signal).set_as_mask();
     before.set_as_mask();
@@ -660,7 +755,7 @@ pub fn argument_limit() -> usize {
 
 /// Becomes `command`, looked up in `PATH` as execvp(3) does, with exactly the given environment; returns only on failure.
 ///
-/// SIGPIPE and standard descriptors are first put back to what they were when the process started.
+/// Standard descriptors are first put back to what they were when the process started.
 pub fn become_command(command: &[CString], environment: &[&CStr]) -> io::Error {
     let Some(file) = command.first() else {
         return io::Error::from(io::ErrorKind::NotFound);
@@ -675,9 +770,6 @@ pub fn become_command(command: &[CString], environment: &[&CStr]) -> io::Error {
         .map(|entry| entry.as_ptr())
         .chain([ptr::null()])
         .collect();
-    if !START.sigpipe_ignored.load(Ordering::Relaxed) {
-        set_disposition(libc::SIGPIPE, libc::SIG_DFL);
-    }
     for (descriptor, closed) in (0..).zip(&START.closed) {
         if closed.load(Ordering::Relaxed) {
             // SAFETY: the Rust runtime opened /dev/null here because the descriptor was closed; nothing uses it.
@@ -686,9 +778,7 @@ pub fn become_command(command: &[CString], environment: &[&CStr]) -> io::Error {
     }
     // SAFETY: both arrays end with a null pointer and hold NUL-terminated strings that outlive the call.
     unsafe { libc::execvpe(file.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
-    let error = io::Error::last_os_error();
-    set_disposition(libc::SIGPIPE, libc::SIG_IGN);
-    error
+    io::Error::last_os_error()
 }
 
 /// Whether `name` matches a pattern of fnmatch(3).

@@ -29,11 +29,16 @@ pub fn launch<'a>(
         .iter()
         .map(|file| format!("/dev/fd/{}", file.as_raw_fd()));
     let names = run.files.iter().map(|(variable, _)| variable.as_str());
-    let inherited: Vec<_> = inherited
+    let mut inherited: Vec<_> = inherited
         .filter(|entry| is_passed(entry, inheritance))
         .collect();
     let mut added: Vec<_> = names.zip(paths).collect();
-    added.extend(meant_for(&inherited, supervisor));
+    let renamed = meant_for(&inherited, supervisor);
+    if renamed.iter().any(|(name, _)| *name == "LISTEN_PID") {
+        // It says the same in a form that cannot be rewritten, and contradicts.
+        inherited.retain(|entry| process::value_of(entry, "LISTEN_PIDFDID").is_none());
+    }
+    added.extend(renamed);
     let secrets = if run.file_only { &[] } else { secrets };
     match Environment::build(secrets, &added, inherited, inheritance, &run.command) {
         Ok(environment) => exec(&run.command, &environment),

@@ -42,6 +42,9 @@ pub fn supervise(how: &Supervision) -> Result<Side, Error> {
         Parent::Never => false,
     };
     if !is_needed {
+        if process::id() == process::INIT {
+            process::end_by_signals();
+        }
         process::initial_mask().set_as_mask();
         return Ok(Side::Worker { supervisor: None });
     }
@@ -52,10 +55,13 @@ pub fn supervise(how: &Supervision) -> Result<Side, Error> {
         process::adopt_orphans();
     }
     let supervisor = process::id();
-    let terminal = how.group.then(Terminal::in_foreground).flatten();
+    let terminal = how.group.then_some(Terminal);
+    let in_foreground = terminal
+        .as_ref()
+        .is_some_and(|terminal| terminal.is_held_by(process::group()));
     match process::fork().map_err(Error::Supervise)? {
         Fork::Child => {
-            begin_worker(how, supervisor, terminal.as_ref());
+            begin_worker(how, supervisor, terminal.as_ref().filter(|_| in_foreground));
             if children_ignored {
                 process::ignore_children();
             }
@@ -101,7 +107,7 @@ fn begin_worker(how: &Supervision, supervisor: Pid, terminal: Option<&Terminal>)
 struct Supervisor {
     worker: Pid,
     has_own_group: bool,
-    /// The terminal that the command's group was given.
+    /// The terminal, which the command's group is given while it is in the foreground.
     terminal: Option<Terminal>,
     stop_timeout: Option<Duration>,
     /// When the command is killed because it has not ended.
@@ -153,16 +159,21 @@ impl Supervisor {
         None
     }
 
-    /// Stops like the command, so that the shell that started us takes over, where there is one.
+    /// Stops like the command, so that the shell that started us takes over, where there is one. Where there
+    /// is none, the kernel lets no key stop the command either, unless it is in a group of its own.
     fn stop(&self, signal: i32) {
-        self.take_terminal_back();
         if process::id() != process::INIT && process::can_be_continued() {
+            self.take_terminal_back();
             process::stop_by(signal);
+        } else if self.has_own_group && signal == SIGTSTP {
+            process::send(self.target(), SIGCONT);
         }
     }
 
     fn take_terminal_back(&self) {
-        if let Some(terminal) = &self.terminal {
+        if let Some(terminal) = &self.terminal
+            && terminal.is_held_by(self.worker)
+        {
             terminal.hand_to(process::group());
         }
     }

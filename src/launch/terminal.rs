@@ -6,17 +6,12 @@ use std::fs::File;
 
 use crate::process::{self, Pid};
 
-/// The controlling terminal, of which our process group was the foreground group.
+/// The controlling terminal, if there is one.
 ///
 /// It is opened anew each time, so that the waiting supervisor holds no descriptor.
 pub struct Terminal;
 
 impl Terminal {
-    /// The terminal, if there is one and we are in the foreground.
-    pub fn in_foreground() -> Option<Self> {
-        Terminal.is_held_by(process::group()).then_some(Terminal)
-    }
-
     /// Whether `group` is the foreground group.
     pub fn is_held_by(&self, group: Pid) -> bool {
         File::open("/dev/tty").is_ok_and(|file| process::foreground_group(&file) == Some(group))
