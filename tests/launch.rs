@@ -3,7 +3,7 @@
 
 mod core;
 mod disk;
-mod init;
+pub mod init;
 mod lookup;
 mod processes;
 mod signals;
@@ -126,7 +126,7 @@ fn endless_key(dir: &TempDir) -> PathBuf {
 }
 
 /// Waits until a run reads from the pipe, where it stays as long as what is returned is kept.
-fn wait_for_reader(pipe: &Path) -> File {
+pub fn wait_for_reader(pipe: &Path) -> File {
     let mut options = OpenOptions::new();
     options.write(true).custom_flags(OFlag::O_NONBLOCK.bits());
     wait_for("somebody who reads the key", || options.open(pipe).ok())

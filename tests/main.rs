@@ -6,12 +6,15 @@
 
 mod cli;
 mod cloud;
+mod containers;
 mod credentials;
 mod docs;
 mod environment;
 mod files;
 mod fuzz_regressions;
 mod harness;
+mod init;
+mod jobs;
 mod launch;
 mod list;
 mod print;
@@ -20,6 +23,7 @@ mod render;
 mod resolve;
 mod seal;
 mod selection;
+mod signals;
 mod support;
 mod tree;
 mod vectors;
@@ -27,6 +31,9 @@ mod vectors;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(status) = support::probe::main() {
+        return status;
+    }
     support::Suite::new(&[
         cli::TESTS,
         cloud::TESTS,
@@ -34,6 +41,7 @@ fn main() -> ExitCode {
         cloud::connection::TESTS,
         cloud::custody::TESTS,
         cloud::descriptor::TESTS,
+        containers::TESTS,
         credentials::TESTS,
         docs::TESTS,
         environment::TESTS,
@@ -41,6 +49,8 @@ fn main() -> ExitCode {
         fuzz_regressions::TESTS,
         harness::TESTS,
         harness::service::TESTS,
+        init::TESTS,
+        jobs::TESTS,
         launch::TESTS,
         list::TESTS,
         print::TESTS,
@@ -49,6 +59,7 @@ fn main() -> ExitCode {
         resolve::TESTS,
         seal::TESTS,
         selection::TESTS,
+        signals::TESTS,
         tree::TESTS,
         vectors::TESTS,
     ])

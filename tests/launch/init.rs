@@ -173,7 +173,7 @@ pub const STATIC_LINKING: fn() -> Result<(), String> = || {
 };
 
 /// The release of a target that has no interpreter.
-fn static_build() -> std::io::Result<PathBuf> {
+pub fn static_build() -> std::io::Result<PathBuf> {
     let program = Path::new(env!("CARGO_BIN_EXE_dotenv-run"));
     let targets = program.ancestors().nth(2).expect("target/debug/dotenv-run");
     let programs = fs::read_dir(targets)?.flatten();

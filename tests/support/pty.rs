@@ -3,13 +3,14 @@
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Instant;
 
 use nix::fcntl::OFlag;
-use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
+use nix::libc;
+use nix::pty::{Winsize, grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::signal::Signal;
 use nix::sys::termios::{LocalFlags, Termios, tcgetattr};
 use nix::unistd::Pid;
@@ -17,7 +18,7 @@ use nix::unistd::Pid;
 use super::outcome::Outcome;
 use super::process::{Capture, Process};
 use super::run::Run;
-use super::wait::{PATIENCE, poll};
+use super::wait::{PATIENCE, poll, wait_until};
 
 /// A program whose standard streams and controlling terminal are a pseudo-terminal of ours.
 pub struct Terminal {
@@ -85,6 +86,33 @@ impl Terminal {
         );
     }
 
+    /// Changes the size of the window.
+    #[track_caller]
+    pub fn resize(&self, rows: u16, columns: u16) {
+        let size = Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        let master = self.master.as_raw_fd();
+        // SAFETY: the descriptor is open, and `size` is what the call reads.
+        let set = unsafe { libc::ioctl(master, libc::TIOCSWINSZ, &raw const size) };
+        assert_eq!(set, 0, "the size of a window");
+    }
+
+    /// Starts a program on a terminal, and closes that terminal's other side once the program is
+    /// ready.
+    #[track_caller]
+    pub fn hang_up(run: Run, ready: impl FnMut() -> bool) -> HungUp {
+        let (master, path) = open_pair().expect("a pseudo-terminal");
+        let streams = [(); 3].map(|()| Stdio::from(open_slave(&path).expect("the terminal side")));
+        let process = run.start(streams, Some(CString::new(path).expect("a device path")));
+        wait_until("a program that is ready", ready);
+        drop(master);
+        HungUp(process)
+    }
+
     pub fn output_so_far(&self) -> String {
         String::from_utf8_lossy(&self.output.so_far()).into_owned()
     }
@@ -121,6 +149,18 @@ impl Terminal {
             stderr: String::new(),
             elapsed: self.started.elapsed(),
         }
+    }
+}
+
+/// A program whose terminal is gone.
+pub struct HungUp(Process);
+
+impl HungUp {
+    /// Waits for its end.
+    #[track_caller]
+    pub fn end(mut self) -> ExitStatus {
+        wait_until("the end of a program", || self.0.has_ended());
+        self.0.reap()
     }
 }
 

@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 
 use super::outcome::Outcome;
 use super::process::{Capture, Image, Process};
-use super::wait::{poll, wait_until};
+use super::wait::{poll, wait_for, wait_until};
 
 /// How long a program may run before it counts as hanging.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -205,6 +205,11 @@ impl Live {
         self.process.signal(signal);
     }
 
+    /// Whether the program itself has ended; what it started may run on.
+    pub fn has_ended(&self) -> bool {
+        self.process.has_ended()
+    }
+
     /// Waits until standard output contains `text`.
     #[track_caller]
     pub fn wait_for_output(&self, text: &str) {
@@ -216,6 +221,17 @@ impl Live {
     /// Standard output up to now, as text.
     pub fn output_so_far(&self) -> String {
         String::from_utf8_lossy(&self.stdout.so_far()).into_owned()
+    }
+
+    /// Waits until a line of standard output starts with `text`, and returns the number behind it.
+    #[track_caller]
+    pub fn wait_for_number(&self, text: &str) -> i32 {
+        wait_for(&format!("{text:?} and a number on standard output"), || {
+            let output = self.output_so_far();
+            let (complete, _) = output.rsplit_once('\n')?;
+            let line = complete.lines().find_map(|line| line.strip_prefix(text));
+            line?.trim().parse().ok()
+        })
     }
 
     /// Waits for the end of the program and of everything that inherited its output.
