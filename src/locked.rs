@@ -154,7 +154,8 @@ pub fn wipe(bytes: &mut [u8]) {
     unsafe { memsec::memzero(bytes.as_mut_ptr(), bytes.len()) };
 }
 
-fn page_size() -> usize {
+/// The size of a page in bytes.
+pub fn page_size() -> usize {
     // SAFETY: sysconf only reads a constant of the system.
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     usize::try_from(size).unwrap_or(4096)

@@ -369,6 +369,38 @@ pub fn forget_caller() {
     Environ::take().wipe();
     // SAFETY: the supervisor owns no descriptor and uses none from here on.
     unsafe { libc::close_range(0, libc::c_uint::MAX, 0) };
+    release_program();
+}
+
+/// Gives back the pages of program and libraries that are only read: most of them served the start, and
+/// those that are needed come back from the file.
+fn release_program() {
+    // SAFETY: the callback is of the type that is asked for, and there is no data for it.
+    unsafe { libc::dl_iterate_phdr(Some(release_object), ptr::null_mut()) };
+}
+
+extern "C" fn release_object(
+    object: *mut libc::dl_phdr_info,
+    _size: libc::size_t,
+    _data: *mut libc::c_void,
+) -> c_int {
+    // SAFETY: the loader passes a live description of an object for the time of the call.
+    let object = unsafe { &*object };
+    let count = usize::from(object.dlpi_phnum);
+    // SAFETY: the headers of a loaded object are an array of this length, as long as it is loaded.
+    let headers = unsafe { std::slice::from_raw_parts(object.dlpi_phdr, count) };
+    for header in headers {
+        if header.p_type != libc::PT_LOAD || header.p_flags & libc::PF_W != 0 {
+            continue;
+        }
+        let start = (object.dlpi_addr + header.p_vaddr) as usize;
+        let end = start + header.p_memsz as usize;
+        let page = start & !(locked::page_size() - 1);
+        let pages = ptr::with_exposed_provenance_mut(page);
+        // SAFETY: the segment is mapped from a file and never written, so nothing of it can be lost.
+        unsafe { libc::madvise(pages, end - page, libc::MADV_DONTNEED) };
+    }
+    0
 }
 
 /// The process ID of the parent.

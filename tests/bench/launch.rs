@@ -1,13 +1,13 @@
 //! What it costs to have us in front of a command, against env(1) and against programs of the kind.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use dotenv_run::crypto::DataKey;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 
 use crate::{Candidate, compare, median, time};
@@ -91,13 +91,28 @@ fn command(wrapper: &Wrapper, of: &[&str]) -> Command {
     command
 }
 
+/// The word that makes this program a command that answers signals.
+pub const ECHO: &str = "echo-signals";
+
+/// Writes a byte when it is ready, and one for each SIGUSR1.
+pub fn echo() {
+    let signals = SigSet::from(Signal::SIGUSR1);
+    signals.thread_block().expect("a signal to block");
+    let mut output = std::io::stdout();
+    while output.write_all(b"x").and_then(|()| output.flush()).is_ok() {
+        signals.wait().expect("a signal to wait for");
+    }
+}
+
 /// Prints the memory of a wrapper that waits, and how long a signal takes through it.
 fn measure(wrapper: &Wrapper) {
-    const ECHO: &str = "$SIG{USR1} = sub { syswrite STDOUT, 'x' }; syswrite STDOUT, 'r'; select undef, undef, undef, 60 while 1";
-    let mut running = command(wrapper, &["perl", "-e", ECHO])
+    let echo = std::env::current_exe().expect("this program");
+    let echo = echo.to_str().expect("a path in UTF-8");
+    let mut command = command(wrapper, &[echo, ECHO]);
+    let mut running = command
         .stdout(Stdio::piped())
         .spawn()
-        .expect("perl");
+        .expect("a wrapper that runs");
     let mut output = running.stdout.take().expect("a pipe");
     let mut byte = [0];
     output

@@ -10,6 +10,12 @@ mod parse;
 use std::time::{Duration, Instant};
 
 fn main() {
+    if std::env::args()
+        .nth(1)
+        .is_some_and(|word| word == launch::ECHO)
+    {
+        return launch::echo();
+    }
     let tables: [(&str, fn()); 3] = [
         ("derive", derive::run),
         ("parse", parse::run),
