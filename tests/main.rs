@@ -25,6 +25,7 @@ mod seal;
 mod selection;
 mod signals;
 mod support;
+mod systemd;
 mod tree;
 mod vectors;
 
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         seal::TESTS,
         selection::TESTS,
         signals::TESTS,
+        systemd::TESTS,
         tree::TESTS,
         vectors::TESTS,
     ])
