@@ -1,19 +1,28 @@
 //! System calls: each function wraps one of them, or the few that make one act, behind a safe interface.
 //!
-//! All `unsafe` code of the program is here and in `locked.rs`.
+//! All `unsafe` code of the program is here, in the modules below, and in `locked.rs`.
+
+mod signals;
+mod terminal;
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::fs::{File, Permissions};
 use std::io::{self, Seek, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
-use std::time::Instant;
 
 use crate::locked::{self, Locked};
+
+use signals::is_ignored;
+pub use signals::{
+    Signal, SignalSet, die_by, end_by_signals, expect_children, ignore_children, initial_mask,
+    restore_signals, send, stop_by,
+};
+pub use terminal::{TerminalMode, foreground_group, set_foreground_group, wait_readable};
 
 /// What the process was before the Rust runtime changed it, kept for the command.
 struct Start {
@@ -72,96 +81,6 @@ pub fn standard_output() -> io::Result<File> {
     }
     let output = io::stdout().as_fd().try_clone_to_owned()?;
     Ok(output.into())
-}
-
-fn is_ignored(signal: c_int) -> bool {
-    let mut action = MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: `action` is writable memory of the type that sigaction fills; no new disposition is given.
-    let told = unsafe { libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) } == 0;
-    // SAFETY: sigaction returned success, so it has filled all of `action`.
-    told && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
-}
-
-fn set_disposition(signal: c_int, disposition: libc::sighandler_t) {
-    // SAFETY: the disposition is SIG_IGN or SIG_DFL, so no handler of ours can run.
-    unsafe { libc::signal(signal, disposition) };
-}
-
-/// Undoes what the Rust runtime did to signals before `main`: it handles SIGSEGV and SIGBUS such that the
-/// first one that somebody sends is lost, and ignores SIGPIPE.
-///
-/// SIGPIPE gets a handler instead, under which writing to a closed pipe fails as if it were ignored and
-/// the signal ends us if another process sent it. execve(2) makes it the default again.
-pub fn restore_signals() {
-    for fault in [libc::SIGSEGV, libc::SIGBUS] {
-        if !is_ignored(fault) {
-            set_disposition(fault, libc::SIG_DFL);
-        }
-    }
-    if !START.sigpipe_ignored.load(Ordering::Relaxed) {
-        handle(libc::SIGPIPE, end_unless_own);
-    }
-}
-
-/// As PID 1, which the kernel keeps from dying by a signal: ends on each of those that would end any other
-/// process, until execve(2) makes them the default again.
-pub fn end_by_signals() {
-    let real_time = libc::SIGRTMIN()..=libc::SIGRTMAX();
-    for signal in ENDING.into_iter().chain(real_time) {
-        if !is_ignored(signal) {
-            handle(signal, end_unless_own);
-        }
-    }
-}
-
-/// The signals that end a process unless it says otherwise, without SIGPIPE, those of a fault and those
-/// of real time.
-const ENDING: [c_int; 15] = [
-    libc::SIGHUP,
-    libc::SIGINT,
-    libc::SIGQUIT,
-    libc::SIGABRT,
-    libc::SIGUSR1,
-    libc::SIGUSR2,
-    libc::SIGALRM,
-    libc::SIGTERM,
-    libc::SIGSTKFLT,
-    libc::SIGXCPU,
-    libc::SIGXFSZ,
-    libc::SIGVTALRM,
-    libc::SIGPROF,
-    libc::SIGIO,
-    libc::SIGPWR,
-];
-
-type Handler = extern "C" fn(c_int, *const libc::siginfo_t, *const libc::c_void);
-
-fn handle(signal: c_int, handler: Handler) {
-    // SAFETY: `sigaction` is a plain structure for which all zeros is valid: no flags, an empty mask.
-    let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
-    action.sa_sigaction = handler as libc::sighandler_t;
-    action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
-    // SAFETY: `action` is live, and its handler, of the type that SA_SIGINFO asks for, only makes calls
-    // that are safe in handlers.
-    unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) };
-}
-
-extern "C" fn end_unless_own(
-    signal: c_int,
-    info: *const libc::siginfo_t,
-    _context: *const libc::c_void,
-) {
-    // SAFETY: the kernel passes a live siginfo_t.
-    let info = unsafe { &*info };
-    // SAFETY: whatever the code, the sender's place is readable; it is compared only.
-    let own = signal == libc::SIGPIPE
-        && info.si_code == libc::SI_USER
-        && unsafe { info.si_pid() } == id();
-    if !own {
-        die_by(signal);
-        // SAFETY: _exit ends the process without running anything of ours.
-        unsafe { libc::_exit(128 + signal) };
-    }
 }
 
 /// The environment that the process was started with, as the kernel laid it out.
@@ -451,19 +370,6 @@ pub fn die_with_parent(signal: c_int) {
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal, 0, 0, 0) };
 }
 
-/// The foreground process group of a terminal: 0, as for [`group`], if it is none of our PID namespace.
-pub fn foreground_group(terminal: &File) -> Option<Pid> {
-    // SAFETY: tcgetpgrp takes a descriptor that is open for the call.
-    let group = unsafe { libc::tcgetpgrp(terminal.as_raw_fd()) };
-    (group >= 0).then_some(group)
-}
-
-/// Makes a process group of our session the foreground group of its terminal.
-pub fn set_foreground_group(terminal: &File, group: Pid) {
-    // SAFETY: tcsetpgrp takes a descriptor that is open for the call, and an integer.
-    unsafe { libc::tcsetpgrp(terminal.as_raw_fd(), group) };
-}
-
 /// Whether anybody could continue us if we stopped: a process above us that is in our session and in
 /// another process group, as a shell with job control is. Without one our group is orphaned.
 pub fn can_be_continued() -> bool {
@@ -488,12 +394,6 @@ fn parent_of(process: Pid) -> Option<Pid> {
         .nth(1)?
         .parse()
         .ok()
-}
-
-/// Sends `signal` to the process `target`; that it is gone already is not an error.
-pub fn send(target: Pid, signal: c_int) {
-    // SAFETY: kill takes integers and touches no memory.
-    unsafe { libc::kill(target, signal) };
 }
 
 /// What happened to a child process.
@@ -523,259 +423,6 @@ pub fn reap() -> Option<(Pid, Change)> {
         Change::Exited(libc::WEXITSTATUS(status))
     };
     Some((child, change))
-}
-
-/// A set of signals as the kernel has it: bit N-1 stands for signal N.
-///
-/// The C library's own sets leave out the two signals that it uses itself, and the command must find
-/// even these as the caller had them. So the system calls are made directly.
-#[derive(Clone, Copy)]
-pub struct SignalSet(u64);
-
-impl SignalSet {
-    /// Every signal there is.
-    pub const ALL: SignalSet = SignalSet(!0);
-
-    /// The given signals.
-    pub fn of(signals: &[c_int]) -> Self {
-        SignalSet(
-            signals
-                .iter()
-                .fold(0, |set, signal| set | 1 << (signal - 1)),
-        )
-    }
-
-    /// The signals that end or stop a process unless it says otherwise, without those of a fault of its
-    /// own, and without those that stop it because it is in the background.
-    pub fn ending_or_stopping() -> Self {
-        const OTHERS: [c_int; 13] = [
-            libc::SIGILL,
-            libc::SIGTRAP,
-            libc::SIGBUS,
-            libc::SIGFPE,
-            libc::SIGKILL,
-            libc::SIGSEGV,
-            libc::SIGCHLD,
-            libc::SIGCONT,
-            libc::SIGSTOP,
-            libc::SIGTTIN,
-            libc::SIGTTOU,
-            libc::SIGURG,
-            libc::SIGWINCH,
-        ];
-        SignalSet::ALL.without(SignalSet::of(&OTHERS))
-    }
-
-    /// This set without the signals of another one.
-    pub fn without(self, other: SignalSet) -> Self {
-        SignalSet(self.0 & !other.0)
-    }
-
-    /// Every signal but the given one.
-    fn all_but(signal: c_int) -> Self {
-        SignalSet(!(1 << (signal - 1)))
-    }
-
-    /// Makes this set the thread's signal mask and returns the one before.
-    pub fn set_as_mask(self) -> SignalSet {
-        self.change_mask(libc::SIG_SETMASK)
-    }
-
-    /// Adds this set to the thread's signal mask and returns the mask before.
-    pub fn block(self) -> SignalSet {
-        self.change_mask(libc::SIG_BLOCK)
-    }
-
-    fn change_mask(self, how: c_int) -> SignalSet {
-        let (set, mut before) = (self.0, 0u64);
-        let (new, old) = (&raw const set, &raw mut before);
-        // SAFETY: both pointers are to live 64-bit sets, the size that is passed.
-        unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, new, old, size_of::<u64>()) };
-        SignalSet(before)
-    }
-
-    /// Waits for one of these signals, which must be blocked, and takes it; `None` when `until` has come.
-    pub fn wait(self, until: Option<Instant>) -> Option<Signal> {
-        loop {
-            let remaining = until.map(|until| until.saturating_duration_since(Instant::now()));
-            let timeout = remaining.map(|remaining| libc::timespec {
-                tv_sec: remaining.as_secs().try_into().unwrap_or(libc::time_t::MAX),
-                tv_nsec: remaining.subsec_nanos().into(),
-            });
-            let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
-            let mut info = MaybeUninit::<libc::siginfo_t>::uninit();
-            let set = &raw const self.0;
-            // SAFETY: `set` is a live set of the size that is passed, `timeout` is null or live, and
-            // `info` is writable memory of the type that the call fills.
-            let number = unsafe {
-                let call = libc::SYS_rt_sigtimedwait;
-                libc::syscall(call, set, info.as_mut_ptr(), timeout, size_of::<u64>())
-            };
-            if let Ok(number @ 1..) = c_int::try_from(number) {
-                // SAFETY: the call returned a signal, so it has filled `info`.
-                let info = unsafe { info.assume_init() };
-                return Some(Signal { number, info });
-            }
-            if io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock {
-                return None;
-            }
-        }
-    }
-
-    /// A descriptor that is readable while one of these signals, which must be blocked, is pending.
-    ///
-    /// # Errors
-    ///
-    /// Any error of signalfd(2).
-    pub fn descriptor(self) -> io::Result<OwnedFd> {
-        let set = &raw const self.0;
-        let flags = libc::SFD_CLOEXEC;
-        // SAFETY: `set` is a live set of the size that is passed.
-        let made = unsafe { libc::syscall(libc::SYS_signalfd4, -1, set, size_of::<u64>(), flags) };
-        match RawFd::try_from(made) {
-            // SAFETY: the kernel has just given us this descriptor, and nothing else owns it.
-            Ok(descriptor @ 0..) => Ok(unsafe { OwnedFd::from_raw_fd(descriptor) }),
-            _ => Err(io::Error::last_os_error()),
-        }
-    }
-}
-
-/// A signal that was taken with [`SignalSet::wait`].
-pub struct Signal {
-    /// Its number.
-    pub number: c_int,
-    info: libc::siginfo_t,
-}
-
-impl Signal {
-    /// Whether the kernel sent it, as it does for the terminal's keys, and not a process.
-    pub fn is_from_kernel(&self) -> bool {
-        self.info.si_code > 0
-    }
-
-    /// The process that sent it, where a process did.
-    pub fn sender(&self) -> Option<Pid> {
-        let by_process = matches!(
-            self.info.si_code,
-            libc::SI_USER | libc::SI_QUEUE | libc::SI_TKILL
-        );
-        // SAFETY: for these codes the kernel fills the sender's ID.
-        by_process.then(|| unsafe { self.info.si_pid() })
-    }
-}
-
-impl Signal {
-    /// Sends it on, with the value that came with it if it was queued with one (sigqueue(3)). A process
-    /// group gets it without a value.
-    pub fn forward(&self, target: Pid) {
-        let has_value = self.info.si_code < 0 && self.info.si_code != libc::SI_TKILL;
-        if !has_value || target < 0 {
-            return send(target, self.number);
-        }
-        let info = &raw const self.info;
-        // SAFETY: `info` is what the kernel filled for this signal, and outlives the call.
-        unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, target, self.number, info) };
-    }
-}
-
-/// The signal mask that the process was started with.
-pub fn initial_mask() -> SignalSet {
-    SignalSet(START.mask.load(Ordering::Relaxed))
-}
-
-/// Stops the process by `signal` until somebody continues it; returns at once where it does not stop.
-pub fn stop_by(signal: c_int) {
-    if signal != libc::SIGSTOP {
-        set_disposition(signal, libc::SIG_DFL);
-    }
-    send(id(), signal);
-    let before = SignalSet::all_but(signal).set_as_mask();
-    before.set_as_mask();
-}
-
-/// Gives SIGCHLD its default disposition, without which an ended child could not be waited for, and tells whether it
-/// was ignored.
-pub fn expect_children() -> bool {
-    let ignored = is_ignored(libc::SIGCHLD);
-    if ignored {
-        set_disposition(libc::SIGCHLD, libc::SIG_DFL);
-    }
-    ignored
-}
-
-/// Ignores SIGCHLD, as before [`expect_children`].
-pub fn ignore_children() {
-    set_disposition(libc::SIGCHLD, libc::SIG_IGN);
-}
-
-/// Ends the process by `signal`, as a command that was killed by it; returns if the signal does not kill.
-pub fn die_by(signal: c_int) {
-    set_disposition(signal, libc::SIG_DFL);
-    send(id(), signal);
-    SignalSet::all_but(signal).set_as_mask();
-}
-
-/// Waits until one of the descriptors is readable, and tells which are.
-///
-/// # Errors
-///
-/// Any error of poll(2).
-pub fn wait_readable<const N: usize>(descriptors: [BorrowedFd<'_>; N]) -> io::Result<[bool; N]> {
-    let mut polled = descriptors.map(|fd| libc::pollfd {
-        fd: fd.as_raw_fd(),
-        events: libc::POLLIN,
-        revents: 0,
-    });
-    // SAFETY: pointer and length are those of a live exclusive array.
-    if unsafe { libc::poll(polled.as_mut_ptr(), N as libc::nfds_t, -1) } < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(polled.map(|entry| entry.revents != 0))
-}
-
-/// The settings of a terminal, restored when dropped.
-pub struct TerminalMode<'a> {
-    terminal: &'a File,
-    before: libc::termios,
-}
-
-impl<'a> TerminalMode<'a> {
-    /// Turns echo off; what was typed before is discarded.
-    ///
-    /// # Errors
-    ///
-    /// `ENOTTY` if it is not a terminal; any other error of tcgetattr(3) and tcsetattr(3).
-    pub fn without_echo(terminal: &'a File) -> io::Result<Self> {
-        let mut before = MaybeUninit::<libc::termios>::uninit();
-        // SAFETY: `before` is writable memory of the type that tcgetattr fills.
-        if unsafe { libc::tcgetattr(terminal.as_raw_fd(), before.as_mut_ptr()) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: tcgetattr returned success, so it has filled all of `before`.
-        let before = unsafe { before.assume_init() };
-        let mut silent = before;
-        silent.c_lflag &= !(libc::ECHO | libc::ECHOE | libc::ECHOK | libc::ECHONL);
-        silent.c_lflag |= libc::ICANON | libc::ISIG;
-        // SAFETY: `silent` is an initialised termios that outlives the call.
-        if unsafe { libc::tcsetattr(terminal.as_raw_fd(), libc::TCSAFLUSH, &raw const silent) } != 0
-        {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(TerminalMode { terminal, before })
-    }
-}
-
-impl Drop for TerminalMode<'_> {
-    fn drop(&mut self) {
-        // SAFETY: `before` is what tcgetattr filled.
-        unsafe {
-            libc::tcsetattr(
-                self.terminal.as_raw_fd(),
-                libc::TCSADRAIN,
-                &raw const self.before,
-            )
-        };
-    }
 }
 
 /// The largest total size in bytes of arguments and environment that execve(2) takes, pointers included.

@@ -16,12 +16,13 @@ use dotenv_run::error::{self, Error, Seal};
 use dotenv_run::levels;
 use dotenv_run::options::seal::{HELP, SealOptions, SealRequest};
 use dotenv_run::path::{LevelName, SecretPath};
-use dotenv_run::process::Environ;
+use dotenv_run::process::{self, Environ};
 use dotenv_run::report::{Report, Verbosity};
 use dotenv_run::source::tree::{MAX_DOCUMENT, Tree};
 use dotenv_run::source::{Custody, Document, Format, Level, Source, wire};
 
 fn main() -> ExitCode {
+    process::initial_mask().set_as_mask();
     let report = Report::new("dotenv-seal", Verbosity::Normal);
     let request = SealRequest::parse(std::env::args_os().skip(1));
     match request.and_then(|request| run(request, &report)) {
