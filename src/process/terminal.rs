@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::Pid;
 
-/// The foreground process group of a terminal: 0, as for [`group`], if it is none of our PID namespace.
+/// The foreground process group of a terminal: 0 if it is none of our PID namespace.
 pub fn foreground_group(terminal: &File) -> Option<Pid> {
     // SAFETY: tcgetpgrp takes a descriptor that is open for the call.
     let group = unsafe { libc::tcgetpgrp(terminal.as_raw_fd()) };
