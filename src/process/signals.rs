@@ -91,10 +91,9 @@ extern "C" fn end_unless_own(
     // SAFETY: the kernel passes a live siginfo_t.
     let info = unsafe { &*info };
     // SAFETY: whatever the code, the sender's place is readable; it is compared only.
-    let own = signal == libc::SIGPIPE
-        && info.si_code == libc::SI_USER
-        && unsafe { info.si_pid() } == id();
-    if !own {
+    let sender = unsafe { info.si_pid() };
+    let is_own = info.si_code == libc::SI_USER && sender == id();
+    if signal != libc::SIGPIPE || !is_own {
         die_by(signal);
         // SAFETY: _exit ends the process without running anything of ours.
         unsafe { libc::_exit(128 + signal) };
