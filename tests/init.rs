@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use nix::libc;
 use nix::sys::signal::Signal;
 
+use crate::launch::init::UNSHARE;
 use crate::support::*;
 
 tests![
@@ -35,15 +36,6 @@ const PLAIN: &str = "legacy/production/api";
 
 /// A path whose project needs the client key.
 const SEALED: &str = "my-app/production/api";
-
-const UNSHARE: [&str; 6] = [
-    "unshare",
-    "--user",
-    "--map-root-user",
-    "--pid",
-    "--fork",
-    "--kill-child",
-];
 
 /// The only child of a process.
 #[track_caller]

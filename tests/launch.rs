@@ -125,6 +125,15 @@ fn endless_key(dir: &TempDir) -> PathBuf {
     path
 }
 
+/// A run that takes its key from `key`, which stops it when it has everything else.
+fn awaiting(tree: &Tree, mode: &str, key: &Path) -> Run {
+    let run = tree
+        .dotenv_run()
+        .arg(SEALED)
+        .args([mode, "-q", "--client-key"]);
+    run.arg(key).arg("--")
+}
+
 /// Waits until a run reads from the pipe, where it stays as long as what is returned is kept.
 pub fn wait_for_reader(pipe: &Path) -> File {
     let mut options = OpenOptions::new();

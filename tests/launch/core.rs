@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 
 use nix::sys::signal::Signal;
 
-use super::{MODES, PLAIN, SEALED, around, endless_key, wait_for_reader};
+use super::{MODES, PLAIN, around, awaiting, endless_key, wait_for_reader};
 use crate::support::*;
 
 const UNLIMITED: &str = "ulimit -c unlimited && exec \"$@\"";
@@ -67,12 +67,7 @@ pub fn a_signal_before_the_command_leaves_none() {
     for mode in MODES {
         let dir = TempDir::new();
         let key = endless_key(&dir);
-        let run = tree
-            .dotenv_run()
-            .arg(SEALED)
-            .args([mode, "--client-key"])
-            .arg(&key);
-        let live = run.args(["--", "true"]).dir(dir.path());
+        let live = awaiting(&tree, mode, &key).arg("true").dir(dir.path());
         let live = live.under(around(UNLIMITED)).spawn();
         let _pipe = wait_for_reader(&key);
         live.signal(Signal::SIGQUIT);

@@ -10,7 +10,8 @@ use nix::unistd::Pid;
 use super::{PLAIN, SEALED};
 use crate::support::*;
 
-const UNSHARE: [&str; 6] = [
+/// What makes a program PID 1 of a namespace that ends with us.
+pub const UNSHARE: [&str; 6] = [
     "unshare",
     "--user",
     "--map-root-user",

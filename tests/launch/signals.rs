@@ -2,7 +2,7 @@
 
 use nix::sys::signal::Signal;
 
-use super::{MODES, PLAIN, SEALED, around, endless_key, wait_for_reader};
+use super::{MODES, PLAIN, around, awaiting, endless_key, wait_for_reader};
 use crate::support::*;
 
 const FORWARDED: [Signal; 6] = [
@@ -109,12 +109,7 @@ pub fn a_signal_before_the_command_ends_the_run() {
         for mode in MODES {
             let dir = TempDir::new();
             let key = endless_key(&dir);
-            let run = tree
-                .dotenv_run()
-                .arg(SEALED)
-                .args([mode, "-q", "--client-key"])
-                .arg(&key);
-            let live = run.arg("--").args(witness.command()).spawn();
+            let live = awaiting(&tree, mode, &key).args(witness.command()).spawn();
             let _pipe = wait_for_reader(&key);
             live.signal(signal);
             let outcome = live.wait();
