@@ -85,6 +85,11 @@ impl Variables {
         })
     }
 
+    /// Forgets them all.
+    pub fn forget(&mut self) {
+        self.strings.keep(0..0);
+    }
+
     /// The `NAME=value` strings, for `--keep-credentials`.
     pub fn entries(&self) -> impl Iterator<Item = &CStr> {
         self.strings
@@ -206,9 +211,10 @@ impl Places {
             return self.read(self.file_variable, file, report).map(Some);
         }
         if let Some(key) = variables.get(self.variable) {
-            let key = Locked::copy_of(key).map_err(Error::Memory)?;
+            let mut copy = Locked::for_key(key.len()).map_err(Error::Memory)?;
+            copy.push(key);
             report.note(format_args!("{} from {}", self.what, self.variable));
-            return checked(self.variable, key).map(|key| Some((self.variable.to_owned(), key)));
+            return checked(self.variable, copy).map(|key| Some((self.variable.to_owned(), key)));
         }
         match self
             .default_files(variables)
@@ -277,8 +283,9 @@ impl Places {
             source: source.clone(),
             reason: BadKey::Unreadable(error),
         };
+        let key = empty_key()?;
         let key = match descriptor_number(file) {
-            Some(number) => read_key(&mut Descriptor::numbered(number)).map_err(fail)?,
+            Some(number) => read_key(&mut Descriptor::numbered(number), key).map_err(fail)?,
             None => {
                 let mut opened = match File::open(file) {
                     Err(error) if is_absent(&error) && !named_by.is_empty() => {
@@ -290,7 +297,7 @@ impl Places {
                     opened => opened.map_err(fail)?,
                 };
                 warn_if_open_to_others(&opened, file, report).map_err(fail)?;
-                read_key(&mut opened).map_err(fail)?
+                read_key(&mut opened, key).map_err(fail)?
             }
         };
         report.note(format_args!("{} from {source}", self.what));
@@ -337,9 +344,13 @@ fn warn_if_open_to_others(opened: &File, file: &Path, report: &Report) -> io::Re
     Ok(())
 }
 
-/// Reads everything up to the end of `input`, without a buffer in between.
-fn read_key(input: &mut impl Read) -> io::Result<Locked> {
-    let mut key = Locked::with_capacity(MAX_KEY + 1)?;
+/// Room for a key that is read, and for the byte that tells that it is too long.
+fn empty_key() -> Result<Locked, Error> {
+    Locked::for_key(MAX_KEY + 1).map_err(Error::Memory)
+}
+
+/// Reads everything up to the end of `input` into `key`, without a buffer in between.
+fn read_key(input: &mut impl Read, mut key: Locked) -> io::Result<Locked> {
     loop {
         let room = (MAX_KEY + 1) - key.bytes().len();
         match input.read(&mut key.spare()[..room]) {
@@ -401,7 +412,7 @@ fn prompt(terminal: &File, program: &str) -> Result<Locked, Error> {
         let before = SignalSet::ending_or_stopping().block();
         // Those that were blocked before stay pending for the command, and must not be waited for.
         let signals = SignalSet::ending_or_stopping().without(before);
-        let answer = ask(terminal, program, signals);
+        let answer = ask(terminal, program, signals, empty_key()?);
         let _ = (&*terminal).write_all(b"\n");
         before.set_as_mask();
         if let Some(key) = answer.map_err(Error::Prompt)? {
@@ -411,7 +422,12 @@ fn prompt(terminal: &File, program: &str) -> Result<Locked, Error> {
 }
 
 /// One line from the terminal without its end, or `None` if a signal came first.
-fn ask(terminal: &File, program: &str, signals: SignalSet) -> io::Result<Option<Locked>> {
+fn ask(
+    terminal: &File,
+    program: &str,
+    signals: SignalSet,
+    mut key: Locked,
+) -> io::Result<Option<Locked>> {
     let signalled = signals.descriptor()?;
     let _mode = TerminalMode::without_echo(terminal)?;
     (&*terminal).write_all(format!("{program}: client key: ").as_bytes())?;
@@ -419,7 +435,6 @@ fn ask(terminal: &File, program: &str, signals: SignalSet) -> io::Result<Option<
     if interrupted {
         return Ok(None);
     }
-    let mut key = Locked::with_capacity(MAX_KEY + 1)?;
     let read = (&*terminal).read(&mut key.spare()[..=MAX_KEY])?;
     key.grow(read);
     Ok(Some(key))

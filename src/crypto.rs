@@ -13,7 +13,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::locked::Locked;
+use crate::locked::{Locked, NoMemory};
 
 /// The length of a data key in bytes.
 const KEY_LENGTH: usize = 32;
@@ -45,7 +45,7 @@ pub enum OpenError {
     /// It was not sealed with this key, or was changed since.
     NotAuthentic,
     /// No locked memory for what it holds.
-    Memory(io::Error),
+    Memory(NoMemory),
 }
 
 /// The AES-256 key of a project's blobs, in locked memory.
@@ -56,9 +56,9 @@ impl DataKey {
     ///
     /// # Errors
     ///
-    /// Those of [`Locked::with_capacity`].
-    pub fn derive(secret: &[u8], salt: &[u8], iterations: u32) -> io::Result<Self> {
-        let mut key = Locked::with_capacity(KEY_LENGTH)?;
+    /// Those of [`Locked::for_key`].
+    pub fn derive(secret: &[u8], salt: &[u8], iterations: u32) -> Result<Self, NoMemory> {
+        let mut key = Locked::for_key(KEY_LENGTH)?;
         pbkdf2::pbkdf2_hmac::<sha2::Sha256>(
             secret,
             salt,
@@ -73,9 +73,9 @@ impl DataKey {
     ///
     /// # Errors
     ///
-    /// Those of [`Locked::with_capacity`].
-    pub fn legacy(secret: &[u8]) -> io::Result<Self> {
-        let mut key = Locked::with_capacity(KEY_LENGTH)?;
+    /// Those of [`Locked::for_key`].
+    pub fn legacy(secret: &[u8]) -> Result<Self, NoMemory> {
+        let mut key = Locked::for_key(KEY_LENGTH)?;
         let taken = secret.len().min(KEY_LENGTH);
         key.push(&secret[..taken]);
         key.push(&[b'0'; KEY_LENGTH][taken..]);

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::dotenv::parse::ParseError;
 use crate::dotenv::resolve::ResolveError;
+use crate::locked::NoMemory;
 use crate::path::LevelName;
 
 /// The exit status for a fetch that failed in a way that may pass.
@@ -134,7 +135,7 @@ pub enum Error {
         largest: String,
     },
     /// No locked memory.
-    Memory(io::Error),
+    Memory(NoMemory),
     /// The supervisor could not be put in front.
     Supervise(io::Error),
     /// The command could not be executed.
@@ -334,7 +335,10 @@ impl Error {
             Error::VariableTooLong { .. } | Error::EnvironmentTooLong { .. } => {
                 "--file VAR --file-only gives the command a file in memory instead"
             }
-            Error::Memory(_) => "raise the limit on locked memory (ulimit -l, LimitMEMLOCK=)",
+            Error::Memory(NoMemory::Unlockable { .. }) => {
+                "raise the limit on locked memory (ulimit -l, LimitMEMLOCK=, --ulimit memlock=), \
+                 or let secrets be swapped out with --allow-swap"
+            }
             Error::OtherOrganization { .. } => {
                 "check --organization, and where the secrets come from"
             }
@@ -461,10 +465,27 @@ impl fmt::Display for Error {
                     "arguments and environment have {size} bytes, the largest in {largest}; the kernel takes {limit}"
                 )
             }
-            Error::Memory(error) => write!(f, "cannot lock memory for secrets: {}", plain(error)),
+            Error::Memory(reason) => reason.fmt(f),
             Error::Supervise(error) => write!(f, "cannot start a supervisor: {}", plain(error)),
             Error::Command { command, error } => write!(f, "{command}: {}", plain(error)),
             Error::Seal(seal) => seal.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for NoMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoMemory::Unlockable {
+                needed,
+                locked,
+                limit,
+            } => write!(
+                f,
+                "cannot lock {needed} bytes of memory for secrets, with {locked} locked already and a limit of {limit}, \
+                 and this machine swaps"
+            ),
+            NoMemory::Unmappable(error) => write!(f, "no memory for secrets: {}", plain(error)),
         }
     }
 }

@@ -11,12 +11,14 @@ use dotenv_run::environment::block::refuse_unsafe;
 use dotenv_run::environment::select::select;
 use dotenv_run::environment::{self, list};
 use dotenv_run::error::{Error, FAILED};
-use dotenv_run::launch::exec::launch;
+use dotenv_run::launch;
+use dotenv_run::launch::exec::Ready;
 use dotenv_run::launch::supervise::{Side, supervise};
 use dotenv_run::levels::{self, OpenLevel};
+use dotenv_run::locked;
 use dotenv_run::options::{self, Action, ApiUrl, Options, Request};
 use dotenv_run::output;
-use dotenv_run::process::{self, Environ};
+use dotenv_run::process::{self, Environ, Pid};
 use dotenv_run::report::{Report, Verbosity};
 use dotenv_run::source::cloud::Cloud;
 use dotenv_run::source::tree::Tree;
@@ -41,7 +43,7 @@ fn main() -> ExitCode {
     let outcome = request.and_then(|request| match request {
         Request::Help => print(&options::help()),
         Request::Version => print(concat!("dotenv-run ", env!("CARGO_PKG_VERSION"), "\n")),
-        Request::Run(options) => run(&options, &report),
+        Request::Run(options) => run(options, &report),
     });
     outcome.unwrap_or_else(|error| {
         report.error(&error);
@@ -50,17 +52,46 @@ fn main() -> ExitCode {
 }
 
 /// Runs the pipeline. It returns a status only where no command took this process over.
-fn run(options: &Options, report: &Report) -> Result<ExitCode, Error> {
+fn run(mut options: Box<Options>, report: &Report) -> Result<ExitCode, Error> {
     let supervisor = match supervise(options.action.supervision())? {
-        Side::Supervisor(status) => return Ok(status),
         Side::Worker { supervisor } => supervisor,
+        Side::Supervisor(supervisor) => {
+            drop(options);
+            return Ok(supervisor.run());
+        }
     };
+    let mut environ = Environ::take();
+    if options.allow_swap {
+        locked::allow_swap();
+    }
+    locked::lock_everything();
+    let mut variables = Variables::take(&mut environ)?;
+    process::wipe_arguments();
+    match prepare(&mut options, &environ, &mut variables, supervisor, report)? {
+        Some(ready) => Err(ready.launch()),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Does what is asked for, up to the launch of the command if there is one. Nothing that held a secret is left then but
+/// what the command is given: not inlined, so that this function's part of the stack can be cleared.
+#[inline(never)]
+fn prepare<'a>(
+    options: &'a mut Options,
+    environ: &'a Environ,
+    variables: &'a mut Variables,
+    supervisor: Option<Pid>,
+    report: &Report,
+) -> Result<Option<Ready<'a>>, Error> {
     if let Action::Print { allow_file, .. } = options.action {
         output::check_destination(allow_file)?;
     }
-    let mut environ = Environ::take();
-    let variables = Variables::take(&mut environ)?;
-    let levels = open(options, &variables, report)?;
+    let levels = open(options, variables, report)?;
+    options.forget_key_files();
+    let options = &*options;
+    if !options.inheritance.keep_credentials {
+        variables.forget();
+    }
     let mut read = environment::read(&levels, report)?;
     if options.level_only {
         read.retain(|level| level.name() == options.path.deepest());
@@ -84,28 +115,27 @@ fn run(options: &Options, report: &Report) -> Result<ExitCode, Error> {
             path: options.path.to_string(),
         });
     }
-    match &options.action {
+    let inheritance = &options.inheritance;
+    let ready = match &options.action {
         Action::Run(run) => {
-            let kept = variables
-                .entries()
-                .filter(|_| options.inheritance.keep_credentials);
-            let inherited = environ.entries().chain(kept);
-            Err(launch(
-                run,
-                &secrets,
-                inherited,
-                &options.inheritance,
-                supervisor,
-            ))
+            let inherited = environ.entries().chain(variables.entries());
+            let ready = launch::exec::prepare(run, &secrets, inherited, inheritance, supervisor);
+            Some(ready?)
         }
         Action::Print { form, .. } => {
             let names = secrets.iter().map(|secret| &*secret.name);
-            refuse_unsafe(names, &options.inheritance)?;
+            refuse_unsafe(names, inheritance)?;
             output::print(&secrets, *form)?;
-            Ok(ExitCode::SUCCESS)
+            None
         }
-        Action::List { json } => print(&list::table(&secrets, list::Layout::fitting(*json))),
-    }
+        Action::List { json } => {
+            let table = list::table(&secrets, list::Layout::fitting(*json));
+            output::write(table.as_bytes())?;
+            None
+        }
+    };
+    report.note(format_args!("{}", locked::Protection));
+    Ok(ready)
 }
 
 /// Brings the levels and opens them.

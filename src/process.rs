@@ -2,6 +2,7 @@
 //!
 //! All `unsafe` code of the program is here, in the modules below, and in `locked.rs`.
 
+mod registers;
 mod signals;
 mod terminal;
 
@@ -15,8 +16,9 @@ use std::path::Path;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
-use crate::locked::{self, Locked};
+use crate::locked::{self, Locked, NoMemory};
 
+use registers::clear_registers;
 use signals::is_ignored;
 pub use signals::{
     Signal, SignalSet, die_by, end_by_signals, expect_children, ignore_children, initial_mask,
@@ -41,8 +43,9 @@ static START: Start = Start {
     mask: AtomicU64::new(0),
 };
 
-// SAFETY: the loader calls the entries of `.init_array` once, before `main` and before any thread, with this signature.
-#[unsafe(link_section = ".init_array")]
+// SAFETY: the loader calls the entries of `.preinit_array` once, before `main`, before any thread and before the
+// entries of any library, with this signature.
+#[unsafe(link_section = ".preinit_array")]
 #[used]
 static AT_START: extern "C" fn(c_int, *mut *mut c_char, *mut *mut c_char) = at_start;
 
@@ -129,15 +132,15 @@ impl Environ {
     ///
     /// # Errors
     ///
-    /// Those of [`Locked::with_capacity`].
-    pub fn extract(&mut self, names: &[&str]) -> io::Result<Locked> {
+    /// Those of [`Locked::for_key`].
+    pub fn extract(&mut self, names: &[&str]) -> Result<Locked, NoMemory> {
         let is_named = |entry: &CStr| names.iter().any(|name| value_of(entry, name).is_some());
         let size = self
             .entries()
             .filter(|entry| is_named(entry))
             .map(|entry| entry.count_bytes() + 1)
             .sum();
-        let mut extracted = Locked::with_capacity(size)?;
+        let mut extracted = Locked::for_key(size)?;
         self.entries.retain(|entry| {
             // SAFETY: as in `entries`; the reference ends before the string is overwritten below.
             let string = unsafe { CStr::from_ptr(*entry) };
@@ -166,7 +169,7 @@ pub fn value_of<'a>(entry: &'a CStr, name: &str) -> Option<&'a [u8]> {
 }
 
 /// Overwrites the process's arguments in place, all but the name it was started by.
-fn wipe_arguments() {
+pub fn wipe_arguments() {
     let arguments = START.arguments.load(Ordering::Relaxed);
     let count = usize::try_from(START.argument_count.load(Ordering::Relaxed)).unwrap_or(0);
     for index in 1..count {
@@ -289,6 +292,7 @@ pub fn forget_caller() {
     // SAFETY: the supervisor owns no descriptor and uses none from here on.
     unsafe { libc::close_range(0, libc::c_uint::MAX, 0) };
     release_program();
+    clear_registers();
 }
 
 /// Gives back the pages of program and libraries that are only read: most of them served the start, and
@@ -330,8 +334,8 @@ pub fn parent() -> Pid {
 
 /// The process group that we are in.
 pub fn group() -> Pid {
-    // SAFETY: getpgrp has no arguments and cannot fail.
-    unsafe { libc::getpgrp() }
+    // SAFETY: getpgid takes an integer; for the caller itself it cannot fail.
+    unsafe { libc::getpgid(0) }
 }
 
 /// Whether we are the leader of our session.
@@ -434,7 +438,8 @@ pub fn argument_limit() -> usize {
 
 /// Becomes `command`, looked up in `PATH` as execvp(3) does, with exactly the given environment; returns only on failure.
 ///
-/// Standard descriptors are first put back to what they were when the process started.
+/// Standard descriptors are first put back to what they were when the process started, and what the work so far left on
+/// the stack and in registers is cleared.
 pub fn become_command(command: &[CString], environment: &[&CStr]) -> io::Error {
     let Some(file) = command.first() else {
         return io::Error::from(io::ErrorKind::NotFound);
@@ -455,6 +460,8 @@ pub fn become_command(command: &[CString], environment: &[&CStr]) -> io::Error {
             unsafe { libc::close(descriptor) };
         }
     }
+    locked::clear_stack();
+    clear_registers();
     // SAFETY: both arrays end with a null pointer and hold NUL-terminated strings that outlive the call.
     unsafe { libc::execvpe(file.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
     io::Error::last_os_error()

@@ -22,6 +22,7 @@ mod prompt;
 mod render;
 mod resolve;
 mod seal;
+mod secrecy;
 mod selection;
 mod signals;
 mod support;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         render::TESTS,
         resolve::TESTS,
         seal::TESTS,
+        secrecy::TESTS,
         selection::TESTS,
         signals::TESTS,
         systemd::TESTS,

@@ -12,19 +12,27 @@ use crate::options::{Inheritance, Run};
 use crate::output;
 use crate::process::{self, Pid};
 
-/// Replaces the process by the command of `run`, which is looked up in the `PATH` that we inherited;
-/// returns only why it could not. `supervisor` is the process in front of us, if there is one.
-pub fn launch<'a>(
-    run: &Run,
+/// All that the command is given. What it was made from is gone by the time that it starts.
+pub struct Ready<'a> {
+    command: &'a [CString],
+    environment: Environment<'a>,
+    /// The files in memory, open until the command has them.
+    _files: Vec<OwnedFd>,
+}
+
+/// Makes ready what the command of `run` is given. `supervisor` is the process in front of us, if there is one.
+///
+/// # Errors
+///
+/// If the secrets cannot be passed on in the way that is asked for.
+pub fn prepare<'a>(
+    run: &'a Run,
     secrets: &[Variable<'_>],
     inherited: impl Iterator<Item = &'a CStr>,
     inheritance: &Inheritance,
     supervisor: Option<Pid>,
-) -> Error {
-    let files = match memory_files(run, secrets, inheritance) {
-        Ok(files) => files,
-        Err(error) => return error,
-    };
+) -> Result<Ready<'a>, Error> {
+    let files = memory_files(run, secrets, inheritance)?;
     let paths = files
         .iter()
         .map(|file| format!("/dev/fd/{}", file.as_raw_fd()));
@@ -40,9 +48,27 @@ pub fn launch<'a>(
     }
     added.extend(renamed);
     let secrets = if run.file_only { &[] } else { secrets };
-    match Environment::build(secrets, &added, inherited, inheritance, &run.command) {
-        Ok(environment) => exec(&run.command, &environment),
-        Err(error) => error,
+    let command = &run.command;
+    Ok(Ready {
+        command,
+        environment: Environment::build(secrets, &added, inherited, inheritance, command)?,
+        _files: files,
+    })
+}
+
+impl Ready<'_> {
+    /// Replaces the process by the command, which is looked up in the `PATH` that we inherited; returns only why it
+    /// could not.
+    pub fn launch(self) -> Error {
+        let error = process::become_command(self.command, &self.environment.entries());
+        let name = self
+            .command
+            .first()
+            .map(|name| name.to_string_lossy().escape_debug().to_string());
+        Error::Command {
+            command: name.unwrap_or_default(),
+            error,
+        }
     }
 }
 
@@ -60,17 +86,6 @@ fn memory_files(
     forms
         .map(|form| output::memory_file(secrets, form))
         .collect()
-}
-
-fn exec(command: &[CString], environment: &Environment<'_>) -> Error {
-    let error = process::become_command(command, &environment.entries());
-    let name = command
-        .first()
-        .map(|name| name.to_string_lossy().escape_debug().to_string());
-    Error::Command {
-        command: name.unwrap_or_default(),
-        error,
-    }
 }
 
 /// systemd's variables that name the supervisor as the process that is meant, made to name the command

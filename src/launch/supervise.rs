@@ -25,8 +25,8 @@ pub enum Side {
         /// The process that stands in front of it, if one does.
         supervisor: Option<Pid>,
     },
-    /// The one that stood in front of it; the command has ended with this status.
-    Supervisor(ExitCode),
+    /// The one that stands in front of it.
+    Supervisor(Supervisor),
 }
 
 /// Puts a supervisor in front of the rest of the program if one is needed. The process must still have a
@@ -74,15 +74,13 @@ pub fn supervise(how: &Supervision) -> Result<Side, Error> {
             if how.group {
                 process::set_group(worker);
             }
-            process::forget_caller();
-            let supervisor = Supervisor {
+            Ok(Side::Supervisor(Supervisor {
                 worker,
                 has_own_group: how.group,
                 terminal,
                 stop_timeout: how.stop_timeout,
                 kill_at: None,
-            };
-            Ok(Side::Supervisor(supervisor.run()))
+            }))
         }
     }
 }
@@ -104,7 +102,7 @@ fn begin_worker(how: &Supervision, supervisor: Pid, terminal: Option<&Terminal>)
 }
 
 /// The waiting parent.
-struct Supervisor {
+pub struct Supervisor {
     worker: Pid,
     has_own_group: bool,
     /// The terminal, which the command's group is given while it is in the foreground.
@@ -115,8 +113,9 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    /// Passes signals on until the command has ended, and ends as it did.
-    fn run(mut self) -> ExitCode {
+    /// Forgets all that the caller gave us, passes signals on until the command has ended, and ends as it did.
+    pub fn run(mut self) -> ExitCode {
+        process::forget_caller();
         loop {
             let Some(signal) = SignalSet::ALL.wait(self.kill_at) else {
                 process::send(self.target(), SIGKILL);

@@ -75,6 +75,8 @@ pub struct Options {
     pub level_only: bool,
     /// `--allow-empty`.
     pub allow_empty: bool,
+    /// `--allow-swap`.
+    pub allow_swap: bool,
     /// `--allow-plaintext`.
     pub allow_plaintext: bool,
     /// Whether and how references are resolved.
@@ -224,6 +226,12 @@ impl Preserve {
 }
 
 impl Options {
+    /// Forgets the names of the files that hold keys: one may be a key that was given in a file's stead.
+    pub fn forget_key_files(&mut self) {
+        self.api_key_file = None;
+        self.client_key = None;
+    }
+
     /// Reads the arguments, without the program's own name. `variable` gives the value of an
     /// environment variable.
     ///
@@ -343,6 +351,7 @@ impl Given {
             },
             level_only: self.has("level-only"),
             allow_empty: self.has("allow-empty"),
+            allow_swap: self.has("allow-swap"),
             allow_plaintext: self.has("allow-plaintext"),
             resolve: (self.has("resolve") || self.has("resolve-env")).then(|| Resolve {
                 environment: self.has("resolve-env"),

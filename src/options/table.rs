@@ -46,6 +46,7 @@ const SPECS: &[Spec] = &[
     option("client-key", "FILE", "read the client key from FILE, '-' or 'fd:N'"),
     option("ca-file", "FILE", "trust the certificates in FILE instead of the built-in roots"),
     option("timeout", "SECONDS", "give up on the whole fetch after SECONDS (default 30)"),
+    option("allow-swap", "", "go on where memory cannot be locked and the machine swaps"),
     option("allow-plaintext", "", "accept unencrypted levels in a client-managed project"),
     option("level-only", "", "take only the deepest level of PATH"),
     option("allow-empty", "", "go on even if there is no secret"),

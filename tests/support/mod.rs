@@ -34,7 +34,7 @@ pub use service::{Certificate, Fault, Key, Reply, Request, Route, Service};
 pub use sources::words;
 pub use strace::{Call, Trace, parse as parse_strace, strace};
 pub(crate) use table::tests;
-pub use table::{Suite, Test};
+pub use table::{Need, Suite, Test};
 pub use temp::{TempDir, Witness};
 pub use tree::Tree;
 pub use wait::{poll, wait_for, wait_until};
