@@ -2,6 +2,7 @@
 //!
 //! All `unsafe` code of the program is here, in the modules below, and in `locked.rs`.
 
+mod confine;
 mod registers;
 mod signals;
 mod terminal;
@@ -18,6 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
 use crate::locked::{self, Locked, NoMemory};
 
+pub use confine::confine;
 use registers::clear_registers;
 use signals::is_ignored;
 pub use signals::{

@@ -116,6 +116,7 @@ impl Supervisor {
     /// Forgets all that the caller gave us, passes signals on until the command has ended, and ends as it did.
     pub fn run(mut self) -> ExitCode {
         process::forget_caller();
+        process::confine();
         loop {
             let Some(signal) = SignalSet::ALL.wait(self.kill_at) else {
                 process::send(self.target(), SIGKILL);

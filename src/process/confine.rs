@@ -1,0 +1,117 @@
+//! A filter on the system calls of a process that only waits for another one and passes signals on (seccomp(2)).
+
+use std::ptr;
+
+/// What waiting, signalling, looking at the terminal and exiting need; opening is for reading only.
+const ALLOWED: [libc::c_long; 26] = [
+    libc::SYS_brk,
+    libc::SYS_clock_gettime,
+    libc::SYS_close,
+    libc::SYS_exit_group,
+    libc::SYS_fstat,
+    libc::SYS_futex,
+    libc::SYS_getpgid,
+    libc::SYS_getpid,
+    libc::SYS_getppid,
+    libc::SYS_getsid,
+    libc::SYS_ioctl,
+    libc::SYS_kill,
+    libc::SYS_lseek,
+    libc::SYS_madvise,
+    libc::SYS_mmap,
+    libc::SYS_munmap,
+    libc::SYS_read,
+    libc::SYS_restart_syscall,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigqueueinfo,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_rt_sigtimedwait,
+    libc::SYS_sigaltstack,
+    libc::SYS_statx,
+    libc::SYS_wait4,
+];
+
+/// The architecture by whose numbers calls are made (`AUDIT_ARCH_...`, linux/audit.h): its ELF machine, and flags for
+/// 64 bits and little-endian byte order.
+const ARCHITECTURE: Option<u32> = if cfg!(target_arch = "x86_64") {
+    Some(0xc000_0000 | libc::EM_X86_64 as u32)
+} else if cfg!(target_arch = "aarch64") {
+    Some(0xc000_0000 | libc::EM_AARCH64 as u32)
+} else {
+    None
+};
+
+/// Where in `seccomp_data` the call's number, its architecture and the lower half of its third argument stand.
+const NUMBER: u32 = 0;
+const ARCHITECTURE_AT: u32 = 4;
+const THIRD_ARGUMENT: u32 = 32;
+
+/// Has the kernel refuse all other calls from now on (`EPERM`), for this process and what it might start. Where there
+/// are no filters, nothing happens.
+pub fn confine() {
+    let Some(architecture) = ARCHITECTURE else {
+        return;
+    };
+    let mut program = program(architecture);
+    let filter = libc::sock_fprog {
+        len: program.len() as libc::c_ushort,
+        filter: program.as_mut_ptr(),
+    };
+    // SAFETY: prctl with PR_SET_NO_NEW_PRIVS takes integers and touches no memory.
+    unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    let mode = libc::SECCOMP_SET_MODE_FILTER;
+    // SAFETY: `filter` refers to a live array of the length that it gives; the kernel copies it.
+    unsafe { libc::syscall(libc::SYS_seccomp, mode, 0, ptr::from_ref(&filter)) };
+}
+
+/// The filter as a program of classic BPF.
+fn program(architecture: u32) -> Vec<libc::sock_filter> {
+    const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+    const REFUSE: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+    let writing = (libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_PATH) as u32;
+    let mut program = vec![
+        load(ARCHITECTURE_AT),
+        skip_if_equal(architecture, 1),
+        end(REFUSE),
+        load(NUMBER),
+        // Opening is looked at more closely.
+        skip_unless_equal(libc::SYS_openat as u32, 4),
+        load(THIRD_ARGUMENT),
+        skip_if_any(writing, 1),
+        end(ALLOW),
+        end(REFUSE),
+    ];
+    for call in ALLOWED {
+        program.push(skip_unless_equal(call as u32, 1));
+        program.push(end(ALLOW));
+    }
+    program.push(end(REFUSE));
+    program
+}
+
+fn load(at: u32) -> libc::sock_filter {
+    instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, at, 0, 0)
+}
+
+fn skip_if_equal(value: u32, count: u8) -> libc::sock_filter {
+    instruction(libc::BPF_JMP | libc::BPF_JEQ, value, count, 0)
+}
+
+fn skip_unless_equal(value: u32, count: u8) -> libc::sock_filter {
+    instruction(libc::BPF_JMP | libc::BPF_JEQ, value, 0, count)
+}
+
+fn skip_if_any(bits: u32, count: u8) -> libc::sock_filter {
+    instruction(libc::BPF_JMP | libc::BPF_JSET, bits, count, 0)
+}
+
+fn end(verdict: u32) -> libc::sock_filter {
+    instruction(libc::BPF_RET, verdict, 0, 0)
+}
+
+/// One instruction; jumps skip `jt` others if its comparison holds, else `jf`.
+fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
+    let code = code as u16;
+    libc::sock_filter { code, jt, jf, k }
+}
