@@ -17,6 +17,10 @@ use crate::path::{LevelName, SecretPath, is_slug, is_ulid};
 /// How deep arrays and objects may nest in a document.
 const MAX_DEPTH: usize = 16;
 
+/// The size in bytes of the longest word that passes for the name of a format and is shown; a longer one may be a
+/// secret that strayed there.
+const MAX_FORMAT: usize = 16;
+
 /// What is wrong with a document, in words that hold nothing of its content but names of fields and variables.
 pub type Malformed = String;
 
@@ -30,7 +34,10 @@ pub fn secrets(text: &str) -> Result<Secrets, Malformed> {
     let format = match attributes.optional_string("format")?.as_deref() {
         None | Some("" | "env") => Format::Env,
         Some("json") => Format::Json,
-        Some(other) => return Err(format!("unsupported format {}", shown(other))),
+        Some(other) if other.len() <= MAX_FORMAT => {
+            return Err(format!("unsupported format {}", shown(other)));
+        }
+        Some(_) => return Err("unsupported format".to_owned()),
     };
     let mut levels = Vec::new();
     match attributes.take("levels") {
@@ -109,7 +116,12 @@ pub fn descriptor(text: &str) -> Result<Descriptor, Malformed> {
                 ));
             }
         },
-        Some(other) => return Err(format!("{} is {}", key.path_of("managed"), shown(other))),
+        Some(_) => {
+            return Err(format!(
+                "{} is neither 'client' nor 'server'",
+                key.path_of("managed")
+            ));
+        }
         None => return Err(format!("{} is missing", key.path_of("managed"))),
     };
     let salt = match key.optional_string("key_check_salt")? {
