@@ -101,8 +101,15 @@ impl Source for Cloud {
         let remaining = self.deadline.saturating_duration_since(Instant::now());
         let request = self.request(document, remaining);
         let (sender, receiver) = mpsc::channel();
-        thread::spawn(move || sender.send(request.send().map_err(Failure::from).and_then(body)));
-        match receiver.recv_timeout(remaining) {
+        let thread = thread::spawn(move || {
+            sender.send(request.send().map_err(Failure::from).and_then(body))
+        });
+        let answer = receiver.recv_timeout(remaining);
+        if answer.is_ok() {
+            // Its registers still hold parts of the answer.
+            let _ = thread.join();
+        }
+        match answer {
             Ok(Ok(text)) => Ok(text),
             Ok(Err(Failure::Status(status))) => Err(refused(status, document, &self.host)),
             Ok(Err(Failure::NotUtf8)) => Err(Error::Malformed {
