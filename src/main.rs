@@ -2,7 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use dotenv_run::credentials::{ApiKey, ClientKey, Variables};
@@ -10,7 +9,7 @@ use dotenv_run::dotenv::parse::Value;
 use dotenv_run::environment::block::refuse_unsafe;
 use dotenv_run::environment::select::select;
 use dotenv_run::environment::{self, list};
-use dotenv_run::error::{Error, FAILED};
+use dotenv_run::error::Error;
 use dotenv_run::launch;
 use dotenv_run::launch::exec::Ready;
 use dotenv_run::launch::supervise::{Side, supervise};
@@ -19,20 +18,13 @@ use dotenv_run::locked;
 use dotenv_run::options::{self, Action, ApiUrl, Options, Request};
 use dotenv_run::output;
 use dotenv_run::process::{self, Environ, Pid};
-use dotenv_run::report::{Report, Verbosity};
+use dotenv_run::report::{self, Report, Verbosity};
 use dotenv_run::source::cloud::Cloud;
 use dotenv_run::source::tree::Tree;
 use dotenv_run::source::{self, OrganizationHint, Sealed};
 
 fn main() -> ExitCode {
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic
-            .location()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        let _ = writeln!(std::io::stderr(), "dotenv-run: internal error at {place}");
-        std::process::exit(FAILED.into());
-    }));
+    report::hide_panics("dotenv-run");
     process::restore_signals();
     let request = Options::parse(std::env::args_os().skip(1), |name| std::env::var_os(name));
     let verbosity = match &request {

@@ -8,7 +8,7 @@
 use std::fmt;
 use std::io::Write;
 
-use crate::error::Error;
+use crate::error::{Error, FAILED};
 
 /// Where messages go, and which of them are wanted.
 pub struct Report {
@@ -26,6 +26,19 @@ pub enum Verbosity {
     Normal,
     /// Notes on every stage too.
     Verbose,
+}
+
+/// Has a panic of `program` end it as a failure of its own, with the place of the mistake and without the message,
+/// which could hold anything.
+pub fn hide_panics(program: &'static str) {
+    std::panic::set_hook(Box::new(move |panic| {
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let _ = writeln!(std::io::stderr(), "{program}: internal error at {place}");
+        std::process::exit(FAILED.into());
+    }));
 }
 
 impl Report {

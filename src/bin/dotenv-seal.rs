@@ -14,14 +14,16 @@ use dotenv_run::dotenv::parse::parse;
 use dotenv_run::environment::warn_of_skipped;
 use dotenv_run::error::{self, Error, Seal};
 use dotenv_run::levels;
+use dotenv_run::locked;
 use dotenv_run::options::seal::{HELP, SealOptions, SealRequest};
 use dotenv_run::path::{LevelName, SecretPath};
 use dotenv_run::process::{self, Environ};
-use dotenv_run::report::{Report, Verbosity};
+use dotenv_run::report::{self, Report, Verbosity};
 use dotenv_run::source::tree::{MAX_DOCUMENT, Tree};
 use dotenv_run::source::{Custody, Document, Format, Level, Source, wire};
 
 fn main() -> ExitCode {
+    report::hide_panics("dotenv-seal");
     process::initial_mask().set_as_mask();
     let report = Report::new("dotenv-seal", Verbosity::Normal);
     let request = SealRequest::parse(std::env::args_os().skip(1));
@@ -159,6 +161,9 @@ fn read_text(allow_empty: bool, report: &Report) -> Result<Vec<u8>, Error> {
 }
 
 fn find_key(options: &SealOptions, report: &Report) -> Result<ClientKey, Error> {
+    if options.allow_swap {
+        locked::allow_swap();
+    }
     let variables = Variables::take(&mut Environ::take())?;
     ClientKey::find(options.client_key.as_deref(), &variables, report)
 }

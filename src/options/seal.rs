@@ -42,13 +42,15 @@ pub struct SealOptions {
     pub organization: Option<String>,
     /// `--allow-empty`: seal a text without any variable.
     pub allow_empty: bool,
+    /// `--allow-swap`: go on where memory cannot be locked.
+    pub allow_swap: bool,
 }
 
 /// The text of `--help`.
 pub const HELP: &str = "\
 Usage: dotenv-seal keygen
-       dotenv-seal init TREE PROJECT [--organization ID] --client-key FILE
-       dotenv-seal put TREE PATH [--allow-empty] --client-key FILE
+       dotenv-seal init TREE PROJECT [--organization ID] [--allow-swap] --client-key FILE
+       dotenv-seal put TREE PATH [--allow-empty] [--allow-swap] --client-key FILE
        dotenv-seal list TREE
 Make and update a sealed tree, which dotenv-run reads with --api-url file://TREE.
 
@@ -63,6 +65,7 @@ Make and update a sealed tree, which dotenv-run reads with --api-url file://TREE
                           dotenv-run, or a prompt
       --organization ID   with the first init of a tree: its organization (default: a new ID)
       --allow-empty       seal a text without any variable
+      --allow-swap        go on where memory cannot be locked and the machine swaps
       --help              print this and exit
       --version           print the version and exit
 
@@ -77,13 +80,14 @@ impl SealRequest {
     /// An [`Error::Usage`] for whatever is not understood; nothing has happened then.
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Error> {
         let (mut words, mut client_key, mut organization) = (Vec::new(), None, None);
-        let mut allow_empty = false;
+        let (mut allow_empty, mut allow_swap) = (false, false);
         let mut parser = Parser::from_args(arguments);
         while let Some(argument) = parser.next().map_err(usage)? {
             match argument {
                 Arg::Long("client-key") => client_key = Some(parser.value().map_err(usage)?.into()),
                 Arg::Long("organization") => organization = Some(parser.value().map_err(usage)?),
                 Arg::Long("allow-empty") => allow_empty = true,
+                Arg::Long("allow-swap") => allow_swap = true,
                 Arg::Long("help") => return Ok(SealRequest::Help),
                 Arg::Long("version") => return Ok(SealRequest::Version),
                 Arg::Value(word) => words.push(word),
@@ -92,14 +96,15 @@ impl SealRequest {
         }
         let form: Vec<_> = words.iter().map(|word| word.to_str()).collect();
         let used: &[&str] = match form[..] {
-            [Some("init"), ..] => &["--client-key", "--organization"],
-            [Some("put"), ..] => &["--client-key", "--allow-empty"],
+            [Some("init"), ..] => &["--client-key", "--organization", "--allow-swap"],
+            [Some("put"), ..] => &["--client-key", "--allow-empty", "--allow-swap"],
             _ => &[],
         };
         let given = [
             (client_key.is_some(), "--client-key"),
             (organization.is_some(), "--organization"),
             (allow_empty, "--allow-empty"),
+            (allow_swap, "--allow-swap"),
         ];
         if let Some((_, option)) = given
             .into_iter()
@@ -119,6 +124,7 @@ impl SealRequest {
                 client_key,
                 organization,
                 allow_empty,
+                allow_swap,
             })
         };
         match form[..] {
