@@ -346,6 +346,10 @@ fn strace_logs_are_joined_per_process() {
                13 creat(\"c\", 0644)              = -1 EACCES (Permission denied)\n\
                12 <... openat resumed>)     = 4\n\
                13 --- SIGCHLD {si_signo=SIGCHLD, si_status=0} ---\n\
+               14 write(3, \"d\", 1 <unfinished ...>\n\
+               15 read(3, <unfinished ...>\n\
+               15 <... read resumed> <unfinished ...>) = ?\n\
+               16 ???( <unfinished ...>\n\
                13 exit_group(0)             = ?\n\
                13 +++ exited with 0 +++\n";
     let call = |pid, name: &str, arguments: &str, result: &str| Call {
@@ -357,7 +361,9 @@ fn strace_logs_are_joined_per_process() {
     let expected = [
         call(13, "creat", "\"c\", 0644", "-1 EACCES (Permission denied)"),
         call(12, "openat", "AT_FDCWD, \"a = b)\", O_RDONLY ", "4"),
+        call(15, "read", "3, ", "?"),
         call(13, "exit_group", "0", "?"),
+        call(14, "write", "3, \"d\", 1 ", "?"),
     ];
     assert_eq!(parse_strace(log), expected);
     let written = |name: &str, flags: &str| call(1, name, flags, "3").opens_for_writing();

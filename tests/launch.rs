@@ -2,7 +2,6 @@
 //! behind a supervisor.
 
 mod core;
-mod disk;
 pub mod init;
 mod lookup;
 mod processes;
@@ -24,8 +23,6 @@ tests![
     core::a_supervisor_leaves_no_core_file needs(core::CORES),
     core::the_command_leaves_its_own needs(core::CORES),
     core::a_signal_before_the_command_leaves_none needs(core::CORES),
-    disk::the_check_catches_every_planted_change needs(STRACE),
-    disk::a_run_changes_nothing_on_disk needs(STRACE),
     init::the_command_of_pid_1_is_its_child needs(init::OWN_PROC),
     init::exec_makes_the_command_pid_1 needs(init::OWN_PROC),
     init::the_status_is_mirrored needs(NAMESPACES),
@@ -75,7 +72,7 @@ tests![
 ];
 
 /// The ways to run a command: in place, and behind a supervisor.
-const MODES: [&str; 2] = ["--exec", "--supervise"];
+pub const MODES: [&str; 2] = ["--exec", "--supervise"];
 
 /// A path whose project needs no key, so that a run is short.
 const PLAIN: &str = "legacy/production/api";

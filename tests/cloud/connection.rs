@@ -152,7 +152,7 @@ fn a_host_without_an_address_may_be_tried_again() {
 
 /// Runs it in a network of its own, where the host `192.0.2.1` swallows everything, with this name
 /// server.
-fn with_name_server(run: Run, server: &str) -> (TempDir, Run) {
+pub fn with_name_server(run: Run, server: &str) -> (TempDir, Run) {
     let dir = TempDir::new();
     let file = dir.file("resolv.conf", format!("nameserver {server}\n"));
     let script = "ip link set lo up && ip route add 192.0.2.1 dev lo &&

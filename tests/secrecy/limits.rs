@@ -215,3 +215,19 @@ pub fn a_typical_set_needs_less_than_64_kib() {
         assert!((32_768..65_536).contains(&peak), "{name}: {note}");
     }
 }
+
+pub fn with_swap_a_tree_is_made_only_with_locked_memory_or_by_name() {
+    let _alone = alone();
+    let dir = TempDir::new();
+    let tree = dir.path().join("tree");
+    let init = |tree: &Path| {
+        let run = Run::dotenv_seal().arg("init").arg(tree).arg("p");
+        limited(run.client_key(), "0")
+    };
+    let _swap = with_swap();
+    let outcome = init(&tree).finish();
+    outcome.assert_refused(125, &["cannot lock 4096 bytes", "--allow-swap"]);
+    assert!(!tree.exists(), "{outcome}");
+    init(&tree).arg("--allow-swap").finish().assert_status(0);
+    assert!(tree.exists());
+}

@@ -90,6 +90,11 @@ pub fn with_timer(delay: Duration) -> Vec<OsString> {
     [command("time").to_vec(), vec![delay]].concat()
 }
 
+/// To be put in front of a program: it waits for a CONT before it is executed.
+pub fn halted() -> [OsString; 3] {
+    command("halt")
+}
+
 fn command(role: &str) -> [OsString; 3] {
     let program = std::env::current_exe().expect("the path of the tests");
     [program.into(), FLAG.into(), role.into()]
@@ -118,6 +123,11 @@ pub fn main() -> Option<ExitCode> {
                 }
             });
             Some(record())
+        }
+        "halt" => {
+            // SAFETY: raise takes an integer.
+            unsafe { libc::raise(libc::SIGSTOP) };
+            become_program(arguments.collect())
         }
         "time" => {
             let delay = arguments.next()?.to_str()?.parse().ok()?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -49,6 +49,36 @@ impl Run {
             input: None,
             limit: LIMIT,
         }
+    }
+
+    /// The same run of the programs of another build.
+    pub fn built_in(mut self, directory: &Path) -> Self {
+        self.replace_program(|program| directory.join(program.file_name().expect("a file")));
+        self
+    }
+
+    /// The same run of a copy of the program.
+    pub fn copied_to(mut self, directory: &Path) -> Self {
+        self.replace_program(|program| {
+            let copy = directory.join(program.file_name().expect("a file"));
+            // By another process: a file that this one has open for writing, a child of another test
+            // may hold open too, and then it cannot be executed.
+            let run = Run::program("cp").arg(program).arg(&copy);
+            run.finish().assert_status(0);
+            copy
+        });
+        self
+    }
+
+    /// Replaces the path of the program, whatever stands in front of it.
+    fn replace_program(&mut self, replace: impl Fn(&Path) -> PathBuf) {
+        let is_ours = |word: &&mut OsString| {
+            let path = Path::new(word);
+            path.is_absolute() && (path.ends_with("dotenv-run") || path.ends_with("dotenv-seal"))
+        };
+        let word = self.words.iter_mut().find(is_ours);
+        let word = word.expect("a run of one of the programs");
+        *word = replace(Path::new(word)).into();
     }
 
     /// `sh -c SCRIPT`.

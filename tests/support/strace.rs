@@ -1,9 +1,10 @@
 //! The system calls of a program and of everything it starts.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs;
 
 use super::outcome::Outcome;
+use super::pty::Terminal;
 use super::run::Run;
 use super::temp::TempDir;
 
@@ -31,6 +32,9 @@ impl Call {
     }
 }
 
+/// Every call, and what descriptors stand for.
+const EVERYTHING: [&str; 3] = ["-s", "256", "-yy"];
+
 /// A program that ran under strace.
 pub struct Trace {
     pub outcome: Outcome,
@@ -41,13 +45,33 @@ pub struct Trace {
 /// such as `%file`.
 #[track_caller]
 pub fn strace(run: Run, wanted: &str) -> Trace {
+    let options = ["-s", "4096", "-e", &format!("trace={wanted}")];
+    traced(run, &options, Run::finish)
+}
+
+/// The same with every system call, and behind each descriptor what it stands for: `3</etc/hosts>`,
+/// `4<TCP:[127.0.0.1:40000->127.0.0.1:443]>`.
+#[track_caller]
+pub fn strace_everything(run: Run) -> Trace {
+    traced(run, &EVERYTHING, Run::finish)
+}
+
+/// The same on a terminal, at which `talk` sits.
+#[track_caller]
+pub fn strace_on_terminal(run: Run, talk: impl FnOnce(&mut Terminal)) -> Trace {
+    traced(run, &EVERYTHING, |run| {
+        let mut terminal = Terminal::spawn(run);
+        talk(&mut terminal);
+        terminal.wait()
+    })
+}
+
+#[track_caller]
+fn traced(run: Run, options: &[&str], finish: impl FnOnce(Run) -> Outcome) -> Trace {
     let dir = TempDir::new();
     let log = dir.path().join("calls").display().to_string();
-    let wanted = format!("trace={wanted}");
-    let wrapper = [
-        "strace", "-f", "-qq", "-s", "4096", "-e", &wanted, "-o", &log, "--",
-    ];
-    let outcome = run.under(wrapper).finish();
+    let wrapper = [&["strace", "-f", "-qq", "-o", &log], options, &["--"]].concat();
+    let outcome = finish(run.under(wrapper));
     let text = fs::read(&log).expect("the log of strace");
     Trace {
         outcome,
@@ -56,9 +80,10 @@ pub fn strace(run: Run, wanted: &str) -> Trace {
 }
 
 /// Reads a log of `strace -f -o`. A call during which another thread made one is written in two
-/// parts, which are joined again; lines about signals and exits are left out.
+/// parts, which are joined again; lines about signals and exits are left out. A call that was still
+/// going on when its process ended comes last, with the result `?`.
 pub fn parse(log: &str) -> Vec<Call> {
-    let mut unfinished = HashMap::new();
+    let mut unfinished = BTreeMap::new();
     let mut calls = Vec::new();
     for line in log.lines() {
         let Some((pid, event)) = split_pid(line) else {
@@ -76,6 +101,10 @@ pub fn parse(log: &str) -> Vec<Call> {
             calls.extend(parse_call(pid, event));
         }
     }
+    let cut_off = unfinished
+        .into_iter()
+        .filter_map(|(pid, start)| parse_call(pid, &(start + ") = ?")));
+    calls.extend(cut_off);
     calls
 }
 
@@ -88,6 +117,13 @@ fn split_pid(line: &str) -> Option<(i32, &str)> {
 fn parse_call(pid: i32, text: &str) -> Option<Call> {
     let (call, result) = text.rsplit_once(" = ")?;
     let (name, arguments) = call.trim_end().strip_suffix(')')?.split_once('(')?;
+    // The process ended while a call was going on, or before it was known which.
+    let arguments = arguments
+        .strip_suffix(" <unfinished ...>")
+        .unwrap_or(arguments);
+    if name == "???" {
+        return None;
+    }
     Some(Call {
         pid,
         name: name.into(),

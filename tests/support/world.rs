@@ -104,7 +104,12 @@ impl Project {
 
     /// Stores a text, sealed.
     pub fn level(self, place: &str, text: &str) -> Self {
-        let content = seal(&self.key, text.as_bytes());
+        self.level_of_bytes(place, text.as_bytes())
+    }
+
+    /// Stores what need not be a text, sealed.
+    pub fn level_of_bytes(self, place: &str, bytes: &[u8]) -> Self {
+        let content = seal(&self.key, bytes);
         self.store(place, true, content)
     }
 

@@ -1,0 +1,91 @@
+//! What `dotenv-seal` refuses.
+
+use serde_json::json;
+
+use super::*;
+
+/// `dotenv-seal` on a tree of [`world`] with this done to it, with this on standard input.
+fn sealing(words: &[&str], input: &str, change: impl FnOnce(&Tree)) -> Scene {
+    let world = world();
+    let tree = Tree::of(&world);
+    change(&tree);
+    let run = Run::dotenv_seal().arg(words[0]).arg(tree.root());
+    let run = run.args(&words[1..]).env("DOTENV_CLIENT_KEY", KEY);
+    let scene = Scene {
+        planted: blobs(&world),
+        ..Scene::new(run.stdin(input))
+    };
+    scene.keeping(tree).only(Ways::Complete)
+}
+
+/// The input of a put that is refused.
+fn text(says: &'static str, text: String) -> Failure {
+    failure((125, "Seal::Text", says), text.clone(), move || {
+        sealing(&["put", "app"], &text, |_| ())
+    })
+}
+
+pub fn table() -> Vec<Failure> {
+    let good = format!("A={VALUE}\n");
+    let put = move |path: &str, change: fn(&Tree)| sealing(&["put", path], &good, change);
+    let (same, plain, json) = (put.clone(), put.clone(), put.clone());
+    vec![
+        text("invalid name", format!("A=1\n{VALUE}={WORD}\n")),
+        text("never closed", format!("A='{VALUE}\n{WORD}\n")),
+        text("text after", format!("A='{WORD}'{VALUE}\n")),
+        text("NUL", format!("A={WORD}\0{VALUE}\n")),
+        failure((125, "Usage::SealForm", "is needed"), "words", || {
+            sealing(&["seal", VALUE, WORD], VALUE, |_| ())
+        }),
+        failure((125, "Usage::BadValue", "PATH"), "of dotenv-seal", || {
+            sealing(&["put", VALUE], VALUE, |_| ())
+        }),
+        failure((125, "Seal::EmptyText", "no variable"), "comments", || {
+            sealing(&["put", "app"], &format!("# {VALUE}\n{WORD}\n"), |_| ())
+        }),
+        failure((125, "Seal::Input", "cannot read"), "a directory", || {
+            let scene = sealing(&["put", "app"], "", |_| ());
+            scene.with(|run| run.redirected("</"))
+        }),
+        failure((125, "Seal::ProjectExists", "already"), "init", || {
+            sealing(&["init", "app"], "", |_| ())
+        }),
+        failure(
+            (125, "Seal::ProjectOnly", "not a longer path"),
+            "init",
+            || sealing(&["init", "app/t"], "", |_| ()),
+        ),
+        failure((125, "Seal::KeyOf32Bytes", "32 bytes"), "init", || {
+            sealing(&["init", "new"], "", |_| ()).env("DOTENV_CLIENT_KEY", WORD)
+        }),
+        failure(
+            (125, "Seal::NotClientManaged", "not client-managed"),
+            "put",
+            move || put("managed", |_| ()),
+        ),
+        failure(
+            (125, "Sealed::WrongClientKey", "wrong client key"),
+            "put",
+            move || same("app", |_| ()).env("DOTENV_CLIENT_KEY", VALUE),
+        ),
+        failure(
+            (125, "Seal::Plaintext", "not encrypted"),
+            "put",
+            move || {
+                plain("app/t", |tree| {
+                    let content = json!({ "encrypted": false, "content": VALUE });
+                    let edit = replacing("/data/attributes/levels/project", content);
+                    for path in ["app", "app/t"] {
+                        tree.edit(&tree.secrets(path), &edit);
+                    }
+                })
+            },
+        ),
+        failure((125, "Seal::NotEnv", "format json"), "put", move || {
+            json("app/t", |tree| {
+                let edit = replacing("/data/attributes/format", json!("json"));
+                tree.edit(&tree.secrets("app/t"), edit);
+            })
+        }),
+    ]
+}

@@ -1,0 +1,109 @@
+//! Command lines that are not understood, with a secret in the place of a word.
+
+use super::*;
+
+fn usage(variant: &'static str, says: &'static str, arguments: &[&str]) -> Failure {
+    let arguments: Vec<_> = arguments.iter().map(ToString::to_string).collect();
+    let name = arguments.join(" ");
+    failure((125, variant, says), name, move || {
+        let scene = keyed().with(|run| run.args(&arguments));
+        scene.only(Ways::Complete)
+    })
+}
+
+pub fn table() -> Vec<Failure> {
+    let (option, glued) = (format!("--secret={VALUE}"), format!("-s{VALUE}"));
+    let unwanted = format!("--exec={VALUE}");
+    let mut table = vec![
+        usage("Usage::UnknownOption", "unknown", &[&option, "p", "--"]),
+        usage("Usage::UnknownOption", "unknown", &[&glued, "p", "--"]),
+        usage("Usage::UnknownOption", "unknown", &["--key", WORD]),
+        usage("Usage::MissingValue", "needs a value", &[WORD, "--timeout"]),
+        usage("Usage::UnwantedValue", "no value", &["p", &unwanted]),
+        usage(
+            "Usage::UnwantedValue",
+            "no value",
+            &[&format!("--help={WORD}")],
+        ),
+        usage(
+            "Usage::ExtraArgument",
+            "more than one",
+            &[WORD, VALUE, "--", "x"],
+        ),
+        usage("Usage::MissingSeparator", "no '--'", &[WORD, VALUE]),
+        usage("Usage::NoCommand", "no command", &[VALUE, "--"]),
+        usage("Usage::NoPath", "no PATH", &["--", VALUE]),
+        usage(
+            "Usage::UnwantedCommand",
+            "takes no command",
+            &["p", "--print", "env", "--", VALUE],
+        ),
+        usage(
+            "Usage::Conflict",
+            "exclude",
+            &[VALUE, "--exec", "--supervise"],
+        ),
+        usage(
+            "Usage::Alone",
+            "without",
+            &["p", "--pass", VALUE, "--", "x"],
+        ),
+    ];
+    table.extend(bad_values());
+    for name in ["DOTENV_RUN_PATH", "DOTENV_API_URL", "DOTENV_ORGANIZATION"] {
+        table.push(failure((125, "Usage::BadValue", ": "), name, move || {
+            let scene = keyed().env("DOTENV_RUN_PATH", "p").env(name, VALUE);
+            scene.args(&["--", "x"]).only(Ways::Complete)
+        }));
+    }
+    table
+}
+
+/// A value that an option does not take.
+fn bad_values() -> Vec<Failure> {
+    let host = "https://example.com";
+    let urls = [
+        format!("https://user:{WORD}@example.com"),
+        format!("https://{WORD}@example.com"),
+        format!("{host}/?token={WORD}"),
+        format!("{host}/#{WORD}"),
+        format!("http://{WORD}.example.com"),
+        format!("file://{WORD}/tree"),
+        format!("ftp://{WORD}"),
+        WORD.to_string(),
+    ];
+    let urls = urls.iter().map(|url| ("--api-url", url.as_str()));
+    let options = [
+        "--organization",
+        "--timeout",
+        "--print",
+        "--file",
+        "--rename",
+        "--prefix",
+        "--pass",
+        "--require",
+        "--stop-timeout",
+    ];
+    let options = options.map(|option| (option, VALUE));
+    let others = [
+        ("--rename", "A=B,A=kX4tQ9vZ2mB7wR5nJ8cL3yH6dF1sG0pA"),
+        ("--only", "kX4tQ9vZ2mB7wR5nJ8cL3yH6dF1sG0pA,,"),
+    ];
+    let values = urls.chain(options).chain(others).map(|(option, value)| {
+        let needed: &[&str] = match option {
+            "--print" => &[],
+            "--pass" => &["--clean-env", "--", "x"],
+            _ => &["--", "x"],
+        };
+        let arguments = [&["p", option, value], needed].concat();
+        usage("Usage::BadValue", ": ", &arguments)
+    });
+    let signal = format!("--die-with-parent={VALUE}");
+    values
+        .chain([
+            usage("Usage::BadValue", "signal", &["p", &signal, "--", "x"]),
+            usage("Usage::BadValue", "PATH", &[VALUE, "--", "x"]),
+            usage("Usage::BadValue", "PATH", &[&token(), "--", "x"]),
+        ])
+        .collect()
+}

@@ -1,0 +1,200 @@
+//! Variables that cannot be resolved, selected, rendered or passed on, and commands that cannot run.
+
+use super::*;
+
+/// A run with these options on a level with this text.
+fn with(
+    row: (i32, &'static str, &'static str),
+    text: impl Into<String>,
+    options: &[&str],
+) -> Failure {
+    let (text, options) = (text.into(), options.join(" "));
+    let shown: String = text.chars().take(60).collect();
+    failure(row, format!("{options}: {shown}"), move || {
+        let options: Vec<_> = options.split_whitespace().collect();
+        on_text("env", &text).args(&options)
+    })
+}
+
+fn resolving() -> Vec<Failure> {
+    let cycle = (125, "ResolveError::Cycle", "circle");
+    let required = (125, "ResolveError::Required", "needs");
+    let unset = (125, "Error::Unset", "not set: ");
+    let large = format!("A=\"{WORD}{}\"\n", "x".repeat(1 << 20));
+    let half = format!("A={WORD}{}\n", "x".repeat(1 << 19));
+    let many: String = (0..70)
+        .map(|index| format!("B{index}=${{A}}${{A}}\n"))
+        .collect();
+    let total = format!("A={WORD}{}\n{many}", "x".repeat((1 << 19) - 100));
+    let resolve = &["--resolve"][..];
+    vec![
+        with(cycle, format!("A={VALUE}$B\nB={WORD}${{A}}\n"), resolve),
+        with(
+            cycle,
+            format!("A=${{B:-{WORD}}}\nB=${{C:+x}}{VALUE}\nC=$A\n"),
+            resolve,
+        ),
+        with(
+            required,
+            format!("A={VALUE}${{X:?say so}}{WORD}\nB={VALUE}\n"),
+            resolve,
+        ),
+        with(
+            required,
+            format!("A=\"{WORD}${{X:?}}\"\nX='{VALUE}'\n").replace("X='", "Y='"),
+            resolve,
+        ),
+        with(required, format!("B={WORD}\nA=${{X:?needs $B}}\n"), resolve),
+        with(
+            unset,
+            format!("A={VALUE}${{X}}{WORD}\n"),
+            &["--resolve", "--strict"],
+        ),
+        with(
+            (125, "ResolveError::TooLong", "larger than 1048576"),
+            format!("{large}B=$A\n"),
+            resolve,
+        ),
+        with(
+            (125, "ResolveError::TooLong", "larger than 1048576"),
+            format!("{half}B=$A$A\n"),
+            resolve,
+        ),
+        with(
+            (125, "ResolveError::TotalTooLong", "variables up to"),
+            total,
+            resolve,
+        ),
+    ]
+}
+
+fn selecting() -> Vec<Failure> {
+    let text = format!("A={VALUE}\nB='{WORD}'\nE=\n");
+    let spelling = format!("A={WORD}\nB=\"{WORD}'\\\\$\\\"`\\n{WORD}\"\n");
+    vec![
+        with(
+            (125, "Error::NothingToRename", "no secret X"),
+            &text,
+            &["--rename", "X=Y"],
+        ),
+        with(
+            (125, "Error::NameCollision", "called B"),
+            &text,
+            &["--rename", "A=B"],
+        ),
+        with(
+            (125, "Error::Required", "missing or empty"),
+            &text,
+            &["--require", "E,X"],
+        ),
+        with(
+            (125, "Error::UnsafeNames", "take over"),
+            format!("LD_PRELOAD={VALUE}\nPATH={WORD}\n"),
+            &[],
+        ),
+        failure(
+            (125, "Error::NameCollision", "called A"),
+            "a file",
+            move || {
+                let scene = on_text("env", &text).args(&["--file", "A"]);
+                Scene {
+                    makes_file: true,
+                    ..scene.only(Ways::Command)
+                }
+            },
+        ),
+        failure(
+            (125, "Error::NoSpelling", "no spelling"),
+            "a file",
+            move || {
+                on_text("env", &spelling)
+                    .args(&["--file", "F"])
+                    .only(Ways::Command)
+            },
+        ),
+    ]
+}
+
+fn printing() -> Vec<Failure> {
+    vec![
+        failure((125, "Error::NoSpelling", "no spelling"), "printed", || {
+            let scene = on_text(
+                "env",
+                format!("A={WORD}\nB=\"{WORD}'\\\\$\\\"`\\n{WORD}\"\n"),
+            );
+            scene.args(&["--print", "env"]).only(Ways::Complete)
+        }),
+        failure(
+            (125, "Error::PrintToFile", "regular file"),
+            "printed",
+            || {
+                let dir = TempDir::new();
+                let scene = on_tree("app/t/e", |_| ()).args(&["--print", "env"]);
+                let scene = scene.with(|run| run.dir(dir.path()).redirected(">out"));
+                scene.keeping(dir).only(Ways::Complete)
+            },
+        ),
+        failure((125, "Error::Output", "cannot write"), "printed", || {
+            let scene = on_tree("app/t/e", |_| ()).args(&["--print", "env"]);
+            let scene = scene.with(|run| run.redirected(">/dev/full"));
+            scene.only(Ways::Complete)
+        }),
+        failure((125, "Error::Output", "cannot write"), "help", || {
+            let scene = keyed().args(&["--help"]);
+            scene
+                .with(|run| run.redirected(">/dev/full"))
+                .only(Ways::Complete)
+        }),
+    ]
+}
+
+fn launching() -> Vec<Failure> {
+    let too_long = format!("B={VALUE}\nA={WORD}{}\n", "x".repeat(140_000));
+    let many: String = (0..200)
+        .map(|index| format!("A{index}={WORD}{}\n", "x".repeat(100_000)))
+        .collect();
+    let command = |row: (i32, &'static str, &'static str), command: &'static str| {
+        failure(row, command, move || {
+            let scene = on_tree("app/t/e", |_| ()).args(&["--", command, "an argument"]);
+            scene.only(Ways::Complete)
+        })
+    };
+    vec![
+        failure(
+            (125, "Error::VariableTooLong", "for one variable"),
+            "a value",
+            move || on_text("env", &too_long).only(Ways::Command),
+        ),
+        failure(
+            (125, "Error::EnvironmentTooLong", "the kernel takes"),
+            "values",
+            move || on_text("env", &many).only(Ways::Command),
+        ),
+        command(
+            (127, "Error::Command", "no such file"),
+            "/nonexistent/command",
+        ),
+        command(
+            (127, "Error::Command", "no such file"),
+            "no-such-command-anywhere",
+        ),
+        command((126, "Error::Command", "permission denied"), "/"),
+        failure(
+            (126, "Error::Command", "permission denied"),
+            "a file of data",
+            || {
+                let dir = TempDir::new();
+                let file = dir.file("data", VALUE).display().to_string();
+                let scene = on_tree("app/t/e", |_| ()).args(&["--", &file]);
+                scene.keeping(dir).only(Ways::Complete)
+            },
+        ),
+    ]
+}
+
+pub fn table() -> Vec<Failure> {
+    [resolving(), selecting(), printing(), launching()]
+        .into_iter()
+        .flatten()
+        .collect()
+}

@@ -1,0 +1,302 @@
+//! The programs with violations planted in their source: what a test that looks for a violation has
+//! to find, before it may be believed when it finds none.
+//!
+//! All plants are in one build, and each sleeps until `PLANTED` names it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use super::run::Run;
+use super::table::Need;
+
+/// Something that the program must never do.
+struct Plant {
+    /// What `PLANTED` is for it to take effect.
+    name: &'static str,
+    /// A path below `src`.
+    file: &'static str,
+    /// What the one line contains behind which the code stands.
+    anchor: &'static str,
+    /// Statements.
+    code: &'static str,
+}
+
+const PLANTS: &[Plant] = &[
+    Plant {
+        name: "dumpable again",
+        file: "main.rs",
+        anchor: "process::restore_signals();",
+        code: "unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) };",
+    },
+    Plant {
+        name: "supervisor keeps the environment",
+        file: "launch/supervise.rs",
+        anchor: "Fork::Parent(worker) => {",
+        code: "let entries = process::Environ::take();
+            let copies: Vec<_> = entries.entries().map(|entry| entry.to_owned()).collect();
+            std::mem::forget(copies);",
+    },
+    Plant {
+        name: "environment is not overwritten",
+        file: "process.rs",
+        anchor: "fn wipe_string(string: *mut c_char) {",
+        code: "return;",
+    },
+    Plant {
+        name: "key schedule stays",
+        file: "crypto.rs",
+        anchor: "let nonce = Nonce::try_assume_unique_for_key(nonce)",
+        code: "std::mem::forget(std::hint::black_box(Box::new(self.cipher())));",
+    },
+    Plant {
+        name: "state of HMAC stays",
+        file: "crypto.rs",
+        anchor: "pub fn derive(secret: &[u8]",
+        code: "use pbkdf2::hmac::{Hmac, Mac};
+            let state = Hmac::<sha2::Sha256>::new_from_slice(secret);
+            std::mem::forget(std::hint::black_box(Box::new(state)));",
+    },
+    Plant {
+        name: "copy on the heap",
+        file: "environment/block.rs",
+        anchor: r#"block.push(b"\0");"#,
+        code: "std::mem::forget(std::hint::black_box(block.bytes().to_vec()));",
+    },
+    Plant {
+        name: "copy on the stack",
+        file: "process.rs",
+        anchor: "// SAFETY: both arrays end with a null pointer and hold",
+        code: "let last = unsafe { CStr::from_ptr(environment[environment.len() - 2]) };
+            #[inline(never)]
+            fn leave(bytes: &[u8]) {
+                let mut frame = [0; 16384];
+                frame[..bytes.len()].copy_from_slice(bytes);
+                std::hint::black_box(&mut frame);
+            }
+            leave(&last.to_bytes()[..last.count_bytes().min(64)]);",
+    },
+    Plant {
+        name: "copy in a vector register",
+        file: "process.rs",
+        anchor: "// SAFETY: both arrays end with a null pointer and hold",
+        code: r#"let last = unsafe { CStr::from_ptr(environment[environment.len() - 2]) };
+            let end = last.to_bytes().as_ptr_range().end.wrapping_sub(16);
+            unsafe { std::arch::asm!("movdqu xmm15, [{}]", in(reg) end, out("xmm15") _) };"#,
+    },
+    Plant {
+        name: "message shows the line",
+        file: "environment/mod.rs",
+        anchor: "Format::Env => {",
+        code: r#"if let Err(error) = parse(text) {
+                let line = text.split(|byte| *byte == b'\n').nth(error.line - 1);
+                eprintln!("dotenv-run: {:?}", String::from_utf8_lossy(line.unwrap_or_default()));
+            }"#,
+    },
+    Plant {
+        name: "message shows a key in base64",
+        file: "credentials.rs",
+        anchor: "fn checked(source: &str, mut key: Locked)",
+        code: r#"let shown = [b"key ", key.bytes()].concat();
+            eprintln!("{}", base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE, shown));"#,
+    },
+    Plant {
+        name: "note shows a value",
+        file: "main.rs",
+        anchor: "let mut secrets = environment::merge(&read);",
+        code: r#"for secret in &secrets {
+                let part: String = secret.value.pieces().collect();
+                report.note(format_args!("{:x?}", part.as_bytes()));
+                report.note(format_args!("{}", part.chars().skip(5).take(12).collect::<String>()));
+            }"#,
+    },
+    Plant {
+        name: "file opened for writing",
+        file: "launch/exec.rs",
+        anchor: "pub fn launch(self) -> Error {",
+        code: r#"let _ = std::fs::File::options().write(true).open("/dev/null");"#,
+    },
+    Plant {
+        name: "file without a name",
+        file: "launch/exec.rs",
+        anchor: "pub fn launch(self) -> Error {",
+        code: r#"use std::os::unix::fs::OpenOptionsExt;
+            let mut options = std::fs::File::options();
+            let _ = options.write(true).custom_flags(libc::O_TMPFILE).open("/tmp");"#,
+    },
+    Plant {
+        name: "file of the supervisor",
+        file: "launch/supervise.rs",
+        anchor: "Fork::Parent(worker) => {",
+        code: r#"let _ = std::fs::remove_file("/nonexistent/file");"#,
+    },
+    Plant {
+        name: "connection to another port",
+        file: "launch/exec.rs",
+        anchor: "pub fn launch(self) -> Error {",
+        code: r#"let _ = std::net::TcpStream::connect("127.0.0.1:9");"#,
+    },
+    Plant {
+        name: "datagram to somebody",
+        file: "launch/exec.rs",
+        anchor: "pub fn launch(self) -> Error {",
+        code: r#"let socket = std::net::UdpSocket::bind("127.0.0.1:0");
+            let _ = socket.map(|socket| socket.send_to(b"secret", "127.0.0.1:9"));"#,
+    },
+    Plant {
+        name: "write to another descriptor",
+        file: "launch/exec.rs",
+        anchor: "pub fn launch(self) -> Error {",
+        code: r#"unsafe { libc::write(0, c"secret".as_ptr().cast(), 6) };"#,
+    },
+    Plant {
+        name: "write to standard output",
+        file: "launch/exec.rs",
+        anchor: "pub fn launch(self) -> Error {",
+        code: r#"print!("secret\n");"#,
+    },
+];
+
+/// Makes the plants work in either crate, and reads `PLANTED` before `main`, because the program
+/// overwrites its environment.
+const GATE: &str = r#"
+extern crate self as dotenv_run;
+
+/// Whether a plant takes effect.
+pub fn planted(name: &str) -> bool {
+    static NAME: std::sync::OnceLock<Option<std::ffi::OsString>> = std::sync::OnceLock::new();
+    NAME.get_or_init(|| std::env::var_os("PLANTED")).as_deref() == Some(name.as_ref())
+}
+
+extern "C" fn remember_plant() {
+    planted("");
+}
+
+#[unsafe(link_section = ".init_array.00001")]
+#[used]
+static REMEMBER_PLANT: extern "C" fn() = remember_plant;
+"#;
+
+/// Cargo, and the build: it takes longer than a test may, and so belongs before it.
+pub const PLANTED: Need = || match std::env::var_os("CARGO") {
+    Some(_) => {
+        // Whoever asks for a program sees the error.
+        let _ = programs();
+        Ok(())
+    }
+    None => Err("needs to be run by cargo".into()),
+};
+
+impl Run {
+    /// The same run of the program in which this plant takes effect. For a test that
+    /// `needs(PLANTED)`.
+    #[track_caller]
+    pub fn planted(self, name: &str) -> Self {
+        let known = PLANTS.iter().any(|plant| plant.name == name);
+        assert!(known, "there is no plant {name:?}");
+        match programs() {
+            Ok(directory) => self.built_in(directory).env("PLANTED", name),
+            Err(error) => panic!("the planted programs cannot be built: {error}"),
+        }
+    }
+}
+
+/// The directory of the programs, which are built once.
+fn programs() -> &'static Result<PathBuf, String> {
+    static PROGRAMS: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    PROGRAMS.get_or_init(|| {
+        let program = Path::new(env!("CARGO_BIN_EXE_dotenv-run"));
+        let targets = program.ancestors().nth(2).expect("target/debug/dotenv-run");
+        let (source, target) = (
+            targets.join("planted/source"),
+            targets.join("planted/target"),
+        );
+        plant(&source).map_err(|error| format!("{}: {error}", source.display()))?;
+        build(&source, &target)?;
+        Ok(target.join("debug"))
+    })
+}
+
+/// Copies what the build needs, with the plants in it.
+fn plant(target: &Path) -> io::Result<()> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for file in ["Cargo.toml", "Cargo.lock"] {
+        write(&target.join(file), &fs::read_to_string(source.join(file))?)?;
+    }
+    // The manifest names them.
+    for root in ["tests/main.rs", "tests/bench/main.rs"] {
+        write(&target.join(root), "")?;
+    }
+    copy(&source.join("src"), &target.join("src"), "")
+}
+
+/// Copies a folder of the source; `below` is its path below `src`. What is no longer in it goes.
+fn copy(source: &Path, target: &Path, below: &str) -> io::Result<()> {
+    fs::create_dir_all(target)?;
+    for entry in fs::read_dir(target)? {
+        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
+        match source.join(name).exists() {
+            true => (),
+            false if path.is_dir() => fs::remove_dir_all(path)?,
+            false => fs::remove_file(path)?,
+        }
+    }
+    for entry in fs::read_dir(source)? {
+        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
+        let (target, below) = (target.join(&name), format!("{below}{}", name.display()));
+        match path.is_dir() {
+            true => copy(&path, &target, &format!("{below}/"))?,
+            false => write(&target, &with_plants(fs::read_to_string(path)?, &below))?,
+        }
+    }
+    Ok(())
+}
+
+/// Writes a file, unless it holds just that: cargo goes by the time of the last change.
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    if fs::read(path).is_ok_and(|before| before == text.as_bytes()) {
+        return Ok(());
+    }
+    fs::create_dir_all(path.parent().expect("a path below the target"))?;
+    fs::write(path, text)
+}
+
+/// The text of a file of the source with its plants.
+fn with_plants(text: String, file: &str) -> String {
+    let gate = if file == "lib.rs" { GATE } else { "" };
+    let mut text = text.replace("#![forbid(unsafe_code)]", "") + gate;
+    for plant in PLANTS.iter().filter(|plant| plant.file == file) {
+        let Plant {
+            name, anchor, code, ..
+        } = plant;
+        let (line, more) = (text.find(anchor), text.matches(anchor).count());
+        assert_eq!(
+            more, 1,
+            "lines of src/{file} with {anchor:?}, where {name:?} is planted"
+        );
+        let line = line.expect("the anchor that was counted");
+        let end = line + text[line..].find('\n').expect("a line that ends") + 1;
+        text.insert_str(
+            end,
+            &format!("if dotenv_run::planted({name:?}) {{ {code} }}\n"),
+        );
+    }
+    text
+}
+
+fn build(source: &Path, target: &Path) -> Result<(), String> {
+    let cargo = std::env::var_os("CARGO").ok_or("there is no CARGO")?;
+    let output = Command::new(cargo)
+        .args(["build", "--offline", "--bins", "--target-dir"])
+        .arg(target)
+        .current_dir(source)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| error.to_string())?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
