@@ -25,6 +25,7 @@ tests![
     access::another_process_of_the_user_has_no_access needs(ROOT, || tool("setpriv")),
     access::planted_access_is_found needs(ROOT, PLANTED, || tool("setpriv")),
     access::the_command_is_accessible_as_ever needs(ROOT, || tool("setpriv")),
+    access::a_waiting_supervisor_is_confined_and_the_command_is_not,
     failures::every_failure_of_the_program_is_in_the_table,
     limits::without_swap_every_limit_is_good_enough needs(ROOT, NO_SWAP),
     limits::with_swap_memory_that_cannot_be_locked_is_refused_or_accepted_by_name needs(ROOT, SWAP_FILE),

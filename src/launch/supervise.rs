@@ -80,6 +80,7 @@ pub fn supervise(how: &Supervision) -> Result<Side, Error> {
                 terminal,
                 stop_timeout: how.stop_timeout,
                 kill_at: None,
+                confine_at: Some(Instant::now() + SHORT),
             }))
         }
     }
@@ -110,15 +111,20 @@ pub struct Supervisor {
     stop_timeout: Option<Duration>,
     /// When the command is killed because it has not ended.
     kill_at: Option<Instant>,
+    /// When the waiting parent is confined, if it is not yet.
+    confine_at: Option<Instant>,
 }
+
+/// How long a run may be that does not pay for the confinement of its supervisor, which takes the kernel
+/// as long as all the rest of the start.
+const SHORT: Duration = Duration::from_millis(20);
 
 impl Supervisor {
     /// Forgets all that the caller gave us, passes signals on until the command has ended, and ends as it did.
     pub fn run(mut self) -> ExitCode {
         process::forget_caller();
-        process::confine();
         loop {
-            let Some(signal) = SignalSet::ALL.wait(self.kill_at) else {
+            let Some(signal) = self.next_signal() else {
                 process::send(self.target(), SIGKILL);
                 self.kill_at = None;
                 continue;
@@ -132,6 +138,19 @@ impl Supervisor {
                 self.forward(&signal);
             }
         }
+    }
+
+    /// Waits for the next signal; `None` if it is time to kill the command.
+    fn next_signal(&mut self) -> Option<Signal> {
+        if self.confine_at.is_some() {
+            let early = SignalSet::ALL.wait(self.confine_at);
+            if early.is_some() {
+                return early;
+            }
+            process::confine();
+            self.confine_at = None;
+        }
+        SignalSet::ALL.wait(self.kill_at)
     }
 
     /// Where signals go: the worker, or its group.

@@ -3,10 +3,11 @@
 use std::ptr;
 
 /// What waiting, signalling, looking at the terminal and exiting need; opening is for reading only.
-const ALLOWED: [libc::c_long; 26] = [
+const ALLOWED: [libc::c_long; 27] = [
     libc::SYS_brk,
     libc::SYS_clock_gettime,
     libc::SYS_close,
+    libc::SYS_exit,
     libc::SYS_exit_group,
     libc::SYS_fstat,
     libc::SYS_futex,
@@ -47,7 +48,7 @@ const NUMBER: u32 = 0;
 const ARCHITECTURE_AT: u32 = 4;
 const THIRD_ARGUMENT: u32 = 32;
 
-/// Has the kernel refuse all other calls from now on (`EPERM`), for this process and what it might start. Where there
+/// Has the kernel refuse all other calls from now on (`EPERM`), for this thread and what it might start. Where there
 /// are no filters, nothing happens.
 pub fn confine() {
     let Some(architecture) = ARCHITECTURE else {
@@ -114,4 +115,29 @@ fn end(verdict: u32) -> libc::sock_filter {
 fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
     let code = code as u16;
     libc::sock_filter { code, jt, jf, k }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io;
+    use std::net::TcpListener;
+    use std::process::Command;
+
+    #[test]
+    fn a_confined_thread_reads_and_waits_and_does_nothing_else() {
+        let confined = std::thread::spawn(|| {
+            super::confine();
+            let file = File::options().write(true).open("/dev/null").map(drop);
+            let listener = TcpListener::bind("127.0.0.1:0").map(drop);
+            let command = Command::new("true").spawn().map(drop);
+            let reading = std::fs::read_to_string("/proc/self/stat");
+            (reading, [file, listener, command])
+        });
+        let (reading, others) = confined.join().unwrap();
+        assert!(!reading.unwrap().is_empty());
+        for other in others {
+            assert_eq!(other.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        }
+    }
 }

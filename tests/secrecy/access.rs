@@ -109,3 +109,24 @@ pub fn the_command_is_accessible_as_ever() {
         run.finish().assert_status(0).assert_stdout("65534\n1234\n");
     }
 }
+
+/// The shell waits until the supervisor is confined, and tells whether it is itself.
+pub fn a_waiting_supervisor_is_confined_and_the_command_is_not() {
+    let script = "until grep -q '^Seccomp:.2' /proc/$PPID/status; do :; done
+        grep -E '^(NoNewPrivs|Seccomp):' /proc/self/status";
+    let tree = Tree::example();
+    let run = tree.dotenv_run().client_key();
+    let run = run.args(["my-app", "--supervise", "--", "sh", "-c", script]);
+    let [privileges, filter] = ["NoNewPrivs", "Seccomp"].map(own_status);
+    let outcome = run.finish();
+    outcome.assert_status(0);
+    outcome.assert_stdout(format!("{privileges}\n{filter}\n"));
+}
+
+/// A line of our own status.
+fn own_status(name: &str) -> String {
+    let status = fs::read_to_string("/proc/self/status").expect("/proc");
+    let mut lines = status.lines();
+    let line = lines.find(|line| line.split(':').next() == Some(name));
+    line.expect("a line of that name").to_owned()
+}
