@@ -17,7 +17,7 @@ demo: build
 # Installs what the tests use where that is possible; what is missing all the same is skipped by name.
 test: static
 	tests/tools strace mandoc dash bash node:nodejs npm python3 pip3:python3-pip \
-		zsh runc busybox:busybox-static systemctl:systemd
+		zsh runc busybox:busybox-static systemctl:systemd nginx
 	tests/readers/install target/readers
 	$(CARGO) test
 

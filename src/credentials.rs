@@ -189,6 +189,12 @@ impl ClientKey {
                 .any(|file| file.exists())
     }
 
+    /// Whether [`ClientKey::find`] would give the key, or fail, at once: it comes from a variable or a regular file, and
+    /// neither a prompt nor a pipe is waited for.
+    pub fn is_at_hand(option: Option<&Path>, variables: &Variables) -> bool {
+        CLIENT_KEY.is_at_hand(option, variables)
+    }
+
     /// The key's bytes.
     pub fn bytes(&self) -> &[u8] {
         self.0.bytes()
@@ -226,11 +232,32 @@ impl Places {
     }
 
     fn discard(&self, option: Option<&Path>, variables: &Variables) {
-        let variable = variables
-            .get(self.file_variable)
-            .map(|file| Path::new(OsStr::from_bytes(file)));
-        let number = option.or(variable).and_then(descriptor_number);
+        let number = self
+            .named_file(option, variables)
+            .and_then(descriptor_number);
         drop(number.map(Descriptor::numbered));
+    }
+
+    fn is_at_hand(&self, option: Option<&Path>, variables: &Variables) -> bool {
+        let is_regular = |file: &Path| file.metadata().is_ok_and(|it| it.is_file());
+        match self.named_file(option, variables) {
+            Some(file) => descriptor_number(file).is_none() && is_regular(file),
+            None if variables.get(self.variable).is_some() => true,
+            None => self
+                .default_files(variables)
+                .find(|file| file.symlink_metadata().is_ok())
+                .is_some_and(|file| is_regular(&file)),
+        }
+    }
+
+    /// The file that the option or, without one, the variable names.
+    fn named_file<'a>(
+        &self,
+        option: Option<&'a Path>,
+        variables: &'a Variables,
+    ) -> Option<&'a Path> {
+        let variable = variables.get(self.file_variable);
+        option.or(variable.map(|file| Path::new(OsStr::from_bytes(file))))
     }
 
     /// The files that are looked at though nobody named them: systemd's credential, then a container's secret.

@@ -13,7 +13,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::locked::{Locked, NoMemory};
+use crate::locked::{self, Locked, NoMemory};
 
 /// The length of a data key in bytes.
 const KEY_LENGTH: usize = 32;
@@ -59,12 +59,9 @@ impl DataKey {
     /// Those of [`Locked::for_key`].
     pub fn derive(secret: &[u8], salt: &[u8], iterations: u32) -> Result<Self, NoMemory> {
         let mut key = Locked::for_key(KEY_LENGTH)?;
-        pbkdf2::pbkdf2_hmac::<sha2::Sha256>(
-            secret,
-            salt,
-            iterations,
-            &mut key.spare()[..KEY_LENGTH],
-        );
+        pbkdf2_into(&mut key.spare()[..KEY_LENGTH], secret, salt, iterations);
+        // The secret, and the state of HMAC that stands for it.
+        locked::clear_stack();
         key.grow(KEY_LENGTH);
         Ok(DataKey(key))
     }
@@ -123,6 +120,12 @@ impl DataKey {
         let key = UnboundKey::new(&AES_256_GCM, self.0.bytes()).expect("a data key has 32 bytes");
         LessSafeKey::new(key)
     }
+}
+
+/// Not inlined, so that what it leaves on the stack lies below its caller's part.
+#[inline(never)]
+fn pbkdf2_into(key: &mut [u8], secret: &[u8], salt: &[u8], iterations: u32) {
+    pbkdf2::pbkdf2_hmac::<sha2::Sha256>(secret, salt, iterations, key);
 }
 
 /// Decodes base64, in which line ends do not count.
@@ -184,7 +187,7 @@ pub fn new_ulid() -> io::Result<String> {
 /// # Errors
 ///
 /// An error if the system gives none.
-fn random<const N: usize>() -> io::Result<[u8; N]> {
+pub fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     SystemRandom::new()
         .fill(&mut bytes)

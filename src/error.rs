@@ -7,14 +7,22 @@
 // The fields of a variant are explained by its own line and by the wording below.
 #![allow(missing_docs)]
 
+mod network;
+mod seal;
+
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::dotenv::parse::ParseError;
 use crate::dotenv::resolve::ResolveError;
 use crate::locked::NoMemory;
 use crate::path::LevelName;
+
+pub use network::{Denied, Flaw, FromMirror, Unreachable};
+use network::{Seconds, fmt_wait};
+pub use seal::Seal;
 
 /// The exit status for a fetch that failed in a way that may pass.
 pub const TRY_AGAIN: u8 = 124;
@@ -44,18 +52,31 @@ pub enum Error {
     BadKey { source: String, reason: BadKey },
     /// The prompt for the client key failed.
     Prompt(io::Error),
-    /// The file of `--ca-file` is of no use.
-    CaFile { file: PathBuf, reason: String },
+    /// A file of trusted certificates is of no use, and what names it.
+    CaFile {
+        source: &'static str,
+        file: PathBuf,
+        reason: String,
+    },
+    /// The variable that names a proxy is of no use.
+    Proxy {
+        variable: &'static str,
+        reason: &'static str,
+    },
+    /// No thread.
+    Thread(io::Error),
     /// The service did not answer in time.
-    Timeout { host: String, seconds: f64 },
+    Timeout { host: String, time: Duration },
     /// No connection, or a connection that broke.
     Unreachable { host: String, reason: Unreachable },
     /// The certificate is not one to trust.
-    Certificate { host: String, reason: String },
+    Certificate { host: String, flaw: Flaw },
     /// The other side does not speak TLS as it should.
     Tls { host: String },
     /// The other side does not speak HTTP.
     NotHttp { host: String },
+    /// A header is malformed, or there are more than `limit`.
+    BadHeader { host: String, limit: usize },
     /// Status 401.
     Unauthorized { host: String },
     /// Status 403.
@@ -68,12 +89,19 @@ pub enum Error {
     },
     /// Status 422.
     Unprocessable { document: String },
-    /// Status 429.
-    RateLimited { host: String },
+    /// Status 429, and how long the service asks to wait.
+    RateLimited {
+        host: String,
+        wait: Option<Duration>,
+    },
     /// A redirect.
     Redirected { host: String, status: u16 },
-    /// Status 500 to 599.
-    ServerFailed { host: String, status: u16 },
+    /// Status 500 to 599, and how long the service asks to wait.
+    ServerFailed {
+        host: String,
+        status: u16,
+        wait: Option<Duration>,
+    },
     /// Any other status but 200.
     UnexpectedStatus { host: String, status: u16 },
     /// A document is larger than is accepted, in bytes.
@@ -86,6 +114,8 @@ pub enum Error {
     OrganizationWithoutSlug { wanted: String },
     /// A level came that is deeper than the path.
     UnaskedLevel { path: String, level: LevelName },
+    /// A mirror has what is taken from the service only.
+    Mirror { mirror: String, refused: FromMirror },
     /// A file or directory of a tree cannot be used.
     Tree { path: PathBuf, error: io::Error },
     /// A symbolic link leads out of a tree.
@@ -175,6 +205,8 @@ pub enum Usage {
         one: &'static str,
         other: &'static str,
     },
+    /// A mirror, and no service that it could stand in for.
+    MirrorOfTree,
     /// An option that means nothing without another one.
     Alone {
         option: &'static str,
@@ -201,32 +233,6 @@ pub enum BadKey {
     NotPrintable,
 }
 
-/// Why there is no connection.
-#[derive(Debug)]
-pub enum Unreachable {
-    /// The host name has no address, or the resolver does not answer.
-    NoAddress,
-    /// The connection was refused.
-    Refused,
-    /// There is no route.
-    NoRoute,
-    /// The connection was cut off.
-    Broken,
-    /// The proxy refused to pass it on.
-    Proxy { status: u16 },
-}
-
-/// What an API key may not read.
-#[derive(Debug)]
-pub enum Denied {
-    /// Its own organization.
-    Organization,
-    /// A project's key descriptor.
-    KeyDescriptor,
-    /// Secrets.
-    Secrets,
-}
-
 /// Why a level stays closed.
 #[derive(Debug)]
 pub enum Sealed {
@@ -240,42 +246,45 @@ pub enum Sealed {
     Changed,
 }
 
-/// What `dotenv-seal` refuses.
-#[derive(Debug)]
-pub enum Seal {
-    /// The project is there already.
-    ProjectExists { project: String },
-    /// `init` takes no longer path.
-    ProjectOnly,
-    /// The key is 32 bytes long.
-    KeyOf32Bytes,
-    /// The project is not client-managed.
-    NotClientManaged { project: String },
-    /// A level is not encrypted.
-    Plaintext { level: LevelName },
-    /// The levels are not `.env` text.
-    NotEnv { path: String },
-    /// The text breaks the grammar.
-    Text(ParseError),
-    /// The text has no variable.
-    EmptyText,
-    /// Standard input cannot be read.
-    Input(io::Error),
-    /// The system has no random bytes or cannot seal.
-    System(io::Error),
-}
-
 impl Error {
     /// The exit status of a run that fails with this error.
     pub fn status(&self) -> u8 {
         match self {
-            Error::Timeout { .. } | Error::Unreachable { .. } | Error::RateLimited { .. } => {
-                TRY_AGAIN
-            }
-            Error::ServerFailed { .. } => TRY_AGAIN,
+            _ if self.may_pass() => TRY_AGAIN,
             Error::Command { error, .. } if error.kind() == io::ErrorKind::NotFound => NOT_FOUND,
             Error::Command { .. } => NOT_EXECUTABLE,
             _ => FAILED,
+        }
+    }
+
+    /// Whether the fetch failed in a way that may pass.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Error::Timeout { .. }
+                | Error::Unreachable { .. }
+                | Error::RateLimited { .. }
+                | Error::ServerFailed { .. }
+        )
+    }
+
+    /// Whether it may pass so soon that the same is asked for once more.
+    pub fn is_worth_another_attempt(&self) -> bool {
+        match self {
+            Error::ServerFailed { status, .. }
+            | Error::Unreachable {
+                reason: Unreachable::Proxy { status },
+                ..
+            } => matches!(status, 429 | 500 | 502 | 503 | 504),
+            _ => self.may_pass(),
+        }
+    }
+
+    /// How long the service asks to wait.
+    pub fn asked_wait(&self) -> Option<Duration> {
+        match self {
+            Error::RateLimited { wait, .. } | Error::ServerFailed { wait, .. } => *wait,
+            _ => None,
         }
     }
 
@@ -318,9 +327,22 @@ impl Error {
                 "the service allows 100 requests a minute for an organization"
             }
             Error::Redirected { .. } => "redirects are never followed; check the API URL",
-            Error::Certificate { .. } => {
-                "certificates are always verified; --ca-file names a private authority"
+            Error::Certificate {
+                flaw: Flaw::SelfSigned | Flaw::UnknownAuthority,
+                ..
+            } => "certificates are always verified; --ca-file names a private authority",
+            Error::Certificate {
+                flaw: Flaw::Expired | Flaw::NotYetValid,
+                ..
+            } => "check the clock of this machine too",
+            Error::Mirror { .. } => {
+                "whoever has the mirror could choose the environment; only sealed levels of \
+                 client-managed projects are taken from one"
             }
+            Error::Unreachable {
+                reason: Unreachable::Proxy { status: 407 },
+                ..
+            } => "the URL of the proxy may hold a user name and a password",
             Error::Empty { .. } => "--allow-empty starts the command all the same",
             Error::Plaintext { .. } => "--allow-plaintext accepts it",
             Error::Sealed {
@@ -357,13 +379,19 @@ impl fmt::Display for Error {
             Error::NoKey { key, places } => write!(f, "no {key}; looked at {}", places.join(", ")),
             Error::BadKey { source, reason } => write!(f, "{source}: {reason}"),
             Error::Prompt(error) => write!(f, "cannot ask for the client key: {}", plain(error)),
-            Error::CaFile { file, reason } => write!(f, "--ca-file: {}: {reason}", shown(file)),
-            Error::Timeout { host, seconds } => {
-                write!(f, "no answer from {host} within {seconds} s")
+            Error::CaFile {
+                source,
+                file,
+                reason,
+            } => write!(f, "{source}: {}: {reason}", shown(file)),
+            Error::Proxy { variable, reason } => write!(f, "{variable}: {reason}"),
+            Error::Thread(error) => write!(f, "cannot start a thread: {}", plain(error)),
+            Error::Timeout { host, time } => {
+                write!(f, "no answer from {host} within {}", Seconds(*time))
             }
             Error::Unreachable { host, reason } => write!(f, "cannot reach {host}: {reason}"),
-            Error::Certificate { host, reason } => {
-                write!(f, "no secure connection to {host}: {reason}")
+            Error::Certificate { host, flaw } => {
+                write!(f, "no secure connection to {host}: its certificate {flaw}")
             }
             Error::Tls { host } => {
                 write!(
@@ -372,6 +400,10 @@ impl fmt::Display for Error {
                 )
             }
             Error::NotHttp { host } => write!(f, "{host} does not answer in HTTP"),
+            Error::BadHeader { host, limit } => write!(
+                f,
+                "{host} does not answer in good HTTP: a malformed header, or more than {limit}"
+            ),
             Error::Unauthorized { host } => write!(f, "{host} does not accept the API key (401)"),
             Error::Forbidden { path, denied } => {
                 write!(f, "the API key may not read {denied} {path} (403)")
@@ -380,11 +412,17 @@ impl fmt::Display for Error {
             Error::Unprocessable { document } => {
                 write!(f, "the service refuses the request for {document} (422)")
             }
-            Error::RateLimited { host } => write!(f, "{host} takes no more requests for now (429)"),
+            Error::RateLimited { host, wait } => {
+                write!(f, "{host} takes no more requests for now (429)")?;
+                fmt_wait(f, *wait)
+            }
             Error::Redirected { host, status } => {
                 write!(f, "{host} answers with a redirect ({status})")
             }
-            Error::ServerFailed { host, status } => write!(f, "{host} failed ({status})"),
+            Error::ServerFailed { host, status, wait } => {
+                write!(f, "{host} failed ({status})")?;
+                fmt_wait(f, *wait)
+            }
             Error::UnexpectedStatus { host, status } => {
                 write!(f, "{host} answers with status {status}")
             }
@@ -405,6 +443,7 @@ impl fmt::Display for Error {
                 f,
                 "{path}: the answer holds a level {level}, which is deeper"
             ),
+            Error::Mirror { mirror, refused } => write!(f, "mirror {mirror}: {refused}"),
             Error::Tree { path, error } => write!(f, "{}: {}", shown(path), plain(error)),
             Error::OutsideTree { path } => {
                 write!(f, "{}: a symbolic link leads out of the tree", shown(path))
@@ -508,6 +547,7 @@ impl fmt::Display for Usage {
             }
             Usage::UnwantedCommand { option } => write!(f, "--{option} takes no command"),
             Usage::Conflict { one, other } => write!(f, "--{one} and --{other} exclude each other"),
+            Usage::MirrorOfTree => f.write_str("--mirror means nothing with a file URL"),
             Usage::Alone { option, needed } => {
                 write!(f, "--{option} means nothing without --{needed}")
             }
@@ -529,28 +569,6 @@ impl fmt::Display for BadKey {
     }
 }
 
-impl fmt::Display for Unreachable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Unreachable::NoAddress => f.write_str("the host name cannot be resolved"),
-            Unreachable::Refused => f.write_str("connection refused"),
-            Unreachable::NoRoute => f.write_str("no route to the host"),
-            Unreachable::Broken => f.write_str("the connection was cut off"),
-            Unreachable::Proxy { status } => write!(f, "the proxy refuses to connect ({status})"),
-        }
-    }
-}
-
-impl fmt::Display for Denied {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Denied::Organization => "its own organization at",
-            Denied::KeyDescriptor => "the key descriptor of",
-            Denied::Secrets => "the secrets of",
-        })
-    }
-}
-
 impl fmt::Display for Sealed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -565,32 +583,6 @@ impl fmt::Display for Sealed {
                 "changed after it was sealed: the key opens other levels, but not this one"
             }
         })
-    }
-}
-
-impl fmt::Display for Seal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Seal::ProjectExists { project } => {
-                write!(f, "project {project} is in the tree already")
-            }
-            Seal::ProjectOnly => f.write_str("init takes the name of a project, not a longer path"),
-            Seal::KeyOf32Bytes => f.write_str(
-                "a client key of exactly 32 bytes is its own proof, which the service stores",
-            ),
-            Seal::NotClientManaged { project } => {
-                write!(f, "project {project} is not client-managed")
-            }
-            Seal::Plaintext { level } => write!(f, "level {level} is not encrypted"),
-            Seal::NotEnv { path } => write!(
-                f,
-                "the levels of {path} have the format json, and only .env text is sealed"
-            ),
-            Seal::Text(error) => write!(f, "standard input: {error}"),
-            Seal::EmptyText => f.write_str("standard input holds no variable"),
-            Seal::Input(error) => write!(f, "cannot read standard input: {}", plain(error)),
-            Seal::System(error) => write!(f, "cannot seal: {}", plain(error)),
-        }
     }
 }
 

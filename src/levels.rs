@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
+
 use crate::credentials::ClientKey;
 use crate::crypto::{DEFAULT_ITERATIONS, DataKey, ITERATIONS, OpenError};
 use crate::error::{Error, Sealed as SealedError};
@@ -9,6 +11,9 @@ use crate::locked::Locked;
 use crate::path::{LevelName, SecretPath};
 use crate::report::Report;
 use crate::source::{Custody, Descriptor, Format, Level, Sealed, Secrets};
+
+/// The iterations that take no longer than a fetch may be late, which is 200 ms, on any machine of our days.
+const FAST_ITERATIONS: u32 = 1_000_000;
 
 /// The plaintext of one level, in locked memory.
 pub struct OpenLevel {
@@ -20,7 +25,7 @@ pub struct OpenLevel {
     pub text: Locked,
 }
 
-/// Opens every level; `client_key` is asked for only if the project is client-managed.
+/// Opens every level; `key` is asked for only if one is sealed.
 ///
 /// Levels of a client-managed project that are not encrypted are accepted only with `allow_plaintext`.
 ///
@@ -31,7 +36,7 @@ pub fn open(
     sealed: Sealed,
     path: &SecretPath,
     allow_plaintext: bool,
-    client_key: impl FnOnce() -> Result<ClientKey, Error>,
+    key: impl FnOnce(&Arc<Descriptor>) -> Result<DataKey, Error>,
     report: &Report,
 ) -> Result<Vec<OpenLevel>, Error> {
     let Sealed {
@@ -42,7 +47,7 @@ pub fn open(
         return Ok(Vec::new());
     };
     let Secrets { format, levels } = secrets;
-    let client_managed = matches!(descriptor.custody, Custody::Client);
+    let client_managed = descriptor.is_client_managed();
     if let Some(level) = levels.iter().find(|level| !level.encrypted)
         && client_managed
         && !allow_plaintext
@@ -55,7 +60,8 @@ pub fn open(
             .map(|level| plaintext(level, format))
             .collect();
     }
-    let key = data_key(&descriptor, path, client_key, report)?;
+    warn_of_few_iterations(&descriptor, path, report);
+    let key = key(&descriptor)?;
     let opened: Vec<_> = levels
         .iter()
         .map(|level| open_level(level, &key, format))
@@ -70,6 +76,11 @@ pub fn open(
     opened.into_iter().zip(&levels).map(name_failure).collect()
 }
 
+/// Whether a derivation that turns out to be of no use is over so soon that it holds nothing up.
+pub fn is_fast_to_derive(descriptor: &Descriptor) -> bool {
+    descriptor.iterations <= FAST_ITERATIONS
+}
+
 /// The key that a project's levels are sealed with.
 ///
 /// # Errors
@@ -79,7 +90,6 @@ pub fn data_key(
     descriptor: &Descriptor,
     path: &SecretPath,
     client_key: impl FnOnce() -> Result<ClientKey, Error>,
-    report: &Report,
 ) -> Result<DataKey, Error> {
     let Some(salt) = &descriptor.salt else {
         return match &descriptor.custody {
@@ -93,17 +103,23 @@ pub fn data_key(
     if !ITERATIONS.contains(&iterations) {
         return Err(Error::Iterations { count: iterations });
     }
-    if iterations < DEFAULT_ITERATIONS {
-        report.warn(format_args!(
-            "only {iterations} iterations protect the key of {}",
-            path.project()
-        ));
-    }
     let derived = match &descriptor.custody {
         Custody::Server { secret } => DataKey::derive(secret.as_bytes(), salt, iterations),
         Custody::Client => DataKey::derive(client_key()?.bytes(), salt, iterations),
     };
     derived.map_err(Error::Memory)
+}
+
+/// Warns if the key of a project is acceptable, and weaker than a new one would be.
+pub fn warn_of_few_iterations(descriptor: &Descriptor, path: &SecretPath, report: &Report) {
+    let iterations = descriptor.iterations;
+    let are_few = ITERATIONS.contains(&iterations) && iterations < DEFAULT_ITERATIONS;
+    if descriptor.salt.is_some() && are_few {
+        report.warn(format_args!(
+            "only {iterations} iterations protect the key of {}",
+            path.project()
+        ));
+    }
 }
 
 fn open_level(level: &Level, key: &DataKey, format: Format) -> Result<OpenLevel, OpenError> {

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use dotenv_run::credentials::{ApiKey, ClientKey, Variables};
 use dotenv_run::dotenv::parse::Value;
@@ -19,9 +20,9 @@ use dotenv_run::options::{self, Action, ApiUrl, Options, Request};
 use dotenv_run::output;
 use dotenv_run::process::{self, Environ, Pid};
 use dotenv_run::report::{self, Report, Verbosity};
-use dotenv_run::source::cloud::Cloud;
+use dotenv_run::source::fetch::Fetch;
 use dotenv_run::source::tree::Tree;
-use dotenv_run::source::{self, OrganizationHint, Sealed};
+use dotenv_run::source::{self, Descriptor, OrganizationHint};
 
 fn main() -> ExitCode {
     report::hide_panics("dotenv-run");
@@ -136,8 +137,19 @@ fn open(
     variables: &Variables,
     report: &Report,
 ) -> Result<Vec<OpenLevel>, Error> {
-    let sealed = fetch(options, variables, report)?;
+    let mut fetch = fetch(options, variables, report)?;
     let file = options.client_key.as_deref();
+    let client_key = || ClientKey::find(file, variables, report);
+    // Most of the time goes into the key. Nobody is asked for it before the secrets are there.
+    let early = fetch.descriptor().filter(|descriptor| {
+        levels::is_fast_to_derive(descriptor)
+            && (!descriptor.is_client_managed() || ClientKey::is_at_hand(file, variables))
+    });
+    let early = early.map(|descriptor| {
+        let key = levels::data_key(&descriptor, &options.path, client_key);
+        (descriptor, key)
+    });
+    let sealed = fetch.finish()?;
     if !sealed.is_client_managed() {
         if sealed.is_server_managed() && ClientKey::is_given(file, variables) {
             report.warn(format_args!(
@@ -146,30 +158,28 @@ fn open(
         }
         ClientKey::discard(file, variables);
     }
-    let client_key = || ClientKey::find(file, variables, report);
-    levels::open(
-        sealed,
-        &options.path,
-        options.allow_plaintext,
-        client_key,
-        report,
-    )
+    let key = |descriptor: &Arc<Descriptor>| match early {
+        Some((used, key)) if Arc::ptr_eq(&used, descriptor) => key,
+        _ => levels::data_key(descriptor, &options.path, client_key),
+    };
+    levels::open(sealed, &options.path, options.allow_plaintext, key, report)
 }
 
-/// Brings the sealed levels from where the options say.
-fn fetch(options: &Options, variables: &Variables, report: &Report) -> Result<Sealed, Error> {
+/// Starts to bring the sealed levels from where the options say.
+fn fetch(options: &Options, variables: &Variables, report: &Report) -> Result<Fetch, Error> {
     let organization = options.organization.clone();
+    let (path, file) = (&options.path, options.api_key_file.as_deref());
     match &options.api_url {
         ApiUrl::Tree(root) => {
-            ApiKey::discard(options.api_key_file.as_deref(), variables);
+            ApiKey::discard(file, variables);
             let hint = OrganizationHint::InTree(organization);
-            source::fetch(&Tree::open(root)?, &options.path, &hint, report)
+            let sealed = source::read(&Tree::open(root)?, path, &hint, *report);
+            Ok(Fetch::over(sealed))
         }
         ApiUrl::Service(url) => {
-            let key = ApiKey::find(options.api_key_file.as_deref(), variables, report)?;
+            let key = ApiKey::find(file, variables, report)?;
             let hint = OrganizationHint::new(organization, key.organization());
-            let cloud = Cloud::new(url, key, options.ca_file.as_deref(), options.timeout)?;
-            source::fetch(&cloud, &options.path, &hint, report)
+            source::fetch(url, key, &options.network, path, hint, *report)
         }
     }
 }

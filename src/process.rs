@@ -5,6 +5,7 @@
 mod confine;
 mod registers;
 mod signals;
+mod sockets;
 mod terminal;
 
 use std::ffi::{CStr, CString, c_char, c_int};
@@ -20,12 +21,13 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
 use crate::locked::{self, Locked, NoMemory};
 
 pub use confine::confine;
-use registers::clear_registers;
+pub use registers::clear_registers;
 use signals::is_ignored;
 pub use signals::{
     Signal, SignalSet, die_by, end_by_signals, expect_children, ignore_children, initial_mask,
     restore_signals, send, stop_by,
 };
+pub use sockets::send_at_once;
 pub use terminal::{TerminalMode, foreground_group, set_foreground_group, wait_readable};
 
 /// What the process was before the Rust runtime changed it, kept for the command.

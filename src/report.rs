@@ -11,6 +11,7 @@ use std::io::Write;
 use crate::error::{Error, FAILED};
 
 /// Where messages go, and which of them are wanted.
+#[derive(Clone, Copy)]
 pub struct Report {
     program: &'static str,
     verbosity: Verbosity,

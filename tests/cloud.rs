@@ -5,6 +5,11 @@ pub mod answers;
 pub mod connection;
 pub mod custody;
 pub mod descriptor;
+pub mod mirrors;
+pub mod order;
+pub mod proxy;
+pub mod retries;
+pub mod tls;
 
 use std::fs;
 
@@ -35,6 +40,16 @@ pub fn secrets(path: &str) -> String {
 
 pub fn encryption_key(project: &str) -> String {
     format!("/api/v1/{ORGANIZATION}/{project}/encryption-key")
+}
+
+/// Just these documents were asked for, each once. Two of them are asked for at the same time, so that
+/// their order says nothing.
+#[track_caller]
+pub fn assert_asked<const N: usize>(service: &Service, mut expected: [String; N]) {
+    let mut targets = service.targets();
+    targets.sort();
+    expected.sort();
+    assert_eq!(targets, expected);
 }
 
 /// The body of the good answer to the request for secrets of `legacy`.
@@ -128,7 +143,7 @@ fn a_run_sends_two_requests_and_no_more() {
         let service = Service::example();
         let run = service.dotenv_run().client_key().arg(path);
         run.args(["--", "true"]).finish().assert_status(0);
-        assert_eq!(service.targets(), [secrets(path), encryption_key("my-app")]);
+        assert_asked(&service, [secrets(path), encryption_key("my-app")]);
     }
 }
 
@@ -241,10 +256,7 @@ fn nothing_but_the_organization_inside_the_key_is_needed() {
     assert!(service.api_key().contains(ORGANIZATION));
     service.fail(Route::Organization, Fault::Close);
     assert_eq!(service.dotenv_run().arg("legacy").variables(), MERGED[0].1);
-    assert_eq!(
-        service.targets(),
-        [secrets("legacy"), encryption_key("legacy")]
-    );
+    assert_asked(&service, [secrets("legacy"), encryption_key("legacy")]);
 }
 
 /// Given on the command line or in the environment, it wins over the one inside the key, in the
@@ -273,7 +285,7 @@ fn an_organization_id_is_taken_as_it_is_given() {
         } else {
             run.refuses(125, &["legacy"]);
         }
-        assert_eq!(service.targets()[0], target);
+        assert!(service.targets().contains(&target));
         assert!(!service.targets().contains(&ASKED.to_string()));
     }
 }
@@ -282,8 +294,9 @@ fn a_key_that_names_no_organization_asks_for_it() {
     let service = Service::example();
     let run = service.dotenv_run_with(Key::new().oauth());
     assert_eq!(run.arg("legacy").variables(), MERGED[0].1);
+    assert_eq!(service.targets()[0], ASKED);
     let expected = [ASKED.into(), secrets("legacy"), encryption_key("legacy")];
-    assert_eq!(service.targets(), expected);
+    assert_asked(&service, expected);
 
     // What only looks like the shape of a key names none either.
     for token in ["dotenv_short_x", "dotenv_01HZX3V7Q8K9M2N4P5R6S7T8V9_", "x"] {

@@ -270,10 +270,11 @@ fn variables_in_sources() -> Names {
 }
 
 fn the_manuals_name_the_variables_that_are_read() {
-    /// Read by the HTTP client, where the command is looked up, or for colours.
-    const GENERAL: [&str; 10] = [
+    /// Read by others too: for the network, where the command is looked up, or for colours.
+    const GENERAL: [&str; 11] = [
         "NO_COLOR",
         "PATH",
+        "SSL_CERT_FILE",
         "HTTP_PROXY",
         "HTTPS_PROXY",
         "ALL_PROXY",

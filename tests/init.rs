@@ -380,11 +380,11 @@ fn switches(live: &Live) -> Vec<String> {
 pub fn a_waiting_supervisor_is_not_woken() {
     let tree = Tree::example();
     let all: Vec<_> = WAITING.map(|options| waiting(&tree, options)).into();
-    let is_asleep = |live: &Live| {
-        let call = fs::read_to_string(format!("/proc/{}/stat", live.pid())).expect("our child");
-        call.contains(") S ")
+    let is_settled = |live: &Live| {
+        let status = fs::read_to_string(format!("/proc/{}/status", live.pid())).expect("our child");
+        status.contains("\nSeccomp:\t2\n") && status.contains("\nState:\tS ")
     };
-    wait_until("supervisors that sleep", || all.iter().all(is_asleep));
+    wait_until("supervisors that sleep", || all.iter().all(is_settled));
     let before: Vec<_> = all.iter().map(switches).collect();
     let since = Instant::now();
     wait_until("two seconds", || since.elapsed() > Duration::from_secs(2));

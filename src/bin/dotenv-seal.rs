@@ -64,7 +64,7 @@ fn init(options: &SealOptions, report: &Report) -> Result<(), Error> {
             document: "the new key descriptor".to_owned(),
             flaw,
         })?;
-        let key = levels::data_key(&parsed, &options.path, || Ok(client_key), report)?;
+        let key = levels::data_key(&parsed, &options.path, || Ok(client_key))?;
         sealed(LevelName::Project, &key, b"")?
     };
     let tree = Tree::create(&options.tree)?;
@@ -125,7 +125,8 @@ fn put(options: &SealOptions, report: &Report) -> Result<(), Error> {
         }
         .into());
     }
-    let key = levels::data_key(&descriptor, path, || Ok(client_key), report)?;
+    levels::warn_of_few_iterations(&descriptor, path, report);
+    let key = levels::data_key(&descriptor, path, || Ok(client_key))?;
     let store = Store {
         tree: &tree,
         organization,

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod network;
 pub mod seal;
 mod table;
 mod url;
@@ -21,18 +22,14 @@ use crate::path::{SecretPath, is_slug, is_ulid};
 use crate::report::Verbosity;
 use crate::signals;
 
+use network::seconds;
+pub use network::{Network, ProxyVariables, Trust};
 use table::Spec;
 pub use table::help;
 pub use url::{ApiUrl, ServiceUrl};
 
 /// The service's own address.
 const DEFAULT_API_URL: &str = "https://api.dotenv.cloud";
-
-/// The time in seconds that the whole fetch may take unless the user says otherwise.
-const DEFAULT_TIMEOUT: f64 = 30.0;
-
-/// The longest time in seconds that can be given: a day.
-const MAX_TIMEOUT: f64 = 86_400.0;
 
 /// The options that need a parent in front of the command.
 const SUPERVISING: [&str; 5] = [
@@ -67,10 +64,8 @@ pub struct Options {
     pub api_key_file: Option<PathBuf>,
     /// `--client-key`.
     pub client_key: Option<PathBuf>,
-    /// `--ca-file`.
-    pub ca_file: Option<PathBuf>,
-    /// How long the whole fetch may take.
-    pub timeout: Duration,
+    /// How the network is used.
+    pub network: Network,
     /// `--level-only`.
     pub level_only: bool,
     /// `--allow-empty`.
@@ -334,6 +329,7 @@ impl Given {
         let api_url = setting(self.last("api-url"), "--api-url", "DOTENV_API_URL")
             .unwrap_or_else(|| (DEFAULT_API_URL.into(), "--api-url"));
         let action = self.action(command)?;
+        let api_url = read(api_url.1, &api_url.0, ApiUrl::parse)?;
         let (path, source) = path.ok_or(Usage::NoPath)?;
         Ok(Options {
             path: read(source, &path, SecretPath::parse)?,
@@ -341,14 +337,10 @@ impl Given {
             organization: organization
                 .map(|(value, source)| read(source, &value, organization_named))
                 .transpose()?,
-            api_url: read(api_url.1, &api_url.0, ApiUrl::parse)?,
+            network: self.network(&api_url, &variable)?,
+            api_url,
             api_key_file: self.last("api-key-file").map(PathBuf::from),
             client_key: self.last("client-key").map(PathBuf::from),
-            ca_file: self.last("ca-file").map(PathBuf::from),
-            timeout: match self.last("timeout") {
-                Some(value) => read("--timeout", &value, seconds)?,
-                None => Duration::from_secs_f64(DEFAULT_TIMEOUT),
-            },
             level_only: self.has("level-only"),
             allow_empty: self.has("allow-empty"),
             allow_swap: self.has("allow-swap"),
@@ -573,15 +565,6 @@ fn organization_named(text: &str) -> Result<String, &'static str> {
         Ok(text.to_owned())
     } else {
         Err("neither an ID (26 characters) nor a slug ([a-z0-9-], at most 100)")
-    }
-}
-
-fn seconds(text: &str) -> Result<Duration, &'static str> {
-    match text.parse() {
-        Ok(seconds) if seconds > 0.0 && seconds <= MAX_TIMEOUT => {
-            Ok(Duration::from_secs_f64(seconds))
-        }
-        _ => Err("a number of seconds above 0 and up to 86400 is needed"),
     }
 }
 

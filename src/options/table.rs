@@ -42,9 +42,10 @@ const fn option(long: &'static str, value: &'static str, help: &'static str) -> 
 const SPECS: &[Spec] = &[
     option("organization", "ID|SLUG", "the organization, if the key does not tell [DOTENV_ORGANIZATION]"),
     option("api-url", "URL", "the service, or file:///TREE for a sealed tree [DOTENV_API_URL]"),
+    option("mirror", "URL", "read here if the service fails; repeatable [DOTENV_RUN_MIRRORS]"),
     option("api-key-file", "FILE", "read the API key from FILE, '-' or 'fd:N'"),
     option("client-key", "FILE", "read the client key from FILE, '-' or 'fd:N'"),
-    option("ca-file", "FILE", "trust the certificates in FILE instead of the built-in roots"),
+    option("ca-file", "FILE", "trust the certificates in FILE, not the built-in roots [SSL_CERT_FILE]"),
     option("timeout", "SECONDS", "give up on the whole fetch after SECONDS (default 30)"),
     option("allow-swap", "", "go on where memory cannot be locked and the machine swaps"),
     option("allow-plaintext", "", "accept unencrypted levels in a client-managed project"),

@@ -20,52 +20,66 @@ pub enum ApiUrl {
 pub struct ServiceUrl {
     /// The URL without a slash at its end.
     pub base: String,
+    /// The host alone: a name or an address.
+    pub name: String,
     /// Host and, if it is not the scheme's own, port, for messages.
     pub host: String,
 }
 
 impl ApiUrl {
-    /// Reads an address.
+    /// Reads the address of a service or tree.
     ///
     /// # Errors
     ///
     /// What keeps it from being one; never a part of it, since it may hold a password.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let url = Url::parse(text).map_err(|_| "not a URL")?;
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err("a user name or password in the URL");
+        read(text, is_loopback)
+    }
+
+    /// Reads the address of a mirror, which may be plain http wherever it is: what a mirror has is sealed, and no key
+    /// is sent there.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ApiUrl::parse`].
+    pub fn parse_mirror(text: &str) -> Result<Self, &'static str> {
+        read(text, |_| true)
+    }
+}
+
+fn read(text: &str, may_be_plain: fn(&Host<&str>) -> bool) -> Result<ApiUrl, &'static str> {
+    let url = Url::parse(text).map_err(|_| "not a URL")?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("a user name or password in the URL");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("a query or fragment in the URL");
+    }
+    match (url.scheme(), url.host()) {
+        ("file", _) if text.starts_with("file:///") || text.starts_with("file://localhost/") => url
+            .to_file_path()
+            .map(ApiUrl::Tree)
+            .map_err(|()| "a file URL without a path"),
+        ("file", _) => Err("a file URL has the form file:///DIRECTORY"),
+        ("https", Some(Host::Ipv6(_))) => {
+            Err("an IPv6 address in an https URL; a host name is needed")
         }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err("a query or fragment in the URL");
-        }
-        match (url.scheme(), url.host()) {
-            ("file", _)
-                if text.starts_with("file:///") || text.starts_with("file://localhost/") =>
-            {
-                url.to_file_path()
-                    .map(ApiUrl::Tree)
-                    .map_err(|()| "a file URL without a path")
-            }
-            ("file", _) => Err("a file URL has the form file:///DIRECTORY"),
-            ("https", Some(Host::Ipv6(_))) => {
-                Err("an IPv6 address in an https URL; a host name is needed")
-            }
-            ("https", Some(host)) => Ok(service(&url, &host)),
-            ("http", Some(host)) if is_loopback(&host) => Ok(service(&url, &host)),
-            ("http", _) => Err("plain http is for loopback addresses only"),
-            _ => Err("the scheme must be https or file"),
-        }
+        ("https", Some(host)) => Ok(service(&url, &host)),
+        ("http", Some(host)) if may_be_plain(&host) => Ok(service(&url, &host)),
+        ("http", _) => Err("plain http is for loopback addresses only"),
+        _ => Err("the scheme must be https or file"),
     }
 }
 
 fn service(url: &Url, host: &Host<&str>) -> ApiUrl {
-    let host = match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_string(),
-    };
+    let name = host.to_string();
     ApiUrl::Service(ServiceUrl {
         base: url.as_str().trim_end_matches('/').to_owned(),
-        host,
+        host: match url.port() {
+            Some(port) => format!("{name}:{port}"),
+            None => name.clone(),
+        },
+        name,
     })
 }
 

@@ -1,71 +1,129 @@
-//! The service itself, over HTTPS. The only module that speaks HTTP.
+//! The service itself, or a mirror of it, over HTTP. The only module that speaks HTTP.
 
 #![forbid(unsafe_code)]
 
 use std::io::{self, Read};
-use std::path::Path;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
-use attohttpc::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, USER_AGENT};
-use attohttpc::{ErrorKind, ProxySettings, Response, StatusCode};
+use attohttpc::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HeaderMap, RETRY_AFTER, USER_AGENT,
+};
+use attohttpc::{ErrorKind, InvalidResponseKind, ProxySettings, Response, StatusCode};
+use rustls::CertificateError;
 use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
+use url::Url;
 
-use super::{Document, Source};
+use super::Document;
+use super::certificate::is_self_signed;
+use super::proxy::proxy_for;
+use super::retry::retry_after;
+use super::time::Time;
 use crate::credentials::ApiKey;
-use crate::error::{Denied, Error, Unreachable, plain};
-use crate::options::ServiceUrl;
+use crate::error::{Denied, Error, Flaw, Unreachable};
+use crate::options::{ProxyVariables, ServiceUrl};
+use crate::process;
 
 /// The size of an answer in bytes that is still accepted.
 const MAX_ANSWER: u64 = 64 * 1024 * 1024;
 
-/// The number of header lines of an answer that is still accepted.
-const MAX_HEADERS: usize = 100;
+/// The number of header lines of an answer that is still accepted. Of each, attohttpc accepts 16 KiB.
+pub const MAX_HEADERS: usize = 100;
 
-/// The service at one address, asked with one API key.
+/// How much later than ours attohttpc's own deadline is, which ends what a thread left behind still waits for.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// An HTTP server that has the documents: the service, asked with an API key, or a mirror, asked without one.
 pub struct Cloud {
     base: String,
+    /// The server as messages name it.
     host: String,
-    key: ApiKey,
-    roots: Vec<CertificateDer<'static>>,
-    timeout: Duration,
-    deadline: Instant,
+    /// The same with the proxy in front of it, for failures that may be the proxy's.
+    reached: String,
+    key: Option<ApiKey>,
+    authorities: Arc<Vec<CertificateDer<'static>>>,
+    proxy: Option<Url>,
 }
 
 impl Cloud {
-    /// The service at `url`, trusted if its certificate leads to one in `ca_file` or, without one, to one of Mozilla's
-    /// roots. From now on everything together may take `timeout`.
+    /// The server at `url`, trusted over https if its certificate leads to one of `authorities`.
     ///
     /// # Errors
     ///
-    /// If `ca_file` cannot be read or holds no certificate.
+    /// If there is a proxy to use and its URL is of no use.
     pub fn new(
         url: &ServiceUrl,
-        key: ApiKey,
-        ca_file: Option<&Path>,
-        timeout: Duration,
+        key: Option<ApiKey>,
+        authorities: &Arc<Vec<CertificateDer<'static>>>,
+        proxies: &ProxyVariables,
     ) -> Result<Self, Error> {
-        let roots = match ca_file {
-            Some(file) => certificates_in(file)?,
-            None => webpki_root_certs::TLS_SERVER_ROOT_CERTS.to_vec(),
+        let ServiceUrl { base, name, host } = url.clone();
+        // What goes over plain http could be read and changed by a proxy.
+        let proxy = match base.starts_with("https:") {
+            true => proxy_for(&name, proxies)?,
+            false => None,
         };
-        let ServiceUrl { base, host } = url.clone();
+        let reached = match proxy.as_ref().and_then(Url::host_str) {
+            Some(proxy) => format!("{host} through the proxy {proxy}"),
+            None => host.clone(),
+        };
         Ok(Cloud {
             base,
             host,
+            reached,
             key,
-            roots,
-            timeout,
-            deadline: Instant::now() + timeout,
+            authorities: Arc::clone(authorities),
+            proxy,
         })
     }
 
-    /// The request for `document`, ready to be sent from any thread.
-    fn request(&self, document: Document<'_>, remaining: Duration) -> attohttpc::RequestBuilder {
+    /// The server as messages name it.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Asks for one document once, and calls `begun` as soon as an answer begins. The look-up of a host name can be
+    /// neither bounded nor stopped, so that this may take longer than its time.
+    ///
+    /// # Errors
+    ///
+    /// Why it could not be had; nothing partial is ever returned.
+    pub fn read(
+        &self,
+        document: Document<'_>,
+        time: &Time,
+        begun: impl FnOnce(),
+    ) -> Result<String, Error> {
+        let request = self.request(document, time);
+        // The threads of attohttpc start with a copy of them.
+        process::clear_registers();
+        let answer = request.send();
+        begun();
+        let text = match answer {
+            Ok(response) => body(response),
+            Err(error) => Err(Failure::before_the_body(error.into_kind())),
+        };
+        text.map_err(|failure| match failure {
+            Failure::Status(status, headers) => {
+                refused(status, asked_wait(&headers), document, &self.host)
+            }
+            Failure::NotUtf8 => Error::Malformed {
+                document: document.to_string(),
+                flaw: "not UTF-8".to_owned(),
+            },
+            Failure::TooLong => Error::AnswerTooLong {
+                document: document.to_string(),
+                limit: MAX_ANSWER,
+            },
+            Failure::CutOffEarly => self.unreachable(Unreachable::CutOffEarly),
+            Failure::Transport(kind) => self.failed(kind, time),
+        })
+    }
+
+    fn request(&self, document: Document<'_>, time: &Time) -> attohttpc::RequestBuilder {
+        let remaining = time.until.saturating_duration_since(Instant::now()) + GRACE;
+        let proxies = ProxySettings::builder().https_proxy(self.proxy.clone());
         let mut request = attohttpc::get(format!("{}/{document}", self.base))
-            .header(AUTHORIZATION, format!("Bearer {}", self.key.as_str()))
             .header(ACCEPT, "application/json")
             .header(
                 USER_AGENT,
@@ -73,75 +131,42 @@ impl Cloud {
             )
             .follow_redirects(false)
             .max_headers(MAX_HEADERS)
-            .connect_timeout(remaining)
-            .read_timeout(remaining)
-            .timeout(remaining);
-        if self.base.starts_with("http:") {
-            // On loopback nothing is encrypted: a proxy elsewhere would be handed the key.
-            request = request.proxy_settings(ProxySettings::builder().build());
+            .connect_timeout(time.connect.min(remaining))
+            .read_timeout(time.silence.min(remaining))
+            .timeout(remaining)
+            .proxy_settings(proxies.build());
+        if let Some(key) = &self.key {
+            request = request.header(AUTHORIZATION, format!("Bearer {}", key.as_str()));
         }
-        for root in &self.roots {
-            request = request.add_root_certificate(root.clone());
+        if self.base.starts_with("https:") {
+            for authority in self.authorities.iter() {
+                request = request.add_root_certificate(authority.clone());
+            }
         }
         request
-    }
-
-    fn timed_out(&self) -> Error {
-        Error::Timeout {
-            host: self.host.clone(),
-            seconds: self.timeout.as_secs_f64(),
-        }
-    }
-}
-
-impl Source for Cloud {
-    /// Sends the request from a thread of its own, because the look-up of a host name can be neither bounded nor stopped:
-    /// when the time is up the thread is left behind.
-    fn read(&self, document: Document<'_>) -> Result<String, Error> {
-        let remaining = self.deadline.saturating_duration_since(Instant::now());
-        let request = self.request(document, remaining);
-        let (sender, receiver) = mpsc::channel();
-        let thread = thread::spawn(move || {
-            sender.send(request.send().map_err(Failure::from).and_then(body))
-        });
-        let answer = receiver.recv_timeout(remaining);
-        if answer.is_ok() {
-            // Its registers still hold parts of the answer.
-            let _ = thread.join();
-        }
-        match answer {
-            Ok(Ok(text)) => Ok(text),
-            Ok(Err(Failure::Status(status))) => Err(refused(status, document, &self.host)),
-            Ok(Err(Failure::NotUtf8)) => Err(Error::Malformed {
-                document: document.to_string(),
-                flaw: "not UTF-8".to_owned(),
-            }),
-            Ok(Err(Failure::TooLong)) => Err(Error::AnswerTooLong {
-                document: document.to_string(),
-                limit: MAX_ANSWER,
-            }),
-            // At the deadline attohttpc cuts the connection, which may be seen before the timeout here is.
-            Ok(Err(Failure::Transport(_))) if Instant::now() >= self.deadline => {
-                Err(self.timed_out())
-            }
-            Ok(Err(Failure::Transport(kind))) => Err(self.failed(kind)),
-            Err(RecvTimeoutError::Timeout) => Err(self.timed_out()),
-            Err(RecvTimeoutError::Disconnected) => Err(self.unreachable(Unreachable::Broken)),
-        }
     }
 }
 
 /// Why a request brought no document.
 enum Failure {
-    Status(StatusCode),
+    Status(StatusCode, HeaderMap),
     NotUtf8,
     TooLong,
+    CutOffEarly,
     Transport(ErrorKind),
 }
 
-impl From<attohttpc::Error> for Failure {
-    fn from(error: attohttpc::Error) -> Self {
-        Failure::Transport(error.into_kind())
+impl Failure {
+    /// Where attohttpc meets the end of a line's room as it meets the end of the answer, the two cannot be told apart.
+    fn before_the_body(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::Io(error)
+                if error.kind() == io::ErrorKind::UnexpectedEof && error.get_ref().is_none() =>
+            {
+                Failure::CutOffEarly
+            }
+            kind => Failure::Transport(kind),
+        }
     }
 }
 
@@ -155,7 +180,7 @@ impl From<io::Error> for Failure {
 fn body(response: Response) -> Result<String, Failure> {
     let (status, headers, reader) = response.split();
     if status != StatusCode::OK {
-        return Err(Failure::Status(status));
+        return Err(Failure::Status(status, headers));
     }
     let length = headers
         .get(CONTENT_LENGTH)
@@ -172,8 +197,18 @@ fn body(response: Response) -> Result<String, Failure> {
     String::from_utf8(bytes).map_err(|_| Failure::NotUtf8)
 }
 
+/// The wait that an answer asks for.
+fn asked_wait(headers: &HeaderMap) -> Option<Duration> {
+    retry_after(headers.get(RETRY_AFTER)?.to_str().ok()?, SystemTime::now())
+}
+
 /// What a status other than 200 means for the document that was asked for.
-fn refused(status: StatusCode, document: Document<'_>, host: &str) -> Error {
+fn refused(
+    status: StatusCode,
+    wait: Option<Duration>,
+    document: Document<'_>,
+    host: &str,
+) -> Error {
     let host = host.to_owned();
     match (status.as_u16(), document) {
         (401, _) => Error::Unauthorized { host },
@@ -202,100 +237,106 @@ fn refused(status: StatusCode, document: Document<'_>, host: &str) -> Error {
         (422, _) => Error::Unprocessable {
             document: document.to_string(),
         },
-        (429, _) => Error::RateLimited { host },
+        (429, _) => Error::RateLimited { host, wait },
         (300..=399, _) => Error::Redirected {
             host,
             status: status.as_u16(),
         },
-        (code @ 500..=599, _) => Error::ServerFailed { host, status: code },
+        (status @ 500..=599, _) => Error::ServerFailed { host, status, wait },
         (code, _) => Error::UnexpectedStatus { host, status: code },
     }
 }
 
 impl Cloud {
     /// What a failed transport means.
-    fn failed(&self, kind: ErrorKind) -> Error {
+    fn failed(&self, kind: ErrorKind, time: &Time) -> Error {
+        let host = self.host.clone();
         match kind {
-            ErrorKind::Io(error) => self.failed_io(&error),
+            ErrorKind::Io(error) => self.failed_io(&error, time),
             ErrorKind::Tls(error) => self.tls(&error),
             ErrorKind::ConnectError { status_code, .. } => self.unreachable(Unreachable::Proxy {
                 status: status_code.as_u16(),
             }),
-            ErrorKind::InvalidResponse(_) | ErrorKind::Http(_) => Error::NotHttp {
-                host: self.host.clone(),
+            ErrorKind::InvalidResponse(InvalidResponseKind::Header) => Error::BadHeader {
+                host,
+                limit: MAX_HEADERS,
             },
+            ErrorKind::InvalidResponse(_) | ErrorKind::Http(_) => Error::NotHttp { host },
             _ => self.unreachable(Unreachable::Broken),
         }
     }
 
-    fn failed_io(&self, error: &io::Error) -> Error {
-        if let Some(tls) = error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-        {
+    fn failed_io(&self, error: &io::Error, time: &Time) -> Error {
+        let inner = error.get_ref();
+        if let Some(tls) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             return self.tls(tls);
         }
-        if error
-            .get_ref()
-            .is_some_and(|inner| inner.is::<attohttpc::Error>())
-        {
+        if inner.is_some_and(|inner| inner.is::<attohttpc::Error>()) {
             return Error::NotHttp {
                 host: self.host.clone(),
             };
         }
-        match error.kind() {
-            io::ErrorKind::ConnectionRefused => self.unreachable(Unreachable::Refused),
+        self.unreachable(match error.kind() {
+            io::ErrorKind::ConnectionRefused => Unreachable::Refused,
             io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
-                self.unreachable(Unreachable::NoRoute)
+                Unreachable::NoRoute
             }
-            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => self.timed_out(),
+            io::ErrorKind::TimedOut => Unreachable::NoConnection { time: time.connect },
+            io::ErrorKind::WouldBlock => Unreachable::Silent { time: time.silence },
             // The standard library gives a failed look-up no kind of its own, only these words.
             _ if error
                 .to_string()
                 .starts_with("failed to lookup address information") =>
             {
-                self.unreachable(Unreachable::NoAddress)
+                Unreachable::NoAddress
             }
-            _ => self.unreachable(Unreachable::Broken),
-        }
+            _ => Unreachable::Broken,
+        })
     }
 
     fn tls(&self, error: &rustls::Error) -> Error {
-        let host = self.host.clone();
+        let host = self.reached.clone();
         match error {
-            rustls::Error::InvalidCertificate(_) => Error::Certificate {
-                host,
-                reason: error.to_string(),
-            },
+            rustls::Error::InvalidCertificate(error) => {
+                let flaw = match flaw(error) {
+                    // The other handshake would have to go through the proxy as well.
+                    Flaw::UnknownAuthority | Flaw::Other
+                        if self.proxy.is_none() && is_self_signed(&self.base) =>
+                    {
+                        Flaw::SelfSigned
+                    }
+                    flaw => flaw,
+                };
+                Error::Certificate { host, flaw }
+            }
             _ => Error::Tls { host },
         }
     }
 
     fn unreachable(&self, reason: Unreachable) -> Error {
         Error::Unreachable {
-            host: self.host.clone(),
+            host: self.reached.clone(),
             reason,
         }
     }
 }
 
-/// The certificates in a PEM file, each checked to be one that can be trusted in.
-fn certificates_in(file: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let fail = |reason| Error::CaFile {
-        file: file.to_owned(),
-        reason,
-    };
-    let pem = std::fs::read(file).map_err(|error| fail(plain(&error)))?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    let certificates = certificates.map_err(|_| fail("not a PEM file".to_owned()))?;
-    if certificates.is_empty() {
-        return Err(fail("no certificate in it".to_owned()));
+/// What is wrong with a certificate.
+fn flaw(error: &CertificateError) -> Flaw {
+    match error {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => Flaw::Expired,
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            Flaw::NotYetValid
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            Flaw::OtherHost
+        }
+        CertificateError::UnknownIssuer => Flaw::UnknownAuthority,
+        CertificateError::Revoked => Flaw::Revoked,
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            Flaw::OtherPurpose
+        }
+        CertificateError::BadSignature => Flaw::BadSignature,
+        _ => Flaw::Other,
     }
-    let mut store = rustls::RootCertStore::empty();
-    for certificate in &certificates {
-        store
-            .add(certificate.clone())
-            .map_err(|_| fail("an invalid certificate in it".to_owned()))?;
-    }
-    Ok(certificates)
 }

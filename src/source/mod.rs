@@ -2,13 +2,26 @@
 
 #![forbid(unsafe_code)]
 
+mod at_once;
+mod certificate;
 pub mod cloud;
+pub mod fetch;
+mod proxy;
+mod retry;
+mod roots;
+mod time;
 pub mod tree;
 pub mod wire;
 
 use std::fmt;
+use std::sync::Arc;
 
+use self::cloud::Cloud;
+use self::fetch::{Fetch, Place};
+use self::tree::Tree;
+use crate::credentials::ApiKey;
 use crate::error::Error;
+use crate::options::{ApiUrl, Network, ServiceUrl};
 use crate::path::{LevelName, SecretPath, is_ulid};
 use crate::report::Report;
 
@@ -63,6 +76,25 @@ pub struct Secrets {
     pub levels: Vec<Level>,
 }
 
+impl Secrets {
+    /// Whether there is no level.
+    fn are_none(&self) -> bool {
+        self.levels.is_empty()
+    }
+
+    /// Checks that no level is deeper than the path that was asked for.
+    fn check_depth(&self, path: &SecretPath) -> Result<(), Error> {
+        let deeper = |level: &&Level| level.name > path.deepest();
+        match self.levels.iter().find(deeper) {
+            None => Ok(()),
+            Some(level) => Err(Error::UnaskedLevel {
+                path: path.to_string(),
+                level: level.name,
+            }),
+        }
+    }
+}
+
 /// How the plaintext of a level is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -95,6 +127,13 @@ pub struct Descriptor {
     pub version: Option<u64>,
 }
 
+impl Descriptor {
+    /// Whether the user holds the project's secret.
+    pub fn is_client_managed(&self) -> bool {
+        matches!(self.custody, Custody::Client)
+    }
+}
+
 /// Who holds the secret that a project's data key is derived from.
 pub enum Custody {
     /// The service, which hands it out with the descriptor.
@@ -119,69 +158,78 @@ pub struct Sealed {
     /// The levels.
     pub secrets: Secrets,
     /// How they are opened; `None` only if there is no level.
-    pub descriptor: Option<Descriptor>,
+    pub descriptor: Option<Arc<Descriptor>>,
 }
 
 impl Sealed {
     /// Whether the service holds the project's secret, so that no client key is of use.
     pub fn is_server_managed(&self) -> bool {
-        matches!(self.custody(), Some(Custody::Server { .. }))
+        let descriptor = self.descriptor.as_deref();
+        descriptor.is_some_and(|descriptor| !descriptor.is_client_managed())
     }
 
     /// Whether the user holds the project's secret.
     pub fn is_client_managed(&self) -> bool {
-        matches!(self.custody(), Some(Custody::Client))
-    }
-
-    fn custody(&self) -> Option<&Custody> {
-        self.descriptor
-            .as_ref()
-            .map(|descriptor| &descriptor.custody)
+        let descriptor = self.descriptor.as_deref();
+        descriptor.is_some_and(Descriptor::is_client_managed)
     }
 }
 
-/// Fetches what `path` holds.
+/// Starts to fetch what `path` holds from a service, and from the mirrors of `network` where it fails.
 ///
 /// # Errors
 ///
-/// Any error of the source, and a document that is not what it should be.
+/// If a setting of the network is of no use, or no thread can be started.
 pub fn fetch(
-    source: &dyn Source,
+    url: &ServiceUrl,
+    key: ApiKey,
+    network: &Network,
+    path: &SecretPath,
+    organization: OrganizationHint,
+    report: Report,
+) -> Result<Fetch, Error> {
+    let authorities = Arc::new(roots::authorities(&network.trust)?);
+    let server = |url, key| Cloud::new(url, key, &authorities, &network.proxies).map(Place::Server);
+    let mut places = vec![server(url, Some(key))?];
+    for mirror in &network.mirrors {
+        places.push(match mirror {
+            ApiUrl::Service(url) => server(url, None)?,
+            ApiUrl::Tree(root) => Place::Tree(root.clone()),
+        });
+    }
+    at_once::send_requests_at_once();
+    Fetch::start(places, path.clone(), organization, network.timeout, report)
+}
+
+/// Reads what `path` holds in a sealed tree.
+///
+/// # Errors
+///
+/// Any error of the tree, and a document that is not what it should be.
+pub fn read(
+    tree: &Tree,
     path: &SecretPath,
     organization: &OrganizationHint,
-    report: &Report,
+    report: Report,
 ) -> Result<Sealed, Error> {
-    let organization = &organization.resolve(source)?;
+    let read = |document| tree.read(document);
+    let text = read(Document::Organization)?;
+    let record = decoded(&text, Document::Organization, wire::organization)?;
+    let organization = &organization.check(record)?;
     report.note(format_args!("organization {organization}"));
-    let secrets = decode(
-        source,
-        Document::Secrets { organization, path },
-        wire::secrets,
-    )?;
-    if let Some(level) = secrets
-        .levels
-        .iter()
-        .find(|level| level.name > path.deepest())
-    {
-        return Err(Error::UnaskedLevel {
-            path: path.to_string(),
-            level: level.name,
-        });
-    }
-    if secrets.levels.is_empty() {
-        return Ok(Sealed {
-            secrets,
-            descriptor: None,
-        });
-    }
-    let descriptor = decode(
-        source,
-        Document::EncryptionKey { organization, path },
-        wire::descriptor,
-    )?;
+    let document = Document::Secrets { organization, path };
+    let secrets = decoded(&read(document)?, document, wire::secrets)?;
+    secrets.check_depth(path)?;
+    let descriptor = if secrets.are_none() {
+        None
+    } else {
+        let document = Document::EncryptionKey { organization, path };
+        let descriptor = decoded(&read(document)?, document, wire::descriptor)?;
+        Some(Arc::new(descriptor))
+    };
     Ok(Sealed {
         secrets,
-        descriptor: Some(descriptor),
+        descriptor,
     })
 }
 
@@ -205,13 +253,21 @@ impl OrganizationHint {
         }
     }
 
-    fn resolve(&self, source: &dyn Source) -> Result<String, Error> {
+    /// The ULID, where it is known.
+    fn known(&self) -> Option<&str> {
+        match self {
+            OrganizationHint::Known(ulid) => Some(ulid),
+            OrganizationHint::Ask(_) | OrganizationHint::InTree(_) => None,
+        }
+    }
+
+    /// The ULID of the organization that a source says it is about, if that is the one that is wanted.
+    fn check(&self, actual: OrganizationRecord) -> Result<String, Error> {
         let (wanted, must_tell) = match self {
             OrganizationHint::Known(ulid) => return Ok(ulid.clone()),
             OrganizationHint::Ask(slug) => (slug, true),
             OrganizationHint::InTree(given) => (given, false),
         };
-        let actual = decode(source, Document::Organization, wire::organization)?;
         match (wanted, actual.slug) {
             (Some(wanted), _) if wanted.eq_ignore_ascii_case(&actual.ulid) => (),
             (Some(wanted), _) if is_ulid(wanted) => {
@@ -237,13 +293,12 @@ impl OrganizationHint {
     }
 }
 
-fn decode<T>(
-    source: &dyn Source,
+fn decoded<T>(
+    text: &str,
     document: Document<'_>,
     decoder: fn(&str) -> Result<T, wire::Malformed>,
 ) -> Result<T, Error> {
-    let text = source.read(document)?;
-    decoder(&text).map_err(|flaw| Error::Malformed {
+    decoder(text).map_err(|flaw| Error::Malformed {
         document: document.to_string(),
         flaw,
     })

@@ -25,14 +25,7 @@ pub fn a_flag_wins_over_its_variable() {
     let run = run(ORGANIZATION).args(["--organization", FOREIGN_ORGANIZATION]);
     run.refuses(125, &["legacy", "no such project"]);
     let asked_for = |request: &Request| request.target.contains(FOREIGN_ORGANIZATION);
-    assert_eq!(
-        service
-            .requests()
-            .iter()
-            .filter(|request| asked_for(request))
-            .count(),
-        1
-    );
+    assert!(service.requests().iter().any(asked_for));
 }
 
 pub fn an_empty_variable_counts_as_not_set() {

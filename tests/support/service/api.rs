@@ -28,9 +28,7 @@ impl Shared {
     /// The document that a request asks for, or the refusal.
     pub(super) fn answer(&self, request: &Request) -> Result<(Route, Value), Reply> {
         check_form(request)?;
-        let keys = self.keys.lock().unwrap();
-        let key = bearer(request).and_then(|token| keys.iter().find(|key| key.token() == token));
-        let key = key.ok_or_else(unauthenticated)?;
+        let key = &self.key(request)?;
         if request.target == "/api/v1/organization" {
             return Ok((Route::Organization, documents::organization(&self.world)));
         }
@@ -41,6 +39,20 @@ impl Shared {
             _ => encryption_key(key, project),
         };
         Ok((resource.route, document?))
+    }
+
+    /// The key that a request comes with, if it is one to accept.
+    fn key(&self, request: &Request) -> Result<Key, Reply> {
+        let Some(keys) = &self.keys else {
+            let is_anonymous = request.header("Authorization").is_none();
+            check(is_anonymous, || {
+                Reply::error(400, "bad_request", "A mirror must not be given a key.")
+            })?;
+            return Ok(Key::new());
+        };
+        let keys = keys.lock().unwrap();
+        let key = bearer(request).and_then(|token| keys.iter().find(|key| key.token() == token));
+        key.cloned().ok_or_else(unauthenticated)
     }
 
     /// The project of a resource, if it is the key's own organization that it belongs to: what

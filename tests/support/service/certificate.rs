@@ -17,6 +17,10 @@ pub enum Certificate {
     Trusted,
     /// The same, but its time is over.
     Expired,
+    /// The same, but its time has not come.
+    NotYetValid,
+    /// The same, but for clients.
+    ForClients,
     /// The same, but for another host.
     OtherHost,
     /// For the right host, signed by nobody but itself.
@@ -86,10 +90,16 @@ fn params(certificate: Certificate) -> CertificateParams {
     params
         .distinguished_name
         .push(DnType::CommonName, "Service of the tests");
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.extended_key_usages = vec![match certificate {
+        Certificate::ForClients => ExtendedKeyUsagePurpose::ClientAuth,
+        _ => ExtendedKeyUsagePurpose::ServerAuth,
+    }];
     params.use_authority_key_identifier_extension = true;
     if certificate == Certificate::Expired {
         params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    }
+    if certificate == Certificate::NotYetValid {
+        params.not_before = rcgen::date_time_ymd(4000, 1, 1);
     }
     params
 }

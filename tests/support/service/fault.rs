@@ -1,6 +1,7 @@
 //! What can go wrong with an answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -14,6 +15,8 @@ type Edit = Arc<dyn Fn(&mut Value) + Send + Sync>;
 pub enum Fault {
     /// Another one is sent.
     Reply(Reply),
+    /// Another one is sent after this time.
+    Late(Duration, Reply),
     /// These bytes are sent, whether they are HTTP or not.
     Raw(Vec<u8>),
     /// The connection is closed without an answer.

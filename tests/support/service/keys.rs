@@ -5,6 +5,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use crate::support::world::ORGANIZATION;
 
 /// An API key: whose it is and what it allows.
+#[derive(Clone)]
 pub struct Key {
     token: String,
     organization: String,

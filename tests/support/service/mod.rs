@@ -48,7 +48,8 @@ pub struct Service {
 struct Shared {
     world: World,
     tls: Option<Arc<ServerConfig>>,
-    keys: Mutex<Vec<Key>>,
+    /// Without one it is a mirror: anybody may read everything, and an API key is an error.
+    keys: Option<Mutex<Vec<Key>>>,
     faults: Mutex<Vec<Plan>>,
     requests: Mutex<Vec<Request>>,
     connections: Mutex<Vec<TcpStream>>,
@@ -71,20 +72,29 @@ impl Service {
         Service::start(World::example(), Some(certificate))
     }
 
+    /// A read replica over plain HTTP.
+    pub fn mirror_of(world: World) -> Self {
+        Service::launch(world, None, None)
+    }
+
     /// Plain HTTP.
     pub fn plain() -> Self {
         Service::start(World::example(), None)
     }
 
     fn start(world: World, certificate: Option<Certificate>) -> Self {
+        Service::launch(world, certificate, Some(Key::new()))
+    }
+
+    fn launch(world: World, certificate: Option<Certificate>, key: Option<Key>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port on loopback");
         let address = listener.local_addr().expect("the port that was bound");
-        let key = Key::new();
-        let api_key = key.token().to_string();
+        let token = |key: &Key| key.token().to_string();
+        let api_key = key.as_ref().map_or(String::new(), token);
         let shared = Arc::new(Shared {
             world,
             tls: certificate.map(certificate::server_config),
-            keys: Mutex::new(vec![key]),
+            keys: key.map(|key| Mutex::new(vec![key])),
             faults: Mutex::default(),
             requests: Mutex::default(),
             connections: Mutex::default(),
@@ -140,7 +150,8 @@ impl Service {
     /// Accepts one more key and returns it.
     pub fn issue(&self, key: Key) -> String {
         let token = key.token().to_string();
-        self.shared.keys.lock().unwrap().push(key);
+        let keys = self.shared.keys.as_ref().expect("a service with keys");
+        keys.lock().unwrap().push(key);
         token
     }
 
@@ -157,6 +168,11 @@ impl Service {
 
     fn plan(&self, plan: Plan) {
         self.shared.faults.lock().unwrap().push(plan);
+    }
+
+    /// How many connections there were so far.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.lock().unwrap().len()
     }
 
     /// Every request so far, in the order in which they arrived.
@@ -234,6 +250,10 @@ impl Shared {
                 Reply::json(200, &document).write(stream)
             }
             Some(Fault::Reply(reply)) => reply.write(stream),
+            Some(Fault::Late(time, reply)) => {
+                thread::sleep(time);
+                reply.write(stream)
+            }
             Some(Fault::Raw(bytes)) => stream.write_all(&bytes).and_then(|()| stream.flush()),
             Some(Fault::Close) => Err(std::io::ErrorKind::ConnectionAborted.into()),
             Some(Fault::Hang) => hang(stream),
