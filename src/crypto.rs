@@ -1,4 +1,4 @@
-//! Keys and blobs: derives the data key of a project, opens and seals levels.
+//! Keys and blobs: derives the data key of a project, opens and seals levels and the entries of the cache.
 //!
 //! The construction is the service's (AES-256-GCM under a key from PBKDF2-HMAC-SHA256); the primitives are ring's and
 //! RustCrypto's.
@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hkdf::{HKDF_SHA256, Salt};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::locked::{self, Locked, NoMemory};
@@ -89,15 +90,7 @@ impl DataKey {
             .map_err(OpenError::Memory)?;
         let length = decode_into(blob, buffer.spare()).ok_or(OpenError::Base64)?;
         buffer.grow(length);
-        if length < NONCE_LEN + AES_256_GCM.tag_len() {
-            return Err(OpenError::TooShort);
-        }
-        let (nonce, sealed) = buffer.bytes_mut().split_at_mut(NONCE_LEN);
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| OpenError::TooShort)?;
-        let plaintext = self.cipher().open_in_place(nonce, Aad::empty(), sealed);
-        let length = plaintext.map_err(|_| OpenError::NotAuthentic)?.len();
-        buffer.keep(NONCE_LEN..NONCE_LEN + length);
-        Ok(buffer)
+        opened(&self.0, buffer, &[])
     }
 
     /// Seals a text into a blob under a fresh random nonce.
@@ -109,16 +102,25 @@ impl DataKey {
         let nonce: [u8; NONCE_LEN] = random()?;
         let mut sealed = plaintext.to_vec();
         let unique = Nonce::assume_unique_for_key(nonce);
-        self.cipher()
+        cipher(&self.0)
             .seal_in_place_append_tag(unique, Aad::empty(), &mut sealed)
             .map_err(|_| io::Error::other("the text is too long to be sealed"))?;
         sealed.splice(..0, nonce);
         Ok(BASE64.encode(sealed))
     }
 
-    fn cipher(&self) -> LessSafeKey {
-        let key = UnboundKey::new(&AES_256_GCM, self.0.bytes()).expect("a data key has 32 bytes");
-        LessSafeKey::new(key)
+    /// The key that [`DataKey::bytes`] gave; `None` if it is none, or there is no memory for it.
+    pub fn restored(bytes: &[u8]) -> Option<Self> {
+        let mut key = Locked::for_key(KEY_LENGTH).ok()?;
+        (bytes.len() == KEY_LENGTH).then(|| {
+            key.push(bytes);
+            DataKey(key)
+        })
+    }
+
+    /// The key itself.
+    pub fn bytes(&self) -> &[u8] {
+        self.0.bytes()
     }
 }
 
@@ -126,6 +128,97 @@ impl DataKey {
 #[inline(never)]
 fn pbkdf2_into(key: &mut [u8], secret: &[u8], salt: &[u8], iterations: u32) {
     pbkdf2::pbkdf2_hmac::<sha2::Sha256>(secret, salt, iterations, key);
+}
+
+/// The AES-256 key of the entries of a cache, in locked memory. It is made from an API key, so that who finds an
+/// entry and has no API key reads nothing.
+pub struct CacheKey(Locked);
+
+impl CacheKey {
+    /// Makes the key of the entries that belong to `answer`, whatever decides what is in them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Locked::for_key`].
+    pub fn new(api_key: &[u8], answer: &[u8]) -> Result<Self, NoMemory> {
+        let mut key = Locked::for_key(KEY_LENGTH)?;
+        key.push(&[0; KEY_LENGTH]);
+        expand(api_key, &[b"key\0", answer], key.bytes_mut());
+        Ok(CacheKey(key))
+    }
+
+    /// The name of one of these entries: 64 hexadecimal digits that say nothing to who does not have the API key.
+    pub fn name_of(entry: &[u8], api_key: &[u8], answer: &[u8]) -> String {
+        let mut name = [0; KEY_LENGTH];
+        expand(api_key, &[b"name\0", entry, b"\0", answer], &mut name);
+        name.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Seals `content`, its parts one after the other, under a fresh random nonce. `header` stays readable in front of
+    /// it, and cannot be changed either.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Locked::with_capacity`], and an error if the system gives no random bytes.
+    pub fn seal(&self, header: &[u8], content: &[&[u8]]) -> io::Result<Locked> {
+        let nonce: [u8; NONCE_LEN] = random()?;
+        let length: usize = content.iter().map(|part| part.len()).sum();
+        let start = header.len() + NONCE_LEN;
+        let mut entry = Locked::with_capacity(start + length + AES_256_GCM.tag_len())
+            .map_err(|_| io::ErrorKind::OutOfMemory)?;
+        entry.push(header);
+        entry.push(&nonce);
+        content.iter().for_each(|part| entry.push(part));
+        let tag = cipher(&self.0)
+            .seal_in_place_separate_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(header),
+                &mut entry.bytes_mut()[start..],
+            )
+            .map_err(|_| io::Error::other("too long to be sealed"))?;
+        entry.push(tag.as_ref());
+        Ok(entry)
+    }
+
+    /// Opens what [`CacheKey::seal`] made with this header.
+    ///
+    /// # Errors
+    ///
+    /// An [`OpenError`]; another header is one that is not authentic.
+    pub fn open(&self, header: &[u8], mut entry: Locked) -> Result<Locked, OpenError> {
+        if !entry.bytes().starts_with(header) {
+            return Err(OpenError::NotAuthentic);
+        }
+        entry.keep(header.len()..entry.bytes().len());
+        opened(&self.0, entry, header)
+    }
+}
+
+/// Makes 32 bytes from an API key for one purpose (HKDF with SHA-256, RFC 5869).
+fn expand(api_key: &[u8], purpose: &[&[u8]], output: &mut [u8]) {
+    Salt::new(HKDF_SHA256, b"dotenv-run cache")
+        .extract(api_key)
+        .expand(purpose, HKDF_SHA256)
+        .and_then(|material| material.fill(output))
+        .expect("as many bytes as the hash has");
+}
+
+/// Opens `nonce[12] || ciphertext || tag[16]` in place.
+fn opened(key: &Locked, mut buffer: Locked, context: &[u8]) -> Result<Locked, OpenError> {
+    if buffer.bytes().len() < NONCE_LEN + AES_256_GCM.tag_len() {
+        return Err(OpenError::TooShort);
+    }
+    let (nonce, sealed) = buffer.bytes_mut().split_at_mut(NONCE_LEN);
+    let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| OpenError::TooShort)?;
+    let plaintext = cipher(key).open_in_place(nonce, Aad::from(context), sealed);
+    let length = plaintext.map_err(|_| OpenError::NotAuthentic)?.len();
+    buffer.keep(NONCE_LEN..NONCE_LEN + length);
+    Ok(buffer)
+}
+
+fn cipher(key: &Locked) -> LessSafeKey {
+    let key = UnboundKey::new(&AES_256_GCM, key.bytes()).expect("a key has 32 bytes");
+    LessSafeKey::new(key)
 }
 
 /// Decodes base64, in which line ends do not count.
@@ -193,4 +286,61 @@ pub fn random<const N: usize>() -> io::Result<[u8; N]> {
         .fill(&mut bytes)
         .map_err(|_| io::Error::other("the system gives no random bytes"))?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sealed() -> Locked {
+        let key = CacheKey::new(b"api key", b"answer").unwrap();
+        key.seal(b"head", &[b"con", b"", b"tent"]).unwrap()
+    }
+
+    fn opened(api_key: &[u8], answer: &[u8], header: &[u8], entry: Locked) -> Option<Vec<u8>> {
+        let key = CacheKey::new(api_key, answer).unwrap();
+        let content = key.open(header, entry).ok()?;
+        Some(content.bytes().to_vec())
+    }
+
+    #[test]
+    fn an_entry_opens_with_all_that_it_was_sealed_with_and_nothing_else() {
+        let right = opened(b"api key", b"answer", b"head", sealed());
+        assert_eq!(right.as_deref(), Some(&b"content"[..]));
+        assert_eq!(opened(b"api kez", b"answer", b"head", sealed()), None);
+        assert_eq!(opened(b"api key", b"answes", b"head", sealed()), None);
+        assert_eq!(opened(b"api key", b"answer", b"heae", sealed()), None);
+        assert_eq!(opened(b"api key", b"answer", b"hea", sealed()), None);
+        assert_eq!(opened(b"api key", b"answer", b"", sealed()), None);
+    }
+
+    #[test]
+    fn no_part_of_an_entry_can_be_changed_or_left_out() {
+        let length = sealed().bytes().len();
+        assert_eq!(length, 4 + 12 + 7 + 16);
+        for index in 0..length {
+            let mut changed = sealed();
+            changed.bytes_mut()[index] ^= 0x10;
+            assert_eq!(opened(b"api key", b"answer", b"head", changed), None);
+            let mut cut = sealed();
+            cut.keep(0..index);
+            assert_eq!(opened(b"api key", b"answer", b"head", cut), None);
+        }
+    }
+
+    #[test]
+    fn entries_have_different_names_and_nonces() {
+        let name = |entry: &[u8], key: &[u8], answer: &[u8]| CacheKey::name_of(entry, key, answer);
+        let names = [
+            name(b"a", b"key", b"answer"),
+            name(b"b", b"key", b"answer"),
+            name(b"a", b"kez", b"answer"),
+            name(b"a", b"key", b"answes"),
+        ];
+        for (index, name) in names.iter().enumerate() {
+            assert_eq!(name.len(), 64);
+            assert!(!names[..index].contains(name));
+        }
+        assert_ne!(sealed().bytes()[4..16], sealed().bytes()[4..16]);
+    }
 }

@@ -25,7 +25,7 @@ pub struct OpenLevel {
     pub text: Locked,
 }
 
-/// Opens every level; `key` is asked for only if one is sealed.
+/// Opens every level, and gives back the key that did it; `key` is asked for it only if a level is sealed.
 ///
 /// Levels of a client-managed project that are not encrypted are accepted only with `allow_plaintext`.
 ///
@@ -34,17 +34,16 @@ pub struct OpenLevel {
 /// If any level cannot be opened: then none is given out.
 pub fn open(
     sealed: Sealed,
-    path: &SecretPath,
     allow_plaintext: bool,
     key: impl FnOnce(&Arc<Descriptor>) -> Result<DataKey, Error>,
-    report: &Report,
-) -> Result<Vec<OpenLevel>, Error> {
+) -> Result<(Vec<OpenLevel>, Option<DataKey>), Error> {
     let Sealed {
         secrets,
         descriptor: Some(descriptor),
+        ..
     } = sealed
     else {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), None));
     };
     let Secrets { format, levels } = secrets;
     let client_managed = descriptor.is_client_managed();
@@ -55,12 +54,9 @@ pub fn open(
         return Err(Error::Plaintext { level: level.name });
     }
     if levels.iter().all(|level| !level.encrypted) {
-        return levels
-            .iter()
-            .map(|level| plaintext(level, format))
-            .collect();
+        let texts = levels.iter().map(|level| plaintext(level, format));
+        return Ok((texts.collect::<Result<_, _>>()?, None));
     }
-    warn_of_few_iterations(&descriptor, path, report);
     let key = key(&descriptor)?;
     let opened: Vec<_> = levels
         .iter()
@@ -73,7 +69,8 @@ pub fn open(
     let name_failure = |(result, level): (Result<OpenLevel, OpenError>, &Level)| {
         result.map_err(|error| failure(error, level.name, client_managed, any_opened))
     };
-    opened.into_iter().zip(&levels).map(name_failure).collect()
+    let opened = opened.into_iter().zip(&levels).map(name_failure);
+    Ok((opened.collect::<Result<_, _>>()?, Some(key)))
 }
 
 /// Whether a derivation that turns out to be of no use is over so soon that it holds nothing up.

@@ -1,8 +1,8 @@
 //! `dotenv-run` runs a command with the secrets of a dotEnv Cloud path in its environment, without a file on disk.
 //!
 //! The library is what its two programs share: [`options`] says what is wanted, [`credentials`] finds the keys,
-//! [`source`] brings the sealed levels, [`levels`] opens them with [`crypto`], [`environment`] merges them, and
-//! [`launch`] becomes the command. Secrets lie in [`locked`] memory on the way.
+//! [`source`] brings the sealed levels unless [`cache`] has them, [`levels`] opens them with [`crypto`],
+//! [`environment`] merges them, and [`launch`] becomes the command. Secrets lie in [`locked`] memory on the way.
 
 use std::alloc::System;
 
@@ -12,6 +12,7 @@ use zeroizing_alloc::ZeroAlloc;
 #[global_allocator]
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
+pub mod cache;
 pub mod credentials;
 pub mod crypto;
 pub mod dotenv;

@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use dotenv_run::cache::{Answer, Cache, Pending};
 use dotenv_run::credentials::{ApiKey, ClientKey, Variables};
 use dotenv_run::dotenv::parse::Value;
 use dotenv_run::environment::block::refuse_unsafe;
@@ -22,7 +23,7 @@ use dotenv_run::process::{self, Environ, Pid};
 use dotenv_run::report::{self, Report, Verbosity};
 use dotenv_run::source::fetch::Fetch;
 use dotenv_run::source::tree::Tree;
-use dotenv_run::source::{self, Descriptor, OrganizationHint};
+use dotenv_run::source::{self, Descriptor, OrganizationHint, Sealed};
 
 fn main() -> ExitCode {
     report::hide_panics("dotenv-run");
@@ -79,13 +80,16 @@ fn prepare<'a>(
     if let Action::Print { allow_file, .. } = options.action {
         output::check_destination(allow_file)?;
     }
-    let levels = open(options, variables, report)?;
+    let (levels, cache) = open(options, variables, report)?;
     options.forget_key_files();
     let options = &*options;
     if !options.inheritance.keep_credentials {
         variables.forget();
     }
     let mut read = environment::read(&levels, report)?;
+    if let Some(cache) = cache {
+        cache.finish();
+    }
     if options.level_only {
         read.retain(|level| level.name() == options.path.deepest());
     }
@@ -131,57 +135,94 @@ fn prepare<'a>(
     Ok(ready)
 }
 
-/// Brings the levels and opens them.
+/// Brings the levels and opens them. What is left to do with a cache is given back too.
 fn open(
     options: &Options,
     variables: &Variables,
     report: &Report,
-) -> Result<Vec<OpenLevel>, Error> {
-    let mut fetch = fetch(options, variables, report)?;
-    let file = options.client_key.as_deref();
+) -> Result<(Vec<OpenLevel>, Option<Pending>), Error> {
+    let organization = options.organization.clone();
+    let (path, file) = (&options.path, options.api_key_file.as_deref());
+    let url = match &options.api_url {
+        ApiUrl::Service(url) => url,
+        ApiUrl::Tree(root) => {
+            ApiKey::discard(file, variables);
+            if options.caching.is_some() {
+                report.note(format_args!("a sealed tree is not cached"));
+            }
+            let hint = OrganizationHint::InTree(organization);
+            let sealed = source::read(&Tree::open(root)?, path, &hint, *report);
+            let answer = unseal(Fetch::over(sealed), options, variables, report)?;
+            return Ok((answer.levels, None));
+        }
+    };
+    let key = ApiKey::find(file, variables, report)?;
+    let hint = OrganizationHint::new(organization, key.organization());
+    let cache = options
+        .caching
+        .and_then(|caching| Cache::open(caching, &key, url, &hint, path, *report));
+    let keep_texts = cache.is_some();
+    let ask = || {
+        let fetch = source::fetch(url, key, &options.network, path, hint, keep_texts, *report)?;
+        unseal(fetch, options, variables, report)
+    };
+    let Some(cache) = cache else {
+        return Ok((ask()?.levels, None));
+    };
+    let reopen = |sealed: Sealed, key| {
+        ignore_client_key(&sealed, options, variables, report);
+        ClientKey::discard(options.client_key.as_deref(), variables);
+        let opened = levels::open(sealed, options.allow_plaintext, |_| Ok(key))?;
+        Ok(opened.0)
+    };
+    let (levels, pending) = cache.levels(reopen, ask)?;
+    Ok((levels, Some(pending)))
+}
+
+/// Opens what a fetch brings, with a key that is derived as soon as its descriptor is there.
+fn unseal(
+    mut fetch: Fetch,
+    options: &Options,
+    variables: &Variables,
+    report: &Report,
+) -> Result<Answer, Error> {
+    let (path, file) = (&options.path, options.client_key.as_deref());
     let client_key = || ClientKey::find(file, variables, report);
-    // Most of the time goes into the key. Nobody is asked for it before the secrets are there.
+    // Nobody is asked for a key before the secrets are there.
     let early = fetch.descriptor().filter(|descriptor| {
         levels::is_fast_to_derive(descriptor)
             && (!descriptor.is_client_managed() || ClientKey::is_at_hand(file, variables))
     });
     let early = early.map(|descriptor| {
-        let key = levels::data_key(&descriptor, &options.path, client_key);
+        let key = levels::data_key(&descriptor, path, client_key);
         (descriptor, key)
     });
-    let sealed = fetch.finish()?;
-    if !sealed.is_client_managed() {
-        if sealed.is_server_managed() && ClientKey::is_given(file, variables) {
-            report.warn(format_args!(
-                "the project is server-managed: the client key is ignored"
-            ));
+    let mut sealed = fetch.finish()?;
+    let texts = sealed.texts.take();
+    ignore_client_key(&sealed, options, variables, report);
+    let key = |descriptor: &Arc<Descriptor>| {
+        levels::warn_of_few_iterations(descriptor, path, report);
+        match early {
+            Some((used, key)) if Arc::ptr_eq(&used, descriptor) => key,
+            _ => levels::data_key(descriptor, path, client_key),
         }
-        ClientKey::discard(file, variables);
-    }
-    let key = |descriptor: &Arc<Descriptor>| match early {
-        Some((used, key)) if Arc::ptr_eq(&used, descriptor) => key,
-        _ => levels::data_key(descriptor, &options.path, client_key),
     };
-    levels::open(sealed, &options.path, options.allow_plaintext, key, report)
+    let (levels, key) = levels::open(sealed, options.allow_plaintext, key)?;
+    Ok(Answer { levels, key, texts })
 }
 
-/// Starts to bring the sealed levels from where the options say.
-fn fetch(options: &Options, variables: &Variables, report: &Report) -> Result<Fetch, Error> {
-    let organization = options.organization.clone();
-    let (path, file) = (&options.path, options.api_key_file.as_deref());
-    match &options.api_url {
-        ApiUrl::Tree(root) => {
-            ApiKey::discard(file, variables);
-            let hint = OrganizationHint::InTree(organization);
-            let sealed = source::read(&Tree::open(root)?, path, &hint, *report);
-            Ok(Fetch::over(sealed))
-        }
-        ApiUrl::Service(url) => {
-            let key = ApiKey::find(file, variables, report)?;
-            let hint = OrganizationHint::new(organization, key.organization());
-            source::fetch(url, key, &options.network, path, hint, *report)
-        }
+/// Passes over the client key where it is of no use.
+fn ignore_client_key(sealed: &Sealed, options: &Options, variables: &Variables, report: &Report) {
+    let file = options.client_key.as_deref();
+    if sealed.is_client_managed() {
+        return;
     }
+    if sealed.is_server_managed() && ClientKey::is_given(file, variables) {
+        report.warn(format_args!(
+            "the project is server-managed: the client key is ignored"
+        ));
+    }
+    ClientKey::discard(file, variables);
 }
 
 fn print(text: &str) -> Result<ExitCode, Error> {

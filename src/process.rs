@@ -3,6 +3,7 @@
 //! All `unsafe` code of the program is here, in the modules below, and in `locked.rs`.
 
 mod confine;
+pub mod keyring;
 mod registers;
 mod signals;
 mod sockets;
@@ -17,6 +18,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::locked::{self, Locked, NoMemory};
 
@@ -431,6 +433,17 @@ pub fn reap() -> Option<(Pid, Change)> {
         Change::Exited(libc::WEXITSTATUS(status))
     };
     Some((child, change))
+}
+
+/// The time since the machine was started, also while it slept (CLOCK_BOOTTIME).
+pub fn time_since_start() -> Duration {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is a live structure of the type that clock_gettime fills.
+    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// The largest total size in bytes of arguments and environment that execve(2) takes, pointers included.

@@ -4,6 +4,7 @@
 //! reported by name with its reason and counted, where the built-in harness would let it pass in
 //! silence.
 
+mod cache;
 mod cli;
 mod cloud;
 mod containers;
@@ -37,6 +38,9 @@ fn main() -> ExitCode {
         return status;
     }
     support::Suite::new(&[
+        cache::TESTS,
+        cache::reach::TESTS,
+        cache::trouble::TESTS,
         cli::TESTS,
         cloud::TESTS,
         cloud::answers::TESTS,

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod caching;
 mod network;
 pub mod seal;
 mod table;
@@ -22,6 +23,7 @@ use crate::path::{SecretPath, is_slug, is_ulid};
 use crate::report::Verbosity;
 use crate::signals;
 
+pub use caching::Caching;
 use network::seconds;
 pub use network::{Network, ProxyVariables, Trust};
 use table::Spec;
@@ -66,6 +68,8 @@ pub struct Options {
     pub client_key: Option<PathBuf>,
     /// How the network is used.
     pub network: Network,
+    /// Whether and how long an answer is used again.
+    pub caching: Option<Caching>,
     /// `--level-only`.
     pub level_only: bool,
     /// `--allow-empty`.
@@ -328,6 +332,7 @@ impl Given {
         );
         let api_url = setting(self.last("api-url"), "--api-url", "DOTENV_API_URL")
             .unwrap_or_else(|| (DEFAULT_API_URL.into(), "--api-url"));
+        let cache = setting(self.last("cache"), "--cache", "DOTENV_RUN_CACHE");
         let action = self.action(command)?;
         let api_url = read(api_url.1, &api_url.0, ApiUrl::parse)?;
         let (path, source) = path.ok_or(Usage::NoPath)?;
@@ -341,6 +346,7 @@ impl Given {
             api_url,
             api_key_file: self.last("api-key-file").map(PathBuf::from),
             client_key: self.last("client-key").map(PathBuf::from),
+            caching: Caching::given(cache, self.last("stale"), self.has("no-cache"))?,
             level_only: self.has("level-only"),
             allow_empty: self.has("allow-empty"),
             allow_swap: self.has("allow-swap"),
@@ -365,7 +371,9 @@ impl Given {
     }
 
     fn check_combinations(&self) -> Result<(), Error> {
-        const CONFLICTS: [[&str; 2]; 9] = [
+        const CONFLICTS: [[&str; 2]; 11] = [
+            ["cache", "no-cache"],
+            ["stale", "no-cache"],
             ["exec", "supervise"],
             ["exec", "group"],
             ["exec", "subreaper"],

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::mem;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +15,9 @@ use super::cloud::Cloud;
 use super::retry::{ATTEMPTS, WORTHWHILE, backoff, jitter};
 use super::time::{Deadline, Time};
 use super::tree::Tree;
-use super::{Descriptor, Document, OrganizationHint, Sealed, Secrets, Source, decoded, wire};
+use super::{
+    Descriptor, Document, OrganizationHint, Sealed, Secrets, Source, Texts, decoded, wire,
+};
 use crate::crypto;
 use crate::error::{Error, FromMirror, Unreachable, shown};
 use crate::locked;
@@ -83,6 +86,7 @@ impl Fetch {
         path: SecretPath,
         organization: OrganizationHint,
         timeout: Duration,
+        keep_texts: bool,
         report: Report,
     ) -> Result<Self, Error> {
         let (sender, events) = mpsc::channel();
@@ -92,6 +96,7 @@ impl Fetch {
             path,
             hint: organization,
             deadline: Deadline::after(timeout),
+            keep_texts,
             report,
             events: sender,
         };
@@ -149,6 +154,8 @@ struct Endpoint {
     organization: Option<String>,
     secrets: Option<Secrets>,
     descriptor: Option<Arc<Descriptor>>,
+    /// The two documents, as far as they are there and are kept.
+    texts: Texts,
     /// From when on it may be asked; `None` if never again.
     next: Option<Instant>,
 }
@@ -162,6 +169,7 @@ impl Endpoint {
             organization: None,
             secrets: None,
             descriptor: None,
+            texts: Texts::default(),
             next: Some(Instant::now()),
         }
     }
@@ -173,6 +181,7 @@ struct Rounds {
     path: SecretPath,
     hint: OrganizationHint,
     deadline: Deadline,
+    keep_texts: bool,
     report: Report,
     events: Sender<Event>,
 }
@@ -313,6 +322,7 @@ impl Rounds {
         Ok(Sealed {
             secrets,
             descriptor,
+            texts: self.keep_texts.then(|| mem::take(&mut endpoint.texts)),
         })
     }
 
@@ -345,7 +355,8 @@ impl Rounds {
         answer: Result<String, Error>,
     ) -> Result<(), Error> {
         let document = Wanted::Secrets.document(about);
-        let secrets = decoded(&answer?, document, wire::secrets)?;
+        let text = answer?;
+        let secrets = decoded(&text, document, wire::secrets)?;
         secrets.check_depth(&self.path)?;
         let endpoint = &mut self.endpoints[index];
         if let Some(level) = secrets.levels.iter().find(|level| !level.encrypted)
@@ -357,6 +368,9 @@ impl Rounds {
             });
         }
         endpoint.secrets = Some(secrets);
+        if self.keep_texts {
+            endpoint.texts.secrets = text;
+        }
         Ok(())
     }
 
@@ -367,7 +381,8 @@ impl Rounds {
         answer: Result<String, Error>,
     ) -> Result<(), Error> {
         let document = Wanted::EncryptionKey.document(about);
-        let descriptor = decoded(&answer?, document, wire::descriptor)?;
+        let text = answer?;
+        let descriptor = decoded(&text, document, wire::descriptor)?;
         let endpoint = &mut self.endpoints[index];
         if endpoint.is_mirror && !descriptor.is_client_managed() {
             return Err(Error::Mirror {
@@ -379,6 +394,9 @@ impl Rounds {
         }
         let descriptor = Arc::new(descriptor);
         endpoint.descriptor = Some(Arc::clone(&descriptor));
+        if self.keep_texts {
+            endpoint.texts.descriptor = text;
+        }
         let _ = self.events.send(Event::Descriptor(descriptor));
         Ok(())
     }

@@ -159,9 +159,42 @@ pub struct Sealed {
     pub secrets: Secrets,
     /// How they are opened; `None` only if there is no level.
     pub descriptor: Option<Arc<Descriptor>>,
+    /// The documents that say so, where they are to be kept.
+    pub texts: Option<Texts>,
+}
+
+/// The two documents of a path as they came.
+#[derive(Default)]
+pub struct Texts {
+    /// The levels.
+    pub secrets: String,
+    /// The key descriptor.
+    pub descriptor: String,
 }
 
 impl Sealed {
+    /// What the documents of a path say.
+    ///
+    /// # Errors
+    ///
+    /// A document that is not what it should be.
+    pub fn from_texts(
+        path: &SecretPath,
+        secrets: &str,
+        descriptor: &str,
+    ) -> Result<Self, wire::Malformed> {
+        let secrets = wire::secrets(secrets)?;
+        let is_deeper = |level: &Level| level.name > path.deepest();
+        if secrets.levels.iter().any(is_deeper) {
+            return Err("a level that is deeper than the path".to_owned());
+        }
+        Ok(Sealed {
+            secrets,
+            descriptor: Some(Arc::new(wire::descriptor(descriptor)?)),
+            texts: None,
+        })
+    }
+
     /// Whether the service holds the project's secret, so that no client key is of use.
     pub fn is_server_managed(&self) -> bool {
         let descriptor = self.descriptor.as_deref();
@@ -175,7 +208,8 @@ impl Sealed {
     }
 }
 
-/// Starts to fetch what `path` holds from a service, and from the mirrors of `network` where it fails.
+/// Starts to fetch what `path` holds from a service, and from the mirrors of `network` where it fails. With
+/// `keep_texts`, the result has the documents too.
 ///
 /// # Errors
 ///
@@ -186,6 +220,7 @@ pub fn fetch(
     network: &Network,
     path: &SecretPath,
     organization: OrganizationHint,
+    keep_texts: bool,
     report: Report,
 ) -> Result<Fetch, Error> {
     let authorities = Arc::new(roots::authorities(&network.trust)?);
@@ -198,7 +233,8 @@ pub fn fetch(
         });
     }
     at_once::send_requests_at_once();
-    Fetch::start(places, path.clone(), organization, network.timeout, report)
+    let (path, timeout) = (path.clone(), network.timeout);
+    Fetch::start(places, path, organization, timeout, keep_texts, report)
 }
 
 /// Reads what `path` holds in a sealed tree.
@@ -230,6 +266,7 @@ pub fn read(
     Ok(Sealed {
         secrets,
         descriptor,
+        texts: None,
     })
 }
 
@@ -258,6 +295,16 @@ impl OrganizationHint {
         match self {
             OrganizationHint::Known(ulid) => Some(ulid),
             OrganizationHint::Ask(_) | OrganizationHint::InTree(_) => None,
+        }
+    }
+
+    /// The ULID or slug that is known without asking; empty if there is none.
+    pub fn known_or_given(&self) -> &str {
+        match self {
+            OrganizationHint::Known(ulid) => ulid,
+            OrganizationHint::Ask(given) | OrganizationHint::InTree(given) => {
+                given.as_deref().unwrap_or_default()
+            }
         }
     }
 

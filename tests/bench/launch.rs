@@ -151,10 +151,10 @@ fn pss(process: &Child) -> String {
 }
 
 /// A sealed tree of a project whose key needs no derivation, and the same variables as files for envdir.
-struct Scratch(PathBuf);
+pub struct Scratch(pub PathBuf);
 
 impl Scratch {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let root = std::env::temp_dir().join(format!("dotenv-run-bench-{}", std::process::id()));
         let variables = [
             ("APP_NAME", "Acme"),

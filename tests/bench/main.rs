@@ -6,6 +6,7 @@
 mod derive;
 mod launch;
 mod parse;
+mod warm;
 
 use std::time::{Duration, Instant};
 
@@ -16,10 +17,11 @@ fn main() {
     {
         return launch::echo();
     }
-    let tables: [(&str, fn()); 3] = [
+    let tables: [(&str, fn()); 4] = [
         ("derive", derive::run),
         ("parse", parse::run),
         ("launch", launch::run),
+        ("warm", warm::run),
     ];
     let only: Vec<_> = std::env::args()
         .skip(1)

@@ -70,13 +70,6 @@ pub fn a_key_file_may_be_a_process_substitution() {
 
 /// The kernel gives what a process that may not be dumped has below `/proc` to root.
 pub fn a_user_without_privileges_may_use_descriptors() {
-    let nobody = [
-        "setpriv",
-        "--reuid=65534",
-        "--regid=65534",
-        "--clear-groups",
-        "--",
-    ];
     // Where the program was built may be closed to others. It is not copied by ourselves: what
     // another test starts just then would hold the copy open, and it could not be executed.
     let dir = TempDir::new();
@@ -84,10 +77,10 @@ pub fn a_user_without_privileges_may_use_descriptors() {
     let program = dir.path().join("dotenv-run");
     let copy = Run::program("cp").arg(env!("CARGO_BIN_EXE_dotenv-run"));
     copy.arg(&program).finish().assert_status(0);
-    assert_substitutions_work(&nobody, program.as_os_str());
+    assert_substitutions_work(&AS_NOBODY, program.as_os_str());
     let unreadable = dir.file("unreadable", "a-key-of-root");
     set_mode(&unreadable, 0o600);
-    let run = Run::program(program).arg("my-app").under(nobody);
+    let run = Run::program(program).arg("my-app").under(AS_NOBODY);
     let run = run.arg("--api-key-file").arg(&unreadable);
     run.refuses(125, &["--api-key-file", "unreadable", "permission denied"]);
 }

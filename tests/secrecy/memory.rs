@@ -189,8 +189,8 @@ fn assert_locked_before_command(build: impl Fn(Run) -> Run) {
 }
 
 /// The most copies of the API key outside of locked memory while an answer is awaited: the header of
-/// the request, and what the HTTP library makes of it.
-const HEADERS: usize = 1;
+/// each of the two requests.
+const HEADERS: usize = 2;
 
 pub fn a_key_is_in_locked_memory_during_the_fetch() {
     let vault = Vault::new();

@@ -4,6 +4,7 @@
 mod client;
 mod documents;
 mod fetch;
+pub mod keys;
 mod lock;
 mod needs;
 mod outcome;
@@ -26,10 +27,12 @@ mod world;
 pub use client::Client;
 pub use documents::{flip_bit, set_in_descriptor};
 pub use lock::{Lock, set_mode};
-pub use needs::{NAMESPACES, NETWORKS, NO_NETWORK, OWN_RUN, ROOT, STRACE, tool};
+pub use needs::{AS_NOBODY, NAMESPACES, NETWORKS, NO_NETWORK, NOBODY, OWN_RUN, ROOT, STRACE, tool};
 pub use outcome::Outcome;
 pub use planted::PLANTED;
-pub use probe::{END, RECORDER_STATUS, Sent, accuser, recorder, signals, with_signals, with_timer};
+pub use probe::{
+    END, RECORDER_STATUS, Sent, accuser, keyreader, recorder, signals, with_signals, with_timer,
+};
 pub use pty::Terminal;
 pub use run::{Live, Run};
 pub use scanner::{Find, Held, Needles, scan_running, unmistakable};

@@ -12,6 +12,22 @@ pub const ROOT: Need = || match geteuid().is_root() {
     false => Err("needs root".into()),
 };
 
+/// To be put in front of a program: it runs as a user without privileges, which takes root.
+pub const AS_NOBODY: [&str; 5] = [
+    "setpriv",
+    "--reuid=65534",
+    "--regid=65534",
+    "--clear-groups",
+    "--",
+];
+
+/// Root, and a user without privileges who can execute what was built.
+pub const NOBODY: Need = || {
+    ROOT()?;
+    let program = env!("CARGO_BIN_EXE_dotenv-run");
+    works("setpriv", &[&AS_NOBODY[1..], &[program, "--help"]].concat())
+};
+
 /// `strace` that is allowed to trace: containers often forbid it.
 pub const STRACE: Need = || works("strace", &["-o", "/dev/null", "true"]);
 

@@ -1,10 +1,12 @@
 //! The test binary itself as a program that shells cannot be: one that tells which signals reach it,
-//! and one that starts another with any disposition and mask.
+//! one that starts another with any disposition and mask, and one that reads every key it can.
 //!
-//! All of it makes system calls directly, because the C library hides two signals from its users.
+//! What is about signals makes system calls directly, because the C library hides two signals from its users.
 
+use std::collections::BTreeSet;
 use std::ffi::{CString, OsString};
 use std::fmt;
+use std::fs;
 use std::io::Error;
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
@@ -13,6 +15,8 @@ use std::ptr;
 use std::time::Duration;
 
 use nix::libc;
+
+use super::keys::{self, Key, REACHABLE};
 
 /// The signal that ends a recorder, with [`RECORDER_STATUS`]. As the highest number it is delivered
 /// behind all others that are waiting.
@@ -77,6 +81,13 @@ pub fn accuser() -> [OsString; 3] {
     command("accuse")
 }
 
+/// A command that reads all keys that it can get at: those in its keyrings, those that it sees, and those whose serial
+/// numbers follow, which it also tries to make its own. It prints a line `session SERIAL PERMISSIONS NAME`, then one
+/// for each key that it can read: serial number, type, payload in hexadecimal, description.
+pub fn keyreader() -> [OsString; 3] {
+    command("read-keys")
+}
+
 /// To be put in front of a program: it is started with exactly these signals (bit N-1 for N) ignored
 /// and blocked.
 pub fn with_signals(ignored: u64, blocked: u64) -> Vec<OsString> {
@@ -129,6 +140,11 @@ pub fn main() -> Option<ExitCode> {
             unsafe { libc::raise(libc::SIGSTOP) };
             become_program(arguments.collect())
         }
+        "read-keys" => {
+            let serials = arguments.filter_map(|word| word.to_str()?.parse().ok());
+            read_keys(serials.map(Key).collect());
+            Some(ExitCode::SUCCESS)
+        }
         "time" => {
             let delay = arguments.next()?.to_str()?.parse().ok()?;
             set_timer(delay);
@@ -140,6 +156,35 @@ pub fn main() -> Option<ExitCode> {
             prepare(ignored, blocked);
             become_program(arguments.collect())
         }
+    }
+}
+
+fn read_keys(mut wanted: Vec<Key>) {
+    if let (Ok(Key(serial)), Ok(session)) = (keys::SESSION.resolved(), keys::SESSION.attributes()) {
+        let (permissions, name) = (session.permissions, session.description);
+        println!("session {serial} {permissions:08x} {name}");
+    }
+    for key in &wanted {
+        // What is linked to is possessed, and may be read. That this is not allowed is the point.
+        let _ = key.link_into(keys::SESSION);
+    }
+    wanted.extend(REACHABLE);
+    let visible = fs::read_to_string("/proc/keys").unwrap_or_default();
+    let serials = visible.lines().filter_map(|line| line.split(' ').next());
+    let serials = serials.filter_map(|serial| i32::from_str_radix(serial, 16).ok());
+    wanted.extend(serials.map(Key));
+    let mut seen = BTreeSet::new();
+    while let Some(key) = wanted.pop() {
+        if !seen.insert(key) {
+            continue;
+        }
+        wanted.extend(key.members());
+        let (Ok(payload), Ok(attributes)) = (key.read(), key.attributes()) else {
+            continue;
+        };
+        let payload: String = payload.iter().map(|byte| format!("{byte:02x}")).collect();
+        let (kind, description) = (attributes.kind, attributes.description);
+        println!("{} {kind} {payload} {description}", key.0);
     }
 }
 

@@ -9,7 +9,7 @@ mod keys;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -23,6 +23,7 @@ pub use http::{Reply, Request};
 pub use keys::Key;
 
 use super::temp::TempDir;
+use super::wait::wait_until;
 use super::world::World;
 use fault::Plan;
 
@@ -74,7 +75,7 @@ impl Service {
 
     /// A read replica over plain HTTP.
     pub fn mirror_of(world: World) -> Self {
-        Service::launch(world, None, None)
+        Service::launch(world, None, None, Ipv4Addr::LOCALHOST)
     }
 
     /// Plain HTTP.
@@ -82,12 +83,24 @@ impl Service {
         Service::start(World::example(), None)
     }
 
-    fn start(world: World, certificate: Option<Certificate>) -> Self {
-        Service::launch(world, certificate, Some(Key::new()))
+    /// The same on an address that only it has, so that nobody takes its port when it has stopped.
+    pub fn stoppable() -> Self {
+        static COUNT: AtomicU8 = AtomicU8::new(1);
+        let own = Ipv4Addr::new(127, 0, 1, COUNT.fetch_add(1, Ordering::Relaxed));
+        Service::launch(World::example(), None, Some(Key::new()), own)
     }
 
-    fn launch(world: World, certificate: Option<Certificate>, key: Option<Key>) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port on loopback");
+    fn start(world: World, certificate: Option<Certificate>) -> Self {
+        Service::launch(world, certificate, Some(Key::new()), Ipv4Addr::LOCALHOST)
+    }
+
+    fn launch(
+        world: World,
+        certificate: Option<Certificate>,
+        key: Option<Key>,
+        address: Ipv4Addr,
+    ) -> Self {
+        let listener = TcpListener::bind((address, 0)).expect("a port on loopback");
         let address = listener.local_addr().expect("the port that was bound");
         let token = |key: &Key| key.token().to_string();
         let api_key = key.as_ref().map_or(String::new(), token);
@@ -181,8 +194,18 @@ impl Service {
     }
 }
 
-impl Drop for Service {
-    fn drop(&mut self) {
+impl Service {
+    /// Stops it: from now on connections are refused.
+    #[track_caller]
+    pub fn stop(&mut self) {
+        self.close();
+        // A process that another test is just starting has inherited the socket, up to its execve(2).
+        wait_until("connections to be refused", || {
+            TcpStream::connect(self.address).is_err()
+        });
+    }
+
+    fn close(&mut self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
         // Only a connection makes the acceptor look up; after it has ended no connection can be
         // added to the list.
@@ -193,6 +216,12 @@ impl Drop for Service {
         for connection in self.shared.connections.lock().unwrap().iter() {
             let _ = connection.shutdown(Shutdown::Both);
         }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
