@@ -14,7 +14,8 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Salt};
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::locked::{self, Locked, NoMemory};
+use crate::locked::{Locked, NoMemory};
+use crate::process;
 
 /// The length of a data key in bytes.
 const KEY_LENGTH: usize = 32;
@@ -62,7 +63,7 @@ impl DataKey {
         let mut key = Locked::for_key(KEY_LENGTH)?;
         pbkdf2_into(&mut key.spare()[..KEY_LENGTH], secret, salt, iterations);
         // The secret, and the state of HMAC that stands for it.
-        locked::clear_stack();
+        process::clear_traces();
         key.grow(KEY_LENGTH);
         Ok(DataKey(key))
     }

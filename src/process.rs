@@ -477,11 +477,16 @@ pub fn become_command(command: &[CString], environment: &[&CStr]) -> io::Error {
             unsafe { libc::close(descriptor) };
         }
     }
-    locked::clear_stack();
-    clear_registers();
+    clear_traces();
     // SAFETY: both arrays end with a null pointer and hold NUL-terminated strings that outlive the call.
     unsafe { libc::execvpe(file.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
     io::Error::last_os_error()
+}
+
+/// Clears what functions that have returned left on the stack and in registers.
+pub fn clear_traces() {
+    locked::clear_stack();
+    clear_registers();
 }
 
 /// Whether `name` matches a pattern of fnmatch(3).

@@ -20,8 +20,8 @@ use super::{
 };
 use crate::crypto;
 use crate::error::{Error, FromMirror, Unreachable, shown};
-use crate::locked;
 use crate::path::SecretPath;
+use crate::process;
 use crate::report::Report;
 
 /// Something that has the documents.
@@ -524,7 +524,7 @@ fn random() -> u32 {
 fn spawn(work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
     let and_forget = move || {
         work();
-        locked::clear_stack();
+        process::clear_traces();
     };
     thread::Builder::new()
         .spawn(and_forget)
