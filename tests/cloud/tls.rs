@@ -24,6 +24,8 @@ fn every_flaw_of_a_certificate_has_its_own_message() {
         ),
         (Certificate::OtherHost, true, "another host", None),
         (Certificate::ForClients, true, "not for servers", None),
+        (Certificate::Forged, true, "wrong signature", None),
+        (Certificate::OfAuthority, true, "not acceptable", None),
         (Certificate::SelfSigned, true, "signed by itself", authority),
         (
             Certificate::SelfSigned,

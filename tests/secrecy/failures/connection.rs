@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::thread;
 
 use super::*;
+use crate::cloud::connection::fill_queue;
 
 /// A port at which nobody listens.
 fn closed_port() -> SocketAddr {
@@ -47,8 +48,84 @@ fn through(proxy: SocketAddr) -> Scene {
     }
 }
 
+/// A run on a service with such a certificate, which is signed by who is trusted, if by anybody.
 fn with_certificate(certificate: Certificate) -> Scene {
     at(Service::with_certificate(certificate), Vec::new()).args(&["my-app"])
+}
+
+/// A run on a service that fails, of which there is a mirror with these projects.
+fn on_mirror(path: &str, projects: World) -> Scene {
+    let planted = blobs(&projects);
+    let mirror = Service::mirror_of(projects);
+    let scene = on_service(path, Route::Secrets, Fault::Close);
+    let mut scene = scene.args(&["--mirror", &mirror.url()]);
+    scene.hosts.push(mirror.address());
+    scene.planted.extend(planted);
+    scene.keeping(mirror)
+}
+
+/// The rows that take long, each with a single run. It tells of every attempt, and the last one runs into the deadline.
+fn slow() -> [Failure; 2] {
+    [
+        failure(
+            (124, "Unreachable::NoConnection", "no connection within"),
+            "a queue that is full",
+            || {
+                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+                let address = listener.local_addr().expect("the port that was bound");
+                let queue = fill_queue(address);
+                let scene = asking(&format!("https://{address}"), &[address]);
+                let scene = scene.args(&["--timeout", "6", "-v", "--", "true"]);
+                let scene = scene.only(Ways::Complete);
+                scene.keeping(queue).keeping(listener)
+            },
+        ),
+        failure(
+            (124, "Unreachable::Silent", "nothing came for"),
+            "silence behind half an answer",
+            || {
+                let half = format!("HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{VALUE}");
+                let fault = Fault::Stall(half.into());
+                let scene = on_service("managed", Route::EncryptionKey, fault);
+                let scene = scene.args(&["--timeout", "11", "-v", "--", "true"]);
+                scene.only(Ways::Complete)
+            },
+        ),
+    ]
+}
+
+/// Every flaw of a certificate that can be had.
+fn certificates() -> impl Iterator<Item = Failure> {
+    let flaws = [
+        (Certificate::OtherHost, "Flaw::OtherHost", "another host"),
+        (Certificate::Expired, "Flaw::Expired", "has expired"),
+        (
+            Certificate::NotYetValid,
+            "Flaw::NotYetValid",
+            "not valid yet",
+        ),
+        (
+            Certificate::ForClients,
+            "Flaw::OtherPurpose",
+            "not for servers",
+        ),
+        (Certificate::Forged, "Flaw::BadSignature", "wrong signature"),
+        (Certificate::OfAuthority, "Flaw::Other", "not acceptable"),
+        (Certificate::SelfSigned, "Flaw::SelfSigned", "by itself"),
+    ];
+    let known = flaws.into_iter().map(|(certificate, variant, says)| {
+        let scene = move || with_certificate(certificate);
+        failure((125, variant, says), "a certificate", scene)
+    });
+    let stranger = (
+        125,
+        "Flaw::UnknownAuthority",
+        "authority that is not trusted",
+    );
+    known.chain([failure(stranger, "a certificate", || {
+        let service = Service::example();
+        asking(&service.url(), &[service.address()]).keeping(service)
+    })])
 }
 
 /// A run on a service that answers a request with these bytes.
@@ -64,12 +141,45 @@ fn raw(
     })
 }
 
+/// What is not taken from a mirror, and proxies that are none.
+fn mirrors_and_proxies() -> Vec<Failure> {
+    let sealed = failure(
+        (125, "FromMirror::Plaintext", "is not encrypted"),
+        "a level",
+        || {
+            let text = format!("ALPHA={VALUE}\nBETA={WORD}\n");
+            let project = Project::new("app", Custody::client()).plain_level("", &text);
+            on_mirror("app", World::new(vec![project]))
+        },
+    );
+    let managed = failure(
+        (125, "FromMirror::ServerManaged", "is not client-managed"),
+        "a project",
+        || on_mirror("managed", world()),
+    );
+    let urls = [
+        format!("ftp://user:{PROXY_PASSWORD}@proxy"),
+        format!("http://user:{PROXY_PASSWORD}%40@proxy"),
+        format!("http://user:{PROXY_PASSWORD}@"),
+    ];
+    let proxies = urls.into_iter().enumerate().map(|(index, url)| {
+        let row = (125, "Error::Proxy", "HTTPS_PROXY: ");
+        failure(row, format!("URL {index}"), move || {
+            let scene = on_good_service("managed", |_| ());
+            scene.env("HTTPS_PROXY", &url)
+        })
+    });
+    [sealed, managed].into_iter().chain(proxies).collect()
+}
+
 pub fn table() -> Vec<Failure> {
     let cut = (124, "Unreachable::Broken", "cut off");
-    let no_http = (125, "Error::NotHttp", "HTTP");
-    let certificate = (125, "Error::Certificate", "secure connection");
+    let no_http = (125, "Error::NotHttp", "answer in HTTP");
+    let bad_header = (125, "Error::BadHeader", "malformed header");
+    let cut_early = (124, "Unreachable::CutOffEarly", "before its body");
     let ok = "HTTP/1.1 200 OK\r\n";
-    let mut table = vec![
+    let mut table: Vec<_> = slow().into();
+    table.extend([
         failure((124, "Error::Timeout", "no answer"), "silence", || {
             let scene = on_service("managed", Route::Secrets, Fault::Hang);
             scene.args(&["--timeout", "0.3"])
@@ -105,20 +215,11 @@ pub fn table() -> Vec<Failure> {
         failure((124, "Unreachable::Refused", "refused"), "a proxy", || {
             through(closed_port())
         }),
-        failure(certificate, "for another host", || {
-            with_certificate(Certificate::OtherHost)
-        }),
-        failure(certificate, "expired", || {
-            with_certificate(Certificate::Expired)
-        }),
-        failure(certificate, "self-signed", || {
-            with_certificate(Certificate::SelfSigned)
-        }),
         failure((125, "Error::Tls", "speak TLS"), "plain HTTP", || {
             let address = plain_text();
             asking(&format!("https://{address}"), &[address])
         }),
-    ];
+    ]);
     for route in [Route::Secrets, Route::EncryptionKey] {
         let name = |what: &str| format!("{what} of {route:?}");
         table.extend([
@@ -130,10 +231,28 @@ pub fn table() -> Vec<Failure> {
                 format!("HTTP/1.1 {WORD}\r\n\r\n"),
             ),
             raw(
-                no_http,
+                bad_header,
                 &name("a header"),
                 route,
                 format!("{ok}{WORD}\r\n\r\n"),
+            ),
+            raw(
+                bad_header,
+                &name("many headers"),
+                route,
+                format!("{ok}{}\r\n", format!("X: {WORD}\r\n").repeat(101)),
+            ),
+            raw(
+                cut_early,
+                &name("a long header"),
+                route,
+                format!("{ok}X: {}\r\n\r\n", WORD.repeat(1024)),
+            ),
+            raw(
+                cut_early,
+                &name("half a header"),
+                route,
+                format!("{ok}X: {WORD}"),
             ),
             raw(
                 no_http,
@@ -149,5 +268,7 @@ pub fn table() -> Vec<Failure> {
             ),
         ]);
     }
+    table.extend(certificates());
+    table.extend(mirrors_and_proxies());
     table
 }

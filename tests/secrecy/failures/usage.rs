@@ -49,6 +49,13 @@ pub fn table() -> Vec<Failure> {
             &["p", "--pass", VALUE, "--", "x"],
         ),
     ];
+    let mirror = format!("https://{WORD}.example.com");
+    let tree = "file:///nonexistent";
+    table.push(usage(
+        "Usage::MirrorOfTree",
+        "file URL",
+        &["p", "--api-url", tree, "--mirror", &mirror, "--", "x"],
+    ));
     table.extend(bad_values());
     for name in ["DOTENV_RUN_PATH", "DOTENV_API_URL", "DOTENV_ORGANIZATION"] {
         table.push(failure((125, "Usage::BadValue", ": "), name, move || {

@@ -25,6 +25,10 @@ pub enum Certificate {
     OtherHost,
     /// For the right host, signed by nobody but itself.
     SelfSigned,
+    /// Signed with another key than the authority's, though it names the authority.
+    Forged,
+    /// The same as the trusted one, but for an authority.
+    OfAuthority,
 }
 
 /// The authority of this process. Making it is slow and nothing about it ever changes.
@@ -32,6 +36,8 @@ static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
 
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
+    /// Who has its name, and not its key.
+    forger: Issuer<'static, KeyPair>,
     pem: String,
 }
 
@@ -46,9 +52,10 @@ impl Authority {
             KeyUsagePurpose::KeyCertSign,
             KeyUsagePurpose::DigitalSignature,
         ];
-        let key = KeyPair::generate().expect("a key pair");
+        let [key, other] = [(); 2].map(|()| KeyPair::generate().expect("a key pair"));
         let pem = params.self_signed(&key).expect("a certificate").pem();
         Authority {
+            forger: Issuer::new(params.clone(), other),
             issuer: Issuer::new(params, key),
             pem,
         }
@@ -65,6 +72,7 @@ pub fn server_config(certificate: Certificate) -> Arc<ServerConfig> {
     let key = KeyPair::generate().expect("a key pair");
     let signed = match certificate {
         Certificate::SelfSigned => params.self_signed(&key),
+        Certificate::Forged => params.signed_by(&key, &AUTHORITY.forger),
         _ => params.signed_by(&key, &AUTHORITY.issuer),
     };
     let chain = vec![signed.expect("a certificate").der().clone()];
@@ -95,6 +103,9 @@ fn params(certificate: Certificate) -> CertificateParams {
         _ => ExtendedKeyUsagePurpose::ServerAuth,
     }];
     params.use_authority_key_identifier_extension = true;
+    if certificate == Certificate::OfAuthority {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    }
     if certificate == Certificate::Expired {
         params.not_after = rcgen::date_time_ymd(2020, 1, 1);
     }
