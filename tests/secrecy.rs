@@ -55,8 +55,8 @@ tests![
     tracer::a_failure_calls_nothing_but_what_it_may needs(STRACE),
 ];
 
-/// How many runs go on at a time.
-const AT_A_TIME: usize = 4;
+/// How many runs go on at a time. Many of them wait before they try again.
+const AT_A_TIME: usize = 12;
 
 /// Checks everything in a table, a few rows at a time, and shows all that is wrong.
 #[track_caller]

@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 use std::fs;
+use std::path::PathBuf;
 use std::thread;
 
 use nix::sys::signal::Signal;
@@ -234,7 +235,19 @@ pub fn held_at(service: &Service, route: Route, end: &str, run: Run) -> (Live, P
     let live = run.spawn();
     wait_until("a request that is not answered", || asked() > before);
     let worker = children(live.pid()).first().copied().unwrap_or(live.pid());
+    wait_until("threads that wait", || threads_of(worker).all(is_asleep));
     (live, worker)
+}
+
+fn threads_of(process: Pid) -> impl Iterator<Item = PathBuf> {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).expect("a process that waits");
+    threads.map(|thread| thread.expect("a thread").path())
+}
+
+/// Whether a thread waits. One that has ended meanwhile does nothing either.
+fn is_asleep(thread: PathBuf) -> bool {
+    fs::read_to_string(thread.join("stat")).is_ok_and(|stat| stat.contains(") S "))
+        || !thread.exists()
 }
 
 /// The plants, where they are looked for, and what is found there.
