@@ -32,7 +32,7 @@ check:
 static:
 	RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --release --target $(HOST)
 
-# What it costs, in turns with what it is compared with; ONLY=launch, warm, parse or derive for one table.
+# What it costs, in turns with what it is compared with; ONLY=launch, warm, parse, derive or scale for one table.
 bench:
 	tests/tools tini dumb-init catatonit chpst:runit envdir:daemontools
 	$(CARGO) bench --bench bench -- $(ONLY)

@@ -5,10 +5,12 @@ pub mod answers;
 pub mod connection;
 pub mod custody;
 pub mod descriptor;
+pub mod faults;
 pub mod mirrors;
 pub mod order;
 pub mod proxy;
 pub mod retries;
+pub mod scale;
 pub mod tls;
 
 use std::fs;

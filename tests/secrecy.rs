@@ -9,11 +9,6 @@ mod secrets;
 mod tracer;
 mod vault;
 
-use std::panic::resume_unwind;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
-
 use crate::launch::init::STATIC_BUILD;
 use crate::support::*;
 use limits::{NO_SWAP, SWAP_FILE, UNLIMITED};
@@ -57,23 +52,3 @@ tests![
 
 /// How many runs go on at a time. Many of them wait before they try again.
 const AT_A_TIME: usize = 12;
-
-/// Checks everything in a table, a few rows at a time, and shows all that is wrong.
-#[track_caller]
-fn check_all<T: Sync>(table: &[T], check: impl Fn(&T) -> Result<(), String> + Sync) {
-    let (next, defects) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    let worker = || {
-        while let Some(row) = table.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let defect = check(row).err();
-            defects.lock().unwrap().extend(defect);
-        }
-    };
-    thread::scope(|scope| {
-        let workers = [(); AT_A_TIME].map(|()| scope.spawn(worker));
-        for worker in workers {
-            worker.join().unwrap_or_else(|panic| resume_unwind(panic));
-        }
-    });
-    let defects = defects.into_inner().unwrap();
-    assert!(defects.is_empty(), "{}", defects.join("\n\n"));
-}

@@ -6,6 +6,10 @@
 mod derive;
 mod launch;
 mod parse;
+mod scale;
+#[allow(dead_code, unused_imports, unused_macros)]
+#[path = "../support/mod.rs"]
+mod support;
 mod warm;
 
 use std::time::{Duration, Instant};
@@ -17,11 +21,12 @@ fn main() {
     {
         return launch::echo();
     }
-    let tables: [(&str, fn()); 4] = [
+    let tables: [(&str, fn()); 5] = [
         ("derive", derive::run),
         ("parse", parse::run),
         ("launch", launch::run),
         ("warm", warm::run),
+        ("scale", scale::run),
     ];
     let only: Vec<_> = std::env::args()
         .skip(1)

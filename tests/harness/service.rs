@@ -30,6 +30,8 @@ tests![
     it_can_change_the_key_descriptor,
     it_can_break_the_connection_in_every_way,
     it_can_be_slow_until_it_stops,
+    it_can_interrupt_a_connection_at_every_stage,
+    it_can_refuse_connections_and_requests,
     it_records_what_it_was_asked,
 ];
 
@@ -392,11 +394,18 @@ fn it_can_break_the_connection_in_every_way() {
     assert_eq!(exchange().unwrap(), rubbish);
     service.fail_times(1, Route::Secrets, Fault::Close);
     assert_eq!(exchange().unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    service.fail_times(1, Route::Secrets, Fault::Reset(b"HTTP".into()));
+    assert_eq!(exchange().unwrap_err().kind(), ErrorKind::ConnectionReset);
+    let twice = Fault::write(|text| text.repeat(2).into());
+    service.fail_times(1, Route::Secrets, twice);
+    let [first, second] = [exchange().unwrap(), exchange().unwrap()];
+    assert!(first.ends_with(&second[second.len() - 100..]));
     assert!(exchange().unwrap().starts_with(b"HTTP/1.1 200 OK\r\n"));
 }
 
 fn it_can_be_slow_until_it_stops() {
-    for fault in [Fault::Hang, Fault::Trickle] {
+    let repeat = Fault::Repeat(Vec::new(), vec![0], Duration::from_millis(1));
+    for fault in [Fault::Hang, Fault::Trickle, repeat] {
         let service = Service::plain();
         service.fail(Route::Organization, fault);
         let mut stream = TcpStream::connect(service.address()).unwrap();
@@ -409,6 +418,66 @@ fn it_can_be_slow_until_it_stops() {
         drop(service);
         wait_until("the end of the connection", || reader.is_finished());
     }
+}
+
+fn it_can_interrupt_a_connection_at_every_stage() {
+    let interrupted = |stage, end| {
+        let service = Service::example();
+        service.interrupt(0..1, Interruption { stage, end });
+        let mut stream = TcpStream::connect(service.address()).unwrap();
+        stream.write_all(&hello(&service)).unwrap();
+        let mut answer = Vec::new();
+        let ended = stream.read_to_end(&mut answer);
+        (ended.map_err(|error| error.kind()), answer, service.heard())
+    };
+    let (ended, answer, heard) = interrupted(Stage::Accepted, End::Reset);
+    assert_eq!(ended, Err(ErrorKind::ConnectionReset));
+    assert!(answer.is_empty() && heard.is_empty());
+    let (ended, answer, heard) = interrupted(Stage::Greeted, End::Say(b"words".into()));
+    assert_eq!((ended, &*answer), (Ok(5), &b"words"[..]));
+    assert!(heard.starts_with(&[22, 3, 1]), "{heard:?}");
+    // It begins with a ServerHello.
+    let (ended, half, _) = interrupted(Stage::Answered, End::Close);
+    assert!(ended.is_ok() && half.starts_with(&[22, 3, 3]), "{half:?}");
+
+    let service = Service::example();
+    let (stage, end) = (Stage::Secured, End::Reset);
+    service.interrupt(1..2, Interruption { stage, end });
+    let get = || Client::new(&service).get(&secrets("my-app"), service.api_key());
+    assert_eq!(get().unwrap().status, 200);
+    assert!(get().is_err());
+    assert_eq!(get().unwrap().status, 200);
+    assert_eq!(service.requests().len(), 2);
+}
+
+/// What a client of TLS begins with.
+fn hello(service: &Service) -> Vec<u8> {
+    let mut connection = Client::new(service).connection();
+    let mut hello = Vec::new();
+    connection.write_tls(&mut hello).unwrap();
+    hello
+}
+
+fn it_can_refuse_connections_and_requests() {
+    let service = Service::plain();
+    service.limit(Rate::new(1, Duration::from_secs(60), true));
+    service.refuse_after(3);
+    let get = || Client::new(&service).get(&secrets("my-app"), service.api_key());
+    assert_eq!(get().unwrap().status, 200);
+    let refused = get().unwrap();
+    assert_eq!(refused.status, 429);
+    assert!(refused.head.contains("\r\nRetry-After: 60"), "{refused:?}");
+    assert_eq!(get().unwrap().status, 429);
+    // A process that another test is just starting has inherited the socket, up to its execve(2).
+    wait_until("connections to be refused", || {
+        get().is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+    });
+
+    let service = Service::plain();
+    service.limit(Rate::new(1, Duration::from_millis(50), false));
+    let get = || status(&service, &secrets("my-app"), service.api_key());
+    assert_eq!(get(), 200);
+    wait_until("the next window", || get() == 200);
 }
 
 fn it_records_what_it_was_asked() {

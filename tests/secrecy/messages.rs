@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
 
-use super::check_all;
+use super::AT_A_TIME;
 use super::failures::{self, Failure, Scene};
 use super::secrets::*;
 use crate::support::*;
@@ -56,7 +56,9 @@ impl Search {
 
 pub fn no_failure_shows_a_secret() {
     let search = Search::new();
-    check_all(&failures::all(), |failure| search.check(failure, |run| run));
+    check_all(AT_A_TIME, &failures::all(), |failure| {
+        search.check(failure, |run| run)
+    });
 }
 
 /// With everything that draws a warning or a note.
@@ -71,7 +73,7 @@ pub fn no_success_shows_a_secret() {
         "--except",
         "X*",
     ];
-    check_all(&failures::successes(), |(name, scene)| {
+    check_all(AT_A_TIME, &failures::successes(), |(name, scene)| {
         let Scene { run, planted, .. } = &scene();
         let (own, run) = (Spellings::of(planted), run.clone().args(wordy));
         let list = || run.clone().arg("--list");
@@ -144,7 +146,7 @@ pub fn the_check_catches_every_planted_message() {
         ("message shows a key in base64", "BadKey::SeveralLines"),
         ("note shows a value", "Error::Required"),
     ];
-    check_all(&cases, |(plant, variant)| {
+    check_all(AT_A_TIME, &cases, |(plant, variant)| {
         let of_variant = |failure: &&Failure| failure.variant == *variant;
         let failure = all.iter().find(of_variant).expect("a failure");
         search.check(failure, |run| run)?;

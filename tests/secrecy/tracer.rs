@@ -8,7 +8,7 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::symlink;
 
-use super::check_all;
+use super::AT_A_TIME;
 use super::failures::{self, Failure};
 use super::secrets::{KEY, token};
 use crate::cloud::connection::with_name_server;
@@ -313,7 +313,7 @@ fn check(name: &str, trace: &Trace, status: i32, rules: &Rules) -> Result<(), St
 }
 
 pub fn a_run_calls_nothing_but_what_it_may() {
-    check_all(&failures::successes(), |(name, scene)| {
+    check_all(AT_A_TIME, &failures::successes(), |(name, scene)| {
         let scene = scene();
         let with = |words: &[&str]| scene.run.clone().args(words);
         let run =
@@ -367,7 +367,7 @@ pub fn a_name_is_asked_of_the_resolver_only() {
 
 pub fn a_failure_calls_nothing_but_what_it_may() {
     let all: Vec<Failure> = failures::of_dotenv_run().collect();
-    check_all(&all, |failure| {
+    check_all(AT_A_TIME, &all, |failure| {
         let (scene, witness) = ((failure.scene)(), Witness::new());
         let rules = Rules {
             prints: failure.variant == "Error::Output",
@@ -395,7 +395,7 @@ pub fn the_check_catches_every_planted_call() {
         ("write to another descriptor", "write(0<"),
         ("write to standard output", "write(1<"),
     ];
-    check_all(&cases, |(plant, part)| {
+    check_all(AT_A_TIME, &cases, |(plant, part)| {
         let (_, scene) = failures::successes().remove(0);
         let scene = scene();
         let run = scene.run.clone().planted(plant);
@@ -427,7 +427,7 @@ pub fn the_check_catches_every_change_to_a_file() {
         ["chmod", "600", "planted"],
         ["cp", "planted", "planted-too"],
     ];
-    check_all(&cases, |[program, arguments @ ..]| {
+    check_all(AT_A_TIME, &cases, |[program, arguments @ ..]| {
         let dir = TempDir::new();
         dir.file("planted", "");
         fs::create_dir(dir.path().join("planted-directory")).expect("a directory of ours");

@@ -89,9 +89,13 @@ impl<'a> Client<'a> {
         if self.service.url().starts_with("http:") {
             return exchange(stream, bytes);
         }
+        exchange(StreamOwned::new(self.connection(), stream), bytes)
+    }
+
+    /// The client's side of TLS, of which nothing is sent yet.
+    pub fn connection(&self) -> ClientConnection {
         let name = ServerName::try_from("localhost").expect("a host name");
-        let connection = ClientConnection::new(self.config(), name).map_err(io::Error::other)?;
-        exchange(StreamOwned::new(connection, stream), bytes)
+        ClientConnection::new(self.config(), name).expect("a usable configuration")
     }
 
     /// Trusts the authority of the service and no other.

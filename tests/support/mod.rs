@@ -12,6 +12,7 @@ mod planted;
 pub mod probe;
 mod process;
 mod pty;
+mod rows;
 mod run;
 mod scanner;
 mod seal;
@@ -34,10 +35,13 @@ pub use probe::{
     END, RECORDER_STATUS, Sent, accuser, keyreader, recorder, signals, with_signals, with_timer,
 };
 pub use pty::Terminal;
+pub use rows::{Seats, check_all, outcome_of};
 pub use run::{Live, Run};
 pub use scanner::{Find, Held, Needles, scan_running, unmistakable};
 pub use seal::{data_key, open, seal, seal_with_nonce};
-pub use service::{Certificate, Fault, Key, Reply, Request, Route, Service};
+pub use service::{
+    Certificate, End, Fault, Interruption, Key, Rate, Reply, Request, Route, Service, Stage,
+};
 pub use sources::words;
 pub use strace::{
     Call, Trace, parse as parse_strace, strace, strace_everything, strace_on_terminal,

@@ -10,6 +10,8 @@ use super::http::Reply;
 
 type Edit = Arc<dyn Fn(&mut Value) + Send + Sync>;
 
+type Write = Arc<dyn Fn(&str) -> Vec<u8> + Send + Sync>;
+
 /// What happens to an answer that would have been good.
 #[derive(Clone)]
 pub enum Fault {
@@ -27,13 +29,25 @@ pub enum Fault {
     Stall(Vec<u8>),
     /// An answer is begun and never finished, though every read gets a byte soon.
     Trickle,
+    /// These bytes are sent, and the connection is torn down, which the client sees as an error.
+    Reset(Vec<u8>),
+    /// The first bytes are sent, and then the others again and again, after a pause each time, until
+    /// the client gives up.
+    Repeat(Vec<u8>, Vec<u8>, Duration),
     /// The document is changed before it is sent: see [`Fault::edit`].
     Edit(Edit),
+    /// The document is sent in another way: see [`Fault::write`].
+    Write(Write),
 }
 
 impl Fault {
     pub fn edit(edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Self {
         Fault::Edit(Arc::new(edit))
+    }
+
+    /// What is sent for the text of a document, with status line and headers.
+    pub fn write(write: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        Fault::Write(Arc::new(write))
     }
 }
 

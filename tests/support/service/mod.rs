@@ -4,23 +4,31 @@ mod api;
 mod certificate;
 mod fault;
 mod http;
+mod interruption;
 mod keys;
+mod rate;
 
-use std::io::{Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use nix::libc::linger;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::Linger;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 pub use api::Route;
 pub use certificate::Certificate;
 pub use fault::Fault;
 pub use http::{Reply, Request};
+pub use interruption::{End, Interruption, Stage};
 pub use keys::Key;
+pub use rate::Rate;
 
 use super::temp::TempDir;
 use super::wait::wait_until;
@@ -34,6 +42,10 @@ const SILENCE: Duration = Duration::from_secs(120);
 /// Between two bytes of [`Fault::Trickle`]: shorter than any timeout between reads that a client
 /// could have.
 const DRIP: Duration = Duration::from_millis(20);
+
+/// What [`Fault::Trickle`] begins with.
+const TRICKLE: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n";
 
 /// A running service. It stops, and every open connection with it, when it is dropped.
 pub struct Service {
@@ -52,8 +64,14 @@ struct Shared {
     /// Without one it is a mirror: anybody may read everything, and an API key is an error.
     keys: Option<Mutex<Vec<Key>>>,
     faults: Mutex<Vec<Plan>>,
+    interruptions: Mutex<Vec<(Range<usize>, Interruption)>>,
+    rate: Mutex<Option<Rate>>,
     requests: Mutex<Vec<Request>>,
-    connections: Mutex<Vec<TcpStream>>,
+    /// What came over connections that were interrupted.
+    heard: Mutex<Vec<u8>>,
+    connections: Mutex<Vec<Weak<TcpStream>>>,
+    /// How many connections there may be.
+    capacity: AtomicUsize,
     stopping: AtomicBool,
 }
 
@@ -109,15 +127,19 @@ impl Service {
             tls: certificate.map(certificate::server_config),
             keys: key.map(|key| Mutex::new(vec![key])),
             faults: Mutex::default(),
+            interruptions: Mutex::default(),
+            rate: Mutex::default(),
             requests: Mutex::default(),
+            heard: Mutex::default(),
             connections: Mutex::default(),
+            capacity: AtomicUsize::new(usize::MAX),
             stopping: AtomicBool::new(false),
         });
         let dir = TempDir::new();
         let ca_file = dir.file("ca.pem", certificate::authority_pem());
         let acceptor = Some(thread::spawn({
             let shared = Arc::clone(&shared);
-            move || accept(&listener, &shared)
+            move || accept(listener, &shared)
         }));
         Service {
             shared,
@@ -183,9 +205,30 @@ impl Service {
         self.shared.faults.lock().unwrap().push(plan);
     }
 
+    /// Interrupts these connections, counted from the first one.
+    pub fn interrupt(&self, connections: Range<usize>, interruption: Interruption) {
+        let mut interruptions = self.shared.interruptions.lock().unwrap();
+        interruptions.push((connections, interruption));
+    }
+
+    /// Refuses every connection behind so many, at least one.
+    pub fn refuse_after(&self, connections: usize) {
+        self.shared.capacity.store(connections, Ordering::SeqCst);
+    }
+
+    /// Refuses requests beyond a limit.
+    pub fn limit(&self, rate: Rate) {
+        *self.shared.rate.lock().unwrap() = Some(rate);
+    }
+
     /// How many connections there were so far.
     pub fn connections(&self) -> usize {
         self.shared.connections.lock().unwrap().len()
+    }
+
+    /// What came over connections that were interrupted, as it was on the wire.
+    pub fn heard(&self) -> Vec<u8> {
+        self.shared.heard.lock().unwrap().clone()
     }
 
     /// Every request so far, in the order in which they arrived.
@@ -213,7 +256,8 @@ impl Service {
         if let Some(acceptor) = self.acceptor.take() {
             let _ = acceptor.join();
         }
-        for connection in self.shared.connections.lock().unwrap().iter() {
+        let connections = self.shared.connections.lock().unwrap();
+        for connection in connections.iter().filter_map(Weak::upgrade) {
             let _ = connection.shutdown(Shutdown::Both);
         }
     }
@@ -226,47 +270,87 @@ impl Drop for Service {
 }
 
 /// Gives every connection a thread until the service stops.
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+fn accept(listener: TcpListener, shared: &Arc<Shared>) {
     for stream in listener.incoming() {
         if shared.stopping.load(Ordering::SeqCst) {
             return;
         }
         let Ok(stream) = stream else { continue };
-        let handle = stream.try_clone().expect("a second descriptor");
-        shared.connections.lock().unwrap().push(handle);
+        let stream = Arc::new(stream);
+        let number = {
+            let mut connections = shared.connections.lock().unwrap();
+            connections.push(Arc::downgrade(&stream));
+            connections.len()
+        };
+        let is_last = number >= shared.capacity.load(Ordering::SeqCst);
         let shared = Arc::clone(shared);
-        thread::spawn(move || {
-            shared.serve(&stream);
-            // The handle in the list would keep the connection open.
-            let _ = stream.shutdown(Shutdown::Both);
-        });
+        let serve = move || shared.serve(&stream, number - 1);
+        if is_last {
+            // Before anything is answered, so that whoever comes after an answer is refused.
+            drop(listener);
+            thread::spawn(serve);
+            return;
+        }
+        thread::spawn(serve);
     }
 }
 
 impl Shared {
     /// One connection. A client that goes away is its own business, so errors end it in silence.
-    fn serve(&self, mut stream: &TcpStream) {
+    fn serve(&self, stream: &TcpStream, number: usize) {
         let _ = stream.set_read_timeout(Some(SILENCE));
+        let ended = match self.interruption(number) {
+            Some(interruption) => self.interrupted(stream, &interruption),
+            None => self.attend(stream),
+        };
+        match ended {
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => reset(stream),
+            _ => drop(stream.shutdown(Shutdown::Both)),
+        }
+    }
+
+    fn attend(&self, mut stream: &TcpStream) -> io::Result<()> {
         let Some(config) = &self.tls else {
-            let _ = self.converse(&mut stream);
-            return;
+            return self.converse(&mut stream);
         };
         let connection = ServerConnection::new(Arc::clone(config)).expect("a usable configuration");
         let mut tls = StreamOwned::new(connection, stream);
-        if self.converse(&mut tls).is_ok() {
-            tls.conn.send_close_notify();
-            let _ = tls.flush();
+        self.converse(&mut tls)?;
+        tls.conn.send_close_notify();
+        tls.flush()
+    }
+
+    fn interruption(&self, number: usize) -> Option<Interruption> {
+        let interruptions = self.interruptions.lock().unwrap();
+        let mut matching = interruptions.iter();
+        let found = matching.find(|(connections, _)| connections.contains(&number))?;
+        Some(found.1.clone())
+    }
+
+    fn interrupted(&self, mut stream: &TcpStream, interruption: &Interruption) -> io::Result<()> {
+        let config = self.tls.as_ref().expect("a service with TLS");
+        let heard = interruption.approach(stream, config)?;
+        self.heard.lock().unwrap().extend(heard);
+        match &interruption.end {
+            End::Close => Ok(()),
+            End::Reset => Err(ErrorKind::ConnectionReset.into()),
+            End::Hang => hang(&mut stream),
+            End::Say(bytes) => stream.write_all(bytes),
         }
     }
 
     /// One request and its answer. An error also stands for every way to end without an orderly
     /// close.
-    fn converse(&self, stream: &mut (impl Read + Write)) -> std::io::Result<()> {
+    fn converse(&self, stream: &mut (impl Read + Write)) -> io::Result<()> {
         let request = match http::read(stream)? {
             Ok(request) => request,
             Err(defect) => return Reply::error(400, "bad_request", &defect).write(stream),
         };
         self.requests.lock().unwrap().push(request.clone());
+        let over_limit = self.rate.lock().unwrap().as_mut().and_then(Rate::refusal);
+        if let Some(refusal) = over_limit {
+            return refusal.write(stream);
+        }
         let (route, document) = match self.answer(&request) {
             Ok(answer) => answer,
             Err(refusal) => return refusal.write(stream),
@@ -283,15 +367,20 @@ impl Shared {
                 thread::sleep(time);
                 reply.write(stream)
             }
-            Some(Fault::Raw(bytes)) => stream.write_all(&bytes).and_then(|()| stream.flush()),
-            Some(Fault::Close) => Err(std::io::ErrorKind::ConnectionAborted.into()),
+            Some(Fault::Raw(bytes)) => send(stream, &bytes),
+            Some(Fault::Write(write)) => send(stream, &write(&document.to_string())),
+            Some(Fault::Reset(bytes)) => {
+                send(stream, &bytes)?;
+                Err(ErrorKind::ConnectionReset.into())
+            }
+            Some(Fault::Repeat(first, again, pause)) => repeat(stream, &first, &again, pause),
+            Some(Fault::Close) => Err(ErrorKind::ConnectionAborted.into()),
             Some(Fault::Hang) => hang(stream),
             Some(Fault::Stall(bytes)) => {
-                stream.write_all(&bytes)?;
-                stream.flush()?;
+                send(stream, &bytes)?;
                 hang(stream)
             }
-            Some(Fault::Trickle) => trickle(stream),
+            Some(Fault::Trickle) => repeat(stream, TRICKLE, b" ", DRIP),
         }
     }
 
@@ -303,19 +392,30 @@ impl Shared {
 }
 
 /// Says nothing until the client gives up or the service stops.
-fn hang(stream: &mut impl Read) -> std::io::Result<()> {
+fn hang(stream: &mut impl Read) -> io::Result<()> {
     while stream.read(&mut [0; 64])? > 0 {}
     Ok(())
 }
 
-/// Sends an answer that never ends, in small bits: no single wait is long.
-fn trickle(stream: &mut impl Write) -> std::io::Result<()> {
-    stream.write_all(
-        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n",
-    )?;
+fn send(stream: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes)?;
+    stream.flush()
+}
+
+/// Sends an answer that never ends, in bits of which none is waited for long.
+fn repeat(stream: &mut impl Write, first: &[u8], again: &[u8], pause: Duration) -> io::Result<()> {
+    send(stream, first)?;
     loop {
-        stream.write_all(b" ")?;
-        stream.flush()?;
-        thread::sleep(DRIP);
+        thread::sleep(pause);
+        send(stream, again)?;
     }
+}
+
+/// Makes the end of a connection an error for the client, as soon as the last handle is dropped.
+fn reset(stream: &TcpStream) {
+    let at_once = linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    setsockopt(stream, Linger, &at_once).expect("an option of a connection");
 }
