@@ -32,9 +32,10 @@ check:
 static:
 	RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --release --target $(HOST)
 
-# What it costs, in turns with what it is compared with; ONLY=launch, warm, parse, derive or scale for one table.
+# What it costs, in turns with what it is compared with; ONLY=launch, warm, cold, variables, parse, derive or
+# scale for one table.
 bench:
-	tests/tools tini dumb-init catatonit chpst:runit envdir:daemontools
+	tests/tools tini dumb-init catatonit chpst:runit envdir:daemontools curl openssl
 	$(CARGO) bench --bench bench -- $(ONLY)
 
 # A minute for each target; needs the nightly toolchain.

@@ -7,6 +7,7 @@ pub mod custody;
 pub mod descriptor;
 pub mod faults;
 pub mod mirrors;
+pub mod network;
 pub mod order;
 pub mod proxy;
 pub mod retries;

@@ -49,6 +49,7 @@ fn main() -> ExitCode {
         cloud::descriptor::TESTS,
         cloud::faults::TESTS,
         cloud::mirrors::TESTS,
+        cloud::network::TESTS,
         cloud::order::TESTS,
         cloud::proxy::TESTS,
         cloud::retries::TESTS,

@@ -276,7 +276,15 @@ impl Cloud {
                 host: self.host.clone(),
             };
         }
-        self.unreachable(match error.kind() {
+        let kind = error.kind();
+        if matches!(kind, io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
+            && Instant::now() >= time.until
+        {
+            // It was the end of all the time, noticed here before it was there.
+            let (host, time) = (self.host.clone(), time.allowed);
+            return Error::Timeout { host, time };
+        }
+        self.unreachable(match kind {
             io::ErrorKind::ConnectionRefused => Unreachable::Refused,
             io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
                 Unreachable::NoRoute

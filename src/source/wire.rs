@@ -30,7 +30,15 @@ pub type Malformed = String;
 ///
 /// What is wrong with it, naming the field.
 pub fn secrets(text: &str) -> Result<Secrets, Malformed> {
-    let mut attributes = attributes(text)?;
+    let mut data = data(text)?;
+    // Any other document would read as one without levels.
+    if data
+        .optional_string("type")?
+        .is_some_and(|kind| kind != "secrets")
+    {
+        return Err("data.type is not 'secrets'".to_owned());
+    }
+    let mut attributes = attributes_in(data)?;
     let format = match attributes.optional_string("format")?.as_deref() {
         None | Some("" | "env") => Format::Env,
         Some("json") => Format::Json,
@@ -152,8 +160,7 @@ pub fn descriptor(text: &str) -> Result<Descriptor, Malformed> {
 ///
 /// What is wrong with it, naming the field.
 pub fn organization(text: &str) -> Result<OrganizationRecord, Malformed> {
-    let mut document = Json::parse(text)?.into_fields(String::new())?;
-    let mut data = document.required("data")?.into_fields("data".into())?;
+    let mut data = data(text)?;
     let mut attributes = match data.take("attributes") {
         None | Some(Json::Null) => Fields {
             path: "data.attributes".into(),
@@ -272,8 +279,15 @@ pub fn list_document<'a>(
 
 /// The fields of `data.attributes`, which all documents but the organization's keep their content in.
 fn attributes(text: &str) -> Result<Fields, Malformed> {
+    attributes_in(data(text)?)
+}
+
+fn data(text: &str) -> Result<Fields, Malformed> {
     let mut document = Json::parse(text)?.into_fields(String::new())?;
-    let mut data = document.required("data")?.into_fields("data".into())?;
+    document.required("data")?.into_fields("data".into())
+}
+
+fn attributes_in(mut data: Fields) -> Result<Fields, Malformed> {
     data.required("attributes")?
         .into_fields("data.attributes".into())
 }

@@ -1,6 +1,6 @@
 //! Read replicas: when they are asked, what they are told, and what is taken from them.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
@@ -80,35 +80,36 @@ fn a_mirror_of_every_kind_takes_over() {
     assert_eq!(quiet.finish().assert_status(0).stderr, "");
 }
 
-/// A configuration that serves the tree as it is.
-fn nginx(tree: &Path, dir: &TempDir) -> (Live, String) {
-    let address = closed_port();
-    let user = if nix::unistd::geteuid().is_root() {
-        "user root;"
-    } else {
-        ""
-    };
+/// A configuration that serves the tree as it is, and logs what it is told of who asks. `within` puts it
+/// into a network. Its user counts only where it is started as root, be it that of a namespace.
+pub fn nginx(
+    tree: &Path,
+    dir: &TempDir,
+    address: SocketAddr,
+    within: impl Fn(Run) -> Run,
+) -> (Live, String) {
     let (work, root) = (dir.path().display(), tree.display());
     let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|kind| format!("{kind}_temp_path {work}/{kind};"));
     let configuration = format!(
-        "{user} daemon off; master_process off; pid {work}/pid; error_log {work}/error;\n\
+        "user root; daemon off; master_process off; pid {work}/pid; error_log {work}/error;\n\
          events {{}}\n\
-         http {{ access_log {work}/access; {}\n\
+         http {{ log_format all '\"$request\" $status authorization: $http_authorization';\n\
+           access_log {work}/access all; {}\n\
            server {{ listen {address}; root {root}; }} }}\n",
         paths.concat()
     );
     let file = dir.file("nginx.conf", configuration).display().to_string();
-    let live = Run::program("nginx")
-        .args(["-e", "stderr", "-c", &file])
-        .spawn();
-    wait_until("nginx", || TcpStream::connect(address).is_ok());
+    let nginx = Run::program("nginx").args(["-e", "stderr", "-c", &file]);
+    let live = within(nginx.limit(Duration::from_secs(60))).spawn();
+    // It writes its number when it listens.
+    wait_until("nginx", || dir.path().join("pid").exists());
     (live, format!("http://{address}"))
 }
 
 fn a_tree_served_by_nginx_takes_over() {
     let (tree, dir) = (Tree::example(), TempDir::new());
-    let (_nginx, url) = nginx(tree.root(), &dir);
+    let (_nginx, url) = nginx(tree.root(), &dir, closed_port(), |run| run);
     let host = url.strip_prefix("http://").unwrap();
     let absent = format!("https://{}", closed_port());
     let service = failing_service();

@@ -6,7 +6,9 @@ mod documents;
 mod fetch;
 pub mod keys;
 mod lock;
+mod names;
 mod needs;
+mod network;
 mod outcome;
 mod planted;
 pub mod probe;
@@ -28,7 +30,11 @@ mod world;
 pub use client::Client;
 pub use documents::{flip_bit, set_in_descriptor};
 pub use lock::{Lock, set_mode};
-pub use needs::{AS_NOBODY, NAMESPACES, NETWORKS, NO_NETWORK, NOBODY, OWN_RUN, ROOT, STRACE, tool};
+pub use names::{Answer, Names};
+pub use needs::{
+    AS_NOBODY, NAMESPACES, NEIGHBOURS, NETWORKS, NO_NETWORK, NOBODY, OWN_RUN, ROOT, STRACE, tool,
+};
+pub use network::{BLACK_HOLES, HERE, Network};
 pub use outcome::Outcome;
 pub use planted::PLANTED;
 pub use probe::{
@@ -40,7 +46,7 @@ pub use run::{Live, Run};
 pub use scanner::{Find, Held, Needles, scan_running, unmistakable};
 pub use seal::{data_key, open, seal, seal_with_nonce};
 pub use service::{
-    Certificate, End, Fault, Interruption, Key, Rate, Reply, Request, Route, Service, Stage,
+    Certificate, End, Fault, HOST, Interruption, Key, Rate, Reply, Request, Route, Service, Stage,
 };
 pub use sources::words;
 pub use strace::{

@@ -48,6 +48,17 @@ pub const NETWORKS: Need = || {
     works("unshare", &[&unshare[..], &["sh", "-c", script]].concat())
 };
 
+/// A network of one's own with a neighbour in it, and a way in for what is started later.
+pub const NEIGHBOURS: Need = || {
+    NETWORKS()?;
+    tool("nsenter")?;
+    let unshare = ["--user", "--map-root-user", "--net"];
+    let link = [
+        "ip", "link", "add", "here", "type", "veth", "peer", "name", "there",
+    ];
+    works("unshare", &[&unshare[..], &link].concat())
+};
+
 /// A namespace with a `/run` of one's own.
 pub const OWN_RUN: Need = || {
     let unshare = ["--user", "--map-root-user", "--mount"];

@@ -17,6 +17,7 @@ use std::time::Duration;
 use nix::libc;
 
 use super::keys::{self, Key, REACHABLE};
+use super::network;
 
 /// The signal that ends a recorder, with [`RECORDER_STATUS`]. As the highest number it is delivered
 /// behind all others that are waiting.
@@ -106,6 +107,11 @@ pub fn halted() -> [OsString; 3] {
     command("halt")
 }
 
+/// Makes a socket and hands it over, as its words say.
+pub fn binder() -> [OsString; 3] {
+    command("bind")
+}
+
 fn command(role: &str) -> [OsString; 3] {
     let program = std::env::current_exe().expect("the path of the tests");
     [program.into(), FLAG.into(), role.into()]
@@ -135,6 +141,7 @@ pub fn main() -> Option<ExitCode> {
             });
             Some(record())
         }
+        "bind" => Some(network::bind(&arguments.collect::<Vec<_>>())),
         "halt" => {
             // SAFETY: raise takes an integer.
             unsafe { libc::raise(libc::SIGSTOP) };

@@ -121,13 +121,13 @@ fn exchanged() -> Vec<Cell> {
             Route::Secrets,
             "a descriptor",
             &descriptor,
-            "holds no secret",
+            "data.type is not",
         ),
         (
             Route::Secrets,
             "an organization",
             &organization,
-            "holds no secret",
+            "data.type is not",
         ),
     ]
     .into_iter()

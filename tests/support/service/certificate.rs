@@ -10,10 +10,13 @@ use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::PrivateKeyDer;
 
+/// A host that is known only to a resolver of the tests.
+pub const HOST: &str = "api.dotenv.example";
+
 /// What a client is shown.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Certificate {
-    /// Signed by the authority, for `localhost` and `127.0.0.1`.
+    /// Signed by the authority, for `localhost`, `127.0.0.1` and [`HOST`].
     Trusted,
     /// The same, but its time is over.
     Expired,
@@ -92,7 +95,7 @@ pub fn server_config(certificate: Certificate) -> Arc<ServerConfig> {
 fn params(certificate: Certificate) -> CertificateParams {
     let names = match certificate {
         Certificate::OtherHost => vec!["other.example".to_string()],
-        _ => vec!["localhost".to_string(), "127.0.0.1".to_string()],
+        _ => ["localhost", "127.0.0.1", HOST].map(String::from).to_vec(),
     };
     let mut params = CertificateParams::new(names).expect("names that a certificate can hold");
     params

@@ -11,6 +11,7 @@ mod rate;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::ops::Range;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -18,12 +19,12 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use nix::libc::linger;
-use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::Linger;
+use nix::sys::socket::{self, Backlog, setsockopt};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 pub use api::Route;
-pub use certificate::Certificate;
+pub use certificate::{Certificate, HOST};
 pub use fault::Fault;
 pub use http::{Reply, Request};
 pub use interruption::{End, Interruption, Stage};
@@ -53,6 +54,7 @@ pub struct Service {
     address: SocketAddr,
     api_key: String,
     ca_file: PathBuf,
+    listener: OwnedFd,
     acceptor: Option<JoinHandle<()>>,
     _dir: TempDir,
 }
@@ -119,6 +121,23 @@ impl Service {
         address: Ipv4Addr,
     ) -> Self {
         let listener = TcpListener::bind((address, 0)).expect("a port on loopback");
+        Service::listen(listener, world, certificate, key)
+    }
+
+    /// [`Service::example`] at any address.
+    pub fn at(listener: TcpListener) -> Self {
+        let certificate = Some(Certificate::Trusted);
+        Service::listen(listener, World::example(), certificate, Some(Key::new()))
+    }
+
+    fn listen(
+        listener: TcpListener,
+        world: World,
+        certificate: Option<Certificate>,
+        key: Option<Key>,
+    ) -> Self {
+        // Where the queue is full, the kernel lets a client wait for a second.
+        socket::listen(&listener, Backlog::MAXALLOWABLE).expect("a longer queue");
         let address = listener.local_addr().expect("the port that was bound");
         let token = |key: &Key| key.token().to_string();
         let api_key = key.as_ref().map_or(String::new(), token);
@@ -137,6 +156,7 @@ impl Service {
         });
         let dir = TempDir::new();
         let ca_file = dir.file("ca.pem", certificate::authority_pem());
+        let handle = OwnedFd::from(listener.try_clone().expect("a second descriptor"));
         let acceptor = Some(thread::spawn({
             let shared = Arc::clone(&shared);
             move || accept(listener, &shared)
@@ -146,6 +166,7 @@ impl Service {
             address,
             api_key,
             ca_file,
+            listener: handle,
             acceptor,
             _dir: dir,
         }
@@ -250,9 +271,9 @@ impl Service {
 
     fn close(&mut self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
-        // Only a connection makes the acceptor look up; after it has ended no connection can be
-        // added to the list.
-        let _ = TcpStream::connect(self.address);
+        // This makes the acceptor look up, in whatever network it listens; after it has ended no
+        // connection can be added to the list.
+        let _ = socket::shutdown(self.listener.as_raw_fd(), socket::Shutdown::Both);
         if let Some(acceptor) = self.acceptor.take() {
             let _ = acceptor.join();
         }
@@ -287,7 +308,7 @@ fn accept(listener: TcpListener, shared: &Arc<Shared>) {
         let serve = move || shared.serve(&stream, number - 1);
         if is_last {
             // Before anything is answered, so that whoever comes after an answer is refused.
-            drop(listener);
+            let _ = socket::shutdown(listener.as_raw_fd(), socket::Shutdown::Both);
             thread::spawn(serve);
             return;
         }
