@@ -13,7 +13,7 @@ use libtest_mimic::{Arguments, Completion, Conclusion, Failed, Trial};
 use super::process;
 
 /// How long one test may take. A test that hangs has failed.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// Something that a test needs of the machine; the error says what is missing.
 pub type Need = fn() -> Result<(), String>;
