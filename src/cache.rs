@@ -178,7 +178,7 @@ impl Cache {
         let (secrets, descriptor) = texts.split_at_checked(length)?;
         Some(Entry {
             age: time_since_start().checked_sub(since)?,
-            sealed: Sealed::from_texts(&self.path, secrets, descriptor).ok()?,
+            sealed: Sealed::from_texts(&self.path, secrets, descriptor)?,
             key: DataKey::restored(key.bytes())?,
         })
     }

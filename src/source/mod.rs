@@ -173,24 +173,13 @@ pub struct Texts {
 }
 
 impl Sealed {
-    /// What the documents of a path say.
-    ///
-    /// # Errors
-    ///
-    /// A document that is not what it should be.
-    pub fn from_texts(
-        path: &SecretPath,
-        secrets: &str,
-        descriptor: &str,
-    ) -> Result<Self, wire::Malformed> {
-        let secrets = wire::secrets(secrets)?;
-        let is_deeper = |level: &Level| level.name > path.deepest();
-        if secrets.levels.iter().any(is_deeper) {
-            return Err("a level that is deeper than the path".to_owned());
-        }
-        Ok(Sealed {
+    /// What the documents of a path say; `None` if one is not what it should be.
+    pub fn from_texts(path: &SecretPath, secrets: &str, descriptor: &str) -> Option<Self> {
+        let secrets = wire::secrets(secrets).ok()?;
+        secrets.check_depth(path).ok()?;
+        Some(Sealed {
             secrets,
-            descriptor: Some(Arc::new(wire::descriptor(descriptor)?)),
+            descriptor: Some(Arc::new(wire::descriptor(descriptor).ok()?)),
             texts: None,
         })
     }
