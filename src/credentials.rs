@@ -14,8 +14,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::crypto;
 use crate::error::{BadKey, Error, shown};
 use crate::locked::Locked;
+use crate::options::{KeyFiles, Options};
 use crate::process::{self, Descriptor, Environ, SignalSet, TerminalMode};
 use crate::report::Report;
 
@@ -90,6 +92,27 @@ impl Variables {
         self.strings.keep(0..0);
     }
 
+    /// Has the files of a profile count where neither an option nor a variable says where the key is; a descriptor that
+    /// does not count is closed, so that the command does not get it.
+    pub fn complete(&self, options: &mut Options) {
+        let KeyFiles {
+            api_key,
+            client_key,
+        } = std::mem::take(&mut options.profile_keys);
+        for (file, given, places) in [
+            (api_key, &mut options.api_key_file, API_KEY),
+            (client_key, &mut options.client_key, CLIENT_KEY),
+        ] {
+            let is_set = |name| self.get(name).is_some();
+            if given.is_none() && !is_set(places.file_variable) && !is_set(places.variable) {
+                *given = file;
+            } else if *given != file {
+                let number = file.as_deref().and_then(descriptor_number);
+                drop(number.map(Descriptor::numbered));
+            }
+        }
+    }
+
     /// The `NAME=value` strings, for `--keep-credentials`.
     pub fn entries(&self) -> impl Iterator<Item = &CStr> {
         self.strings
@@ -140,6 +163,11 @@ impl ApiKey {
     /// The key as text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(self.0.bytes()).unwrap_or_default()
+    }
+
+    /// The first 16 hexadecimal digits of its SHA-256, which tell keys apart and say nothing of them.
+    pub fn fingerprint(&self) -> String {
+        crypto::fingerprint(self.0.bytes())
     }
 
     /// The ID of the organization inside a key of the form `dotenv_<ULID>_<secret>`; other tokens have none.

@@ -13,12 +13,16 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Salt};
 use ring::rand::{SecureRandom, SystemRandom};
+use sha2::Digest;
 
-use crate::locked::{Locked, NoMemory};
+use crate::locked::{self, Locked, NoMemory};
 use crate::process;
 
 /// The length of a data key in bytes.
 const KEY_LENGTH: usize = 32;
+
+/// The length of what tells keys apart in bytes.
+const FINGERPRINT_LENGTH: usize = 8;
 
 /// The length of a new salt in bytes.
 const SALT_LENGTH: usize = 16;
@@ -255,6 +259,19 @@ pub fn new_salt() -> io::Result<String> {
 /// An error if the system gives no random bytes.
 pub fn new_client_key() -> io::Result<String> {
     Ok(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random::<KEY_LENGTH>()?))
+}
+
+/// The first 16 hexadecimal digits of the SHA-256 of a key. What the hash leaves on the stack is cleared.
+#[inline(never)]
+pub fn fingerprint(key: &[u8]) -> String {
+    #[inline(never)]
+    fn digest(key: &[u8]) -> [u8; FINGERPRINT_LENGTH] {
+        let digest = sha2::Sha256::digest(key);
+        std::array::from_fn(|index| digest[index])
+    }
+    let digest = digest(key);
+    locked::clear_stack();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The size in bytes of the text in a blob, which can be told without opening it; zero if it is no blob.

@@ -8,6 +8,7 @@
 #![allow(missing_docs)]
 
 mod network;
+mod profile;
 mod seal;
 
 use std::fmt;
@@ -22,6 +23,7 @@ use crate::path::LevelName;
 
 pub use network::{Denied, Flaw, FromMirror, Unreachable};
 use network::{Seconds, fmt_wait};
+pub use profile::ProfileFlaw;
 pub use seal::Seal;
 
 /// The exit status for a fetch that failed in a way that may pass.
@@ -164,6 +166,15 @@ pub enum Error {
         limit: usize,
         largest: String,
     },
+    /// The runner could not be told what to mask.
+    Mask(io::Error),
+    /// The audit line could not be written.
+    Audit {
+        destination: String,
+        error: io::Error,
+    },
+    /// The file of `--profile` is of no use.
+    Profile { file: PathBuf, flaw: ProfileFlaw },
     /// No locked memory.
     Memory(NoMemory),
     /// The supervisor could not be put in front.
@@ -288,6 +299,21 @@ impl Error {
         }
     }
 
+    /// The name of the error for programs: `rate-limited`.
+    pub fn kind(&self) -> String {
+        // What `Debug` starts with is the name of the variant; nothing of what is in it is taken.
+        let shown = format!("{self:?}");
+        let name = shown.split(|letter: char| !letter.is_ascii_alphanumeric());
+        let mut kind = String::new();
+        for letter in name.into_iter().next().unwrap_or_default().chars() {
+            if letter.is_ascii_uppercase() && !kind.is_empty() {
+                kind.push('-');
+            }
+            kind.push(letter.to_ascii_lowercase());
+        }
+        kind
+    }
+
     /// What the user can do about it, where that is not plain.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
@@ -353,6 +379,11 @@ impl Error {
             Error::PrintToFile => {
                 "a file keeps the secrets on disk; --allow-file writes them all the same"
             }
+            Error::Profile {
+                flaw: ProfileFlaw::UnknownKey { .. } | ProfileFlaw::NotInProfile { .. },
+                ..
+            } => "the keys are path, command and the long names of options, as --help lists them",
+            Error::Mask(_) => "--mask=off starts the command all the same",
             Error::NoSpelling { .. } => "json and yaml can hold every value",
             Error::VariableTooLong { .. } | Error::EnvironmentTooLong { .. } => {
                 "--file VAR --file-only gives the command a file in memory instead"
@@ -504,6 +535,17 @@ impl fmt::Display for Error {
                     "arguments and environment have {size} bytes, the largest in {largest}; the kernel takes {limit}"
                 )
             }
+            Error::Mask(error) => {
+                write!(f, "cannot tell the runner what to mask: {}", plain(error))
+            }
+            Error::Audit { destination, error } => {
+                write!(
+                    f,
+                    "cannot write the audit line to {destination}: {}",
+                    plain(error)
+                )
+            }
+            Error::Profile { file, flaw } => write!(f, "--profile: {}: {flaw}", shown(file)),
             Error::Memory(reason) => reason.fmt(f),
             Error::Supervise(error) => write!(f, "cannot start a supervisor: {}", plain(error)),
             Error::Command { command, error } => write!(f, "{command}: {}", plain(error)),
@@ -594,6 +636,12 @@ pub fn plain(error: &io::Error) -> String {
     letters.next().map_or(String::new(), |first| {
         first.to_lowercase().chain(letters).collect()
     })
+}
+
+impl From<NoMemory> for Error {
+    fn from(error: NoMemory) -> Self {
+        Error::Memory(error)
+    }
 }
 
 impl From<Usage> for Error {

@@ -12,6 +12,8 @@ use zeroizing_alloc::ZeroAlloc;
 #[global_allocator]
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
+pub mod attribution;
+pub mod audit;
 pub mod cache;
 pub mod credentials;
 pub mod crypto;
@@ -21,10 +23,12 @@ pub mod error;
 pub mod launch;
 pub mod levels;
 pub mod locked;
+pub mod mask;
 pub mod options;
 pub mod output;
 pub mod path;
 pub mod process;
+pub mod profile;
 pub mod report;
 pub mod signals;
 pub mod source;

@@ -5,13 +5,15 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use dotenv_run::attribution::{self, PRODUCT, Surroundings};
+use dotenv_run::audit::Audit;
 use dotenv_run::cache::{Answer, Cache, Pending};
 use dotenv_run::credentials::{ApiKey, ClientKey, Variables};
 use dotenv_run::dotenv::parse::Value;
 use dotenv_run::environment::block::refuse_unsafe;
 use dotenv_run::environment::select::select;
 use dotenv_run::environment::{self, list};
-use dotenv_run::error::Error;
+use dotenv_run::error::{Error, shown};
 use dotenv_run::launch;
 use dotenv_run::launch::exec::Ready;
 use dotenv_run::launch::supervise::{Side, supervise};
@@ -20,7 +22,9 @@ use dotenv_run::locked;
 use dotenv_run::options::{self, Action, ApiUrl, Options, Request};
 use dotenv_run::output;
 use dotenv_run::process::{self, Environ, Pid};
+use dotenv_run::profile::Profile;
 use dotenv_run::report::{self, Report, Verbosity};
+use dotenv_run::source::cloud::Identity;
 use dotenv_run::source::fetch::Fetch;
 use dotenv_run::source::tree::Tree;
 use dotenv_run::source::{self, Descriptor, OrganizationHint, Sealed};
@@ -28,7 +32,11 @@ use dotenv_run::source::{self, Descriptor, OrganizationHint, Sealed};
 fn main() -> ExitCode {
     report::hide_panics("dotenv-run");
     process::restore_signals();
-    let request = Options::parse(std::env::args_os().skip(1), |name| std::env::var_os(name));
+    let request = Options::parse(
+        std::env::args_os().skip(1),
+        |name| std::env::var_os(name),
+        Profile::read,
+    );
     let verbosity = match &request {
         Ok(Request::Run(options)) => options.verbosity,
         _ => Verbosity::Normal,
@@ -37,6 +45,7 @@ fn main() -> ExitCode {
     let outcome = request.and_then(|request| match request {
         Request::Help => print(&options::help()),
         Request::Version => print(concat!("dotenv-run ", env!("CARGO_PKG_VERSION"), "\n")),
+        Request::Completions(shell) => print(&options::completions(shell)),
         Request::Run(options) => run(options, &report),
     });
     outcome.unwrap_or_else(|error| {
@@ -61,10 +70,28 @@ fn run(mut options: Box<Options>, report: &Report) -> Result<ExitCode, Error> {
     locked::lock_everything();
     let mut variables = Variables::take(&mut environ)?;
     process::wipe_arguments();
-    match prepare(&mut options, &environ, &mut variables, supervisor, report)? {
-        Some(ready) => Err(ready.launch()),
-        None => Ok(ExitCode::SUCCESS),
+    variables.complete(&mut options);
+    if let Some(file) = &options.open_profile {
+        report.warn(format_args!(
+            "{}: everyone on this machine can write this profile",
+            shown(file)
+        ));
     }
+    let mut audit = Audit::begin(&options)?;
+    let error = match prepare(
+        &mut options,
+        &environ,
+        &mut variables,
+        supervisor,
+        &mut audit,
+        report,
+    ) {
+        Ok(Some(ready)) => ready.launch(),
+        Ok(None) => return Ok(ExitCode::SUCCESS),
+        Err(error) => error,
+    };
+    audit.failed(&error, report);
+    Err(error)
 }
 
 /// Does what is asked for, up to the launch of the command if there is one. Nothing that held a secret is left then but
@@ -75,12 +102,13 @@ fn prepare<'a>(
     environ: &'a Environ,
     variables: &'a mut Variables,
     supervisor: Option<Pid>,
+    audit: &mut Audit,
     report: &Report,
 ) -> Result<Option<Ready<'a>>, Error> {
     if let Action::Print { allow_file, .. } = options.action {
         output::check_destination(allow_file)?;
     }
-    let (levels, cache) = open(options, variables, report)?;
+    let (levels, cache) = open(options, environ, variables, audit, report)?;
     options.forget_key_files();
     let options = &*options;
     if !options.inheritance.keep_credentials {
@@ -112,21 +140,30 @@ fn prepare<'a>(
             path: options.path.to_string(),
         });
     }
+    audit.note_names(&secrets);
+    let audience = options.mask.audience(|name| environ.text(name));
     let inheritance = &options.inheritance;
     let ready = match &options.action {
         Action::Run(run) => {
             let inherited = environ.entries().chain(variables.entries());
             let ready = launch::exec::prepare(run, &secrets, inherited, inheritance, supervisor);
-            Some(ready?)
+            let ready = ready?;
+            output::mask(&secrets, audience, output::Masks::OnEither, report)?;
+            audit.done()?;
+            Some(ready)
         }
         Action::Print { form, .. } => {
             let names = secrets.iter().map(|secret| &*secret.name);
             refuse_unsafe(names, inheritance)?;
-            output::print(&secrets, *form)?;
+            let text = output::rendered(&secrets, *form)?;
+            output::mask(&secrets, audience, output::Masks::OnError, report)?;
+            audit.done()?;
+            output::write(text.bytes())?;
             None
         }
         Action::List { json } => {
             let table = list::table(&secrets, list::Layout::fitting(*json));
+            audit.done()?;
             output::write(table.as_bytes())?;
             None
         }
@@ -138,7 +175,9 @@ fn prepare<'a>(
 /// Brings the levels and opens them. What is left to do with a cache is given back too.
 fn open(
     options: &Options,
+    environ: &Environ,
     variables: &Variables,
+    audit: &mut Audit,
     report: &Report,
 ) -> Result<(Vec<OpenLevel>, Option<Pending>), Error> {
     let organization = options.organization.clone();
@@ -152,19 +191,23 @@ fn open(
             }
             let hint = OrganizationHint::InTree(organization);
             let sealed = source::read(&Tree::open(root)?, path, &hint, *report);
-            let answer = unseal(Fetch::over(sealed), options, variables, report)?;
+            let answer = unseal(Fetch::over(sealed), options, variables, audit, report)?;
             return Ok((answer.levels, None));
         }
     };
     let key = ApiKey::find(file, variables, report)?;
+    audit.note_key(&key);
     let hint = OrganizationHint::new(organization, key.organization());
     let cache = options
         .caching
         .and_then(|caching| Cache::open(caching, &key, url, &hint, path, *report));
     let keep_texts = cache.is_some();
     let ask = || {
-        let fetch = source::fetch(url, key, &options.network, path, hint, keep_texts, *report)?;
-        unseal(fetch, options, variables, report)
+        let agent = user_agent(options, environ);
+        let identity = Identity { key, agent };
+        let network = &options.network;
+        let fetch = source::fetch(url, identity, network, path, hint, keep_texts, *report)?;
+        unseal(fetch, options, variables, audit, report)
     };
     let Some(cache) = cache else {
         return Ok((ask()?.levels, None));
@@ -179,11 +222,23 @@ fn open(
     Ok((levels, Some(pending)))
 }
 
+/// Who the service is told that asks.
+fn user_agent(options: &Options, environ: &Environ) -> String {
+    match options.attribution {
+        true => attribution::user_agent(&Surroundings {
+            variable: &|name| environ.text(name),
+            file: &|file| std::fs::read_to_string(file).ok(),
+        }),
+        false => PRODUCT.to_owned(),
+    }
+}
+
 /// Opens what a fetch brings, with a key that is derived as soon as its descriptor is there.
 fn unseal(
     mut fetch: Fetch,
     options: &Options,
     variables: &Variables,
+    audit: &mut Audit,
     report: &Report,
 ) -> Result<Answer, Error> {
     let (path, file) = (&options.path, options.client_key.as_deref());
@@ -198,6 +253,7 @@ fn unseal(
         (descriptor, key)
     });
     let mut sealed = fetch.finish()?;
+    audit.note_organization(sealed.organization.as_deref());
     let texts = sealed.texts.take();
     ignore_client_key(&sealed, options, variables, report);
     let key = |descriptor: &Arc<Descriptor>| {

@@ -1,15 +1,19 @@
-//! Secrets in a text format: printed, or as a file in memory for the command.
+//! Secrets on their way out: printed, as a file in memory for the command, or as what a CI runner is to mask.
 
 #![forbid(unsafe_code)]
 
-use std::io::Write;
-use std::os::fd::OwnedFd;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
 
 use crate::dotenv::render::{Form, NoSpelling, render};
 use crate::environment::Variable;
 use crate::error::Error;
 use crate::locked::Locked;
+use crate::mask::{self, Audience};
 use crate::process;
+use crate::report::Report;
 
 /// Refuses a standard output that is a regular file, unless that is meant: what is printed would be a
 /// secret on disk.
@@ -26,16 +30,6 @@ pub fn check_destination(allow_file: bool) -> Result<(), Error> {
     } else {
         Ok(())
     }
-}
-
-/// Prints the set on standard output.
-///
-/// # Errors
-///
-/// If a value has no spelling in the format, or if writing fails. Nothing is written before the whole
-/// text is made.
-pub fn print(variables: &[Variable<'_>], form: Form) -> Result<(), Error> {
-    write(rendered(variables, form)?.bytes())
 }
 
 /// Writes a text to standard output.
@@ -58,8 +52,88 @@ pub fn memory_file(variables: &[Variable<'_>], form: Form) -> Result<OwnedFd, Er
     process::sealed_memory_file(rendered(variables, form)?.bytes()).map_err(Error::MemoryFile)
 }
 
+/// The streams of which a runner may be told on one what to mask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Masks {
+    /// Standard error, or else standard output.
+    OnEither,
+    /// Standard error alone: standard output is for data.
+    OnError,
+}
+
+/// Tells the runner in `audience` to mask the values, on a stream that somebody reads as it comes. To a terminal or into
+/// a file the commands would show what they are to hide.
+///
+/// # Errors
+///
+/// If there is no locked memory, or the runner cannot be told: then its log would show what the command says.
+pub fn mask(
+    variables: &[Variable<'_>],
+    audience: Audience,
+    streams: Masks,
+    report: &Report,
+) -> Result<(), Error> {
+    let runner = match audience {
+        Audience::Nobody => return Ok(()),
+        Audience::Deaf(name) => {
+            report.warn(format_args!(
+                "{name} cannot be told now what to mask; --redact keeps secrets out of what the command writes"
+            ));
+            return Ok(());
+        }
+        Audience::Runner(runner) => runner,
+    };
+    let stream = pipe(io::stderr().as_fd()).or_else(|| match streams {
+        Masks::OnEither => pipe(io::stdout().as_fd()),
+        Masks::OnError => None,
+    });
+    let Some(mut stream) = stream else {
+        report.warn(format_args!(
+            "nothing is masked: the output does not go to the runner"
+        ));
+        return Ok(());
+    };
+    let skipped = mask::register(runner, variables, |lines| {
+        write_all(&mut stream, lines).map_err(Error::Mask)
+    })?;
+    if !skipped.is_empty() {
+        report.warn(format_args!(
+            "too short or too common to be masked: {}",
+            skipped.join(", ")
+        ));
+    }
+    Ok(())
+}
+
+/// A stream, if it is a pipe or a socket.
+fn pipe(stream: BorrowedFd<'_>) -> Option<File> {
+    let stream: File = stream.try_clone_to_owned().ok()?.into();
+    let kind = stream.metadata().ok()?.file_type();
+    (kind.is_fifo() || kind.is_socket()).then_some(stream)
+}
+
+/// Writes all of it, also where the one who started us made the stream one that does not wait.
+fn write_all(stream: &mut File, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match stream.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                process::wait_writable(stream.as_fd())?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// The text of the set, in locked memory.
-fn rendered(variables: &[Variable<'_>], form: Form) -> Result<Locked, Error> {
+///
+/// # Errors
+///
+/// If a value has no spelling in the format, or there is no locked memory.
+pub fn rendered(variables: &[Variable<'_>], form: Form) -> Result<Locked, Error> {
     let pairs = || {
         variables
             .iter()

@@ -2,6 +2,7 @@
 //!
 //! All `unsafe` code of the program is here, in the modules below, and in `locked.rs`.
 
+mod clock;
 mod confine;
 pub mod keyring;
 mod registers;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use crate::locked::{self, Locked, NoMemory};
 
+pub use clock::CalendarTime;
 pub use confine::confine;
 pub use registers::clear_registers;
 use signals::is_ignored;
@@ -30,7 +32,9 @@ pub use signals::{
     restore_signals, send, stop_by,
 };
 pub use sockets::send_at_once;
-pub use terminal::{TerminalMode, foreground_group, set_foreground_group, wait_readable};
+pub use terminal::{
+    TerminalMode, foreground_group, set_foreground_group, wait_readable, wait_writable,
+};
 
 /// What the process was before the Rust runtime changed it, kept for the command.
 struct Start {
@@ -90,6 +94,32 @@ pub fn standard_output() -> io::Result<File> {
     }
     let output = io::stdout().as_fd().try_clone_to_owned()?;
     Ok(output.into())
+}
+
+/// Takes over an output that the caller of the program named by its number: the command does not inherit it, unless it
+/// is a standard one, of which a copy is taken.
+///
+/// # Errors
+///
+/// `EBADF` if it was not open when the process started, or not for writing; any other error of fcntl(2).
+pub fn take_output(number: RawFd) -> io::Result<File> {
+    let closed = usize::try_from(number)
+        .ok()
+        .and_then(|index| START.closed.get(index));
+    // SAFETY: fcntl with F_GETFL takes integers and touches no memory.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFL) };
+    let is_closed = closed.is_some_and(|closed| closed.load(Ordering::Relaxed));
+    if is_closed || flags == -1 || flags & libc::O_ACCMODE == libc::O_RDONLY {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
+    // SAFETY: fcntl with F_DUPFD_CLOEXEC takes integers and touches no memory.
+    let copy = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, libc::STDERR_FILENO + 1) };
+    if copy == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    drop(Descriptor::numbered(number));
+    // SAFETY: the kernel has just given us this descriptor, and nothing else owns it.
+    Ok(unsafe { File::from_raw_fd(copy) })
 }
 
 /// The environment that the process was started with, as the kernel laid it out.

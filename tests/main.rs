@@ -4,9 +4,12 @@
 //! reported by name with its reason and counted, where the built-in harness would let it pass in
 //! silence.
 
+mod attribution;
+mod audit;
 mod cache;
 mod cli;
 mod cloud;
+mod completions;
 mod containers;
 mod credentials;
 mod docs;
@@ -18,7 +21,9 @@ mod init;
 mod jobs;
 mod launch;
 mod list;
+mod mask;
 mod print;
+mod profile;
 mod prompt;
 mod render;
 mod resolve;
@@ -41,6 +46,8 @@ fn main() -> ExitCode {
         cache::TESTS,
         cache::reach::TESTS,
         cache::trouble::TESTS,
+        attribution::TESTS,
+        audit::TESTS,
         cli::TESTS,
         cloud::TESTS,
         cloud::answers::TESTS,
@@ -55,6 +62,7 @@ fn main() -> ExitCode {
         cloud::retries::TESTS,
         cloud::scale::TESTS,
         cloud::tls::TESTS,
+        completions::TESTS,
         containers::TESTS,
         credentials::TESTS,
         docs::TESTS,
@@ -67,7 +75,9 @@ fn main() -> ExitCode {
         jobs::TESTS,
         launch::TESTS,
         list::TESTS,
+        mask::TESTS,
         print::TESTS,
+        profile::TESTS,
         prompt::TESTS,
         render::TESTS,
         resolve::TESTS,

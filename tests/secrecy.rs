@@ -45,6 +45,7 @@ tests![
     tracer::the_check_catches_every_change_to_a_file needs(STRACE),
     tracer::a_call_that_is_not_known_is_a_violation,
     tracer::a_run_calls_nothing_but_what_it_may needs(STRACE),
+    tracer::a_logger_that_is_asked_for_is_written_to needs(STRACE, OWN_RUN),
     tracer::a_question_is_asked_on_the_terminal_only needs(STRACE),
     tracer::a_name_is_asked_of_the_resolver_only needs(STRACE, NETWORKS),
     tracer::a_failure_calls_nothing_but_what_it_may needs(STRACE),

@@ -3,7 +3,9 @@
 #![forbid(unsafe_code)]
 
 mod caching;
+mod completions;
 mod network;
+mod profile;
 pub mod seal;
 mod table;
 mod url;
@@ -11,19 +13,23 @@ mod url;
 use std::collections::{HashMap, HashSet};
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lexopt::{Arg, Parser};
 
+use crate::audit::Destination;
 use crate::dotenv::parse::is_name;
 use crate::dotenv::render::Form;
-use crate::error::{Error, Usage};
+use crate::error::{Error, ProfileFlaw, Usage};
+use crate::mask::Mask;
 use crate::path::{SecretPath, is_slug, is_ulid};
+use crate::profile::Profile;
 use crate::report::Verbosity;
 use crate::signals;
 
 pub use caching::Caching;
+pub use completions::{Shell, completions};
 use network::seconds;
 pub use network::{Network, ProxyVariables, Trust};
 use table::Spec;
@@ -42,6 +48,30 @@ const SUPERVISING: [&str; 5] = [
     "die-with-parent",
 ];
 
+/// The options that exclude each other.
+const CONFLICTS: [[&str; 2]; 11] = [
+    ["cache", "no-cache"],
+    ["stale", "no-cache"],
+    ["exec", "supervise"],
+    ["exec", "group"],
+    ["exec", "subreaper"],
+    ["exec", "stop-timeout"],
+    ["exec", "die-with-parent"],
+    ["print", "list"],
+    ["print", "file"],
+    ["list", "file"],
+    ["print", "json"],
+];
+
+/// The options that mean nothing without one of others.
+const NEEDS: [(&str, &[&str]); 5] = [
+    ("pass", &["clean-env"]),
+    ("strict", &["resolve", "resolve-env"]),
+    ("file-only", &["file"]),
+    ("allow-file", &["print"]),
+    ("json", &["list"]),
+];
+
 /// What the command line asks for.
 pub enum Request {
     /// Do something with secrets.
@@ -50,6 +80,8 @@ pub enum Request {
     Help,
     /// Print the version.
     Version,
+    /// Print completions for a shell.
+    Completions(Shell),
 }
 
 /// Everything that decides what a run does.
@@ -84,8 +116,27 @@ pub struct Options {
     pub selection: Selection,
     /// What the command inherits, and what may be set.
     pub inheritance: Inheritance,
+    /// Who is told what to mask.
+    pub mask: Mask,
+    /// Whether the service is told which pipeline asks.
+    pub attribution: bool,
+    /// Where the run is written down.
+    pub audit: Option<Destination>,
+    /// The files of keys that a profile names.
+    pub profile_keys: KeyFiles,
+    /// The profile, if every user of the machine can change it.
+    pub open_profile: Option<PathBuf>,
     /// `--quiet` or `--verbose`.
     pub verbosity: Verbosity,
+}
+
+/// The files of keys.
+#[derive(Default)]
+pub struct KeyFiles {
+    /// That of the API key.
+    pub api_key: Option<PathBuf>,
+    /// That of the client key.
+    pub client_key: Option<PathBuf>,
 }
 
 /// What is done with the secrets.
@@ -232,18 +283,20 @@ impl Options {
     }
 
     /// Reads the arguments, without the program's own name. `variable` gives the value of an
-    /// environment variable.
+    /// environment variable, `read_profile` the file of a profile.
     ///
     /// # Errors
     ///
-    /// An [`Error::Usage`] for whatever is not understood; nothing has happened then.
+    /// An [`Error::Usage`] for whatever is not understood, an [`Error::Profile`] for a profile that is
+    /// of no use; nothing has happened then.
     pub fn parse(
         arguments: impl IntoIterator<Item = OsString>,
         variable: impl Fn(&str) -> Option<OsString>,
+        read_profile: impl FnOnce(&Path) -> Result<Profile, ProfileFlaw>,
     ) -> Result<Request, Error> {
         let mut ours: Vec<_> = arguments.into_iter().collect();
         let separator = ours.iter().position(|argument| argument == "--");
-        let command = separator.map(|at| {
+        let mut command = separator.map(|at| {
             let command = ours.split_off(at + 1);
             ours.truncate(at);
             command
@@ -254,6 +307,10 @@ impl Options {
             match argument {
                 Arg::Long("help") => return alone(Request::Help, "--help", &mut parser),
                 Arg::Long("version") => return alone(Request::Version, "--version", &mut parser),
+                Arg::Long("completions") => {
+                    let shell = read("--completions", &parser.value().map_err(usage)?, shell)?;
+                    return Ok(Request::Completions(shell));
+                }
                 Arg::Value(path) if given.path.is_none() => given.path = Some(path),
                 Arg::Value(_) if command.is_none() => return Err(Usage::MissingSeparator.into()),
                 Arg::Value(_) => return Err(Usage::ExtraArgument.into()),
@@ -263,9 +320,19 @@ impl Options {
                 }
             }
         }
-        Ok(Request::Run(Box::new(
-            given.into_options(command, variable)?,
-        )))
+        let (mut profile_keys, mut open_profile) = (KeyFiles::default(), None);
+        if let Some(file) = given.last("profile").map(PathBuf::from) {
+            let profile = read_profile(&file).and_then(|profile| {
+                open_profile = profile.is_open_to_all.then(|| file.clone());
+                profile::parse(&profile.text)
+            });
+            let profile = profile.map_err(|flaw| Error::Profile { file, flaw })?;
+            profile_keys = given.complete(profile, &mut command, &variable);
+        }
+        let mut options = given.into_options(command, variable)?;
+        options.profile_keys = profile_keys;
+        options.open_profile = open_profile;
+        Ok(Request::Run(Box::new(options)))
     }
 }
 
@@ -357,6 +424,17 @@ impl Given {
             }),
             selection: self.selection()?,
             inheritance: self.inheritance()?,
+            mask: match self.last("mask") {
+                Some(name) => read("--mask", &name, mask)?,
+                None => Mask::Auto,
+            },
+            attribution: !self.has("no-attribution"),
+            audit: match self.last("audit") {
+                Some(name) => Some(read("--audit", &name, Destination::named)?),
+                None => None,
+            },
+            profile_keys: KeyFiles::default(),
+            open_profile: None,
             verbosity: self.verbosity(),
         })
     }
@@ -371,26 +449,6 @@ impl Given {
     }
 
     fn check_combinations(&self) -> Result<(), Error> {
-        const CONFLICTS: [[&str; 2]; 11] = [
-            ["cache", "no-cache"],
-            ["stale", "no-cache"],
-            ["exec", "supervise"],
-            ["exec", "group"],
-            ["exec", "subreaper"],
-            ["exec", "stop-timeout"],
-            ["exec", "die-with-parent"],
-            ["print", "list"],
-            ["print", "file"],
-            ["list", "file"],
-            ["print", "json"],
-        ];
-        const NEEDS: [(&str, &[&str]); 5] = [
-            ("pass", &["clean-env"]),
-            ("strict", &["resolve", "resolve-env"]),
-            ("file-only", &["file"]),
-            ("allow-file", &["print"]),
-            ("json", &["list"]),
-        ];
         if let Some([one, other]) = CONFLICTS
             .iter()
             .find(|pair| pair.iter().all(|it| self.has(it)))
@@ -586,6 +644,14 @@ fn name(text: &str) -> Result<String, &'static str> {
     } else {
         Err("not the name of a variable")
     }
+}
+
+fn mask(text: &str) -> Result<Mask, &'static str> {
+    Mask::named(text).ok_or("auto, github, azure or off is needed")
+}
+
+fn shell(text: &str) -> Result<Shell, &'static str> {
+    Shell::named(text).ok_or("bash, zsh or fish is needed")
 }
 
 fn form(text: &str) -> Result<Form, &'static str> {

@@ -4,6 +4,23 @@
 
 use lexopt::Arg;
 
+/// What the value of an option is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// There is none.
+    Flag,
+    /// One text.
+    Text,
+    /// One number.
+    Number,
+    /// Any number of texts.
+    List,
+    /// One text or none.
+    OptionalText,
+    /// Any number of texts, or none.
+    OptionalList,
+}
+
 /// One option as the user sees it.
 pub struct Spec {
     /// The name without its dashes.
@@ -18,6 +35,29 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// Every option, in the order of `--help`.
+    pub fn all() -> &'static [Spec] {
+        SPECS
+    }
+
+    /// The option of that long name.
+    pub fn named(long: &str) -> Option<&'static Spec> {
+        SPECS.iter().find(|spec| spec.long == long)
+    }
+
+    /// What its value is made of.
+    pub fn kind(&self) -> Kind {
+        let is_list = self.value.ends_with(",...") || self.long == "file";
+        match (self.value.chars().next(), is_list) {
+            (None, _) => Kind::Flag,
+            (Some('='), false) => Kind::OptionalText,
+            (Some('='), true) => Kind::OptionalList,
+            (Some(_), true) => Kind::List,
+            (Some(_), false) if self.value == "SECONDS" => Kind::Number,
+            (Some(_), false) => Kind::Text,
+        }
+    }
+
     /// The option that an argument names.
     pub fn find(argument: &Arg<'_>) -> Option<&'static Spec> {
         SPECS.iter().find(|spec| match argument {
@@ -73,6 +113,10 @@ const SPECS: &[Spec] = &[
     option("allow-file", "", "with --print, write even to a regular file"),
     option("list", "", "print names, levels and length classes; no command"),
     option("json", "", "with --list, as JSON"),
+    option("mask", "=RUNNER", "have the CI runner mask every value: auto (default), github, azure or off"),
+    option("no-attribution", "", "do not tell the service which pipeline asks"),
+    option("audit", "FD|journal|syslog", "write a line of JSON about the run, without values"),
+    option("profile", "FILE", "take options that are not given from FILE, in TOML"),
     option("exec", "", "become the command in place even as PID 1; no supervisor"),
     option("supervise", "", "keep a parent in front that forwards signals; so do the next four"),
     option("group", "", "give the command a process group of its own, and signals to the group"),
@@ -81,6 +125,7 @@ const SPECS: &[Spec] = &[
     option("die-with-parent", "=SIGNAL", "send the command SIGNAL (TERM) if we are killed"),
     Spec { short: Some('q'), ..option("quiet", "", "no warnings") },
     Spec { short: Some('v'), ..option("verbose", "", "say what is done at every stage") },
+    option("completions", "SHELL", "print completions for bash, zsh or fish and exit"),
     option("help", "", "print this and exit"),
     option("version", "", "print the version and exit"),
 ];

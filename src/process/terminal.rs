@@ -38,6 +38,24 @@ pub fn wait_readable<const N: usize>(descriptors: [BorrowedFd<'_>; N]) -> io::Re
     Ok(polled.map(|entry| entry.revents != 0))
 }
 
+/// Waits until a descriptor can be written to, or tells by an error that it cannot.
+///
+/// # Errors
+///
+/// Any error of poll(2).
+pub fn wait_writable(descriptor: BorrowedFd<'_>) -> io::Result<()> {
+    let mut polled = libc::pollfd {
+        fd: descriptor.as_raw_fd(),
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: the pointer is to one live entry.
+    match unsafe { libc::poll(&raw mut polled, 1, -1) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
 /// The settings of a terminal, restored when dropped.
 pub struct TerminalMode<'a> {
     terminal: &'a File,

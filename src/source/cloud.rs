@@ -19,6 +19,7 @@ use super::certificate::is_self_signed;
 use super::proxy::proxy_for;
 use super::retry::retry_after;
 use super::time::Time;
+use crate::attribution::PRODUCT;
 use crate::credentials::ApiKey;
 use crate::error::{Denied, Error, Flaw, Unreachable};
 use crate::options::{ProxyVariables, ServiceUrl};
@@ -33,6 +34,14 @@ pub const MAX_HEADERS: usize = 100;
 /// How much later than ours attohttpc's own deadline is, which ends what a thread left behind still waits for.
 const GRACE: Duration = Duration::from_millis(100);
 
+/// Who the service is told that asks. A mirror is told the product only.
+pub struct Identity {
+    /// The key that it knows.
+    pub key: ApiKey,
+    /// The header User-Agent (RFC 9110, section 10.1.5).
+    pub agent: String,
+}
+
 /// An HTTP server that has the documents: the service, asked with an API key, or a mirror, asked without one.
 pub struct Cloud {
     base: String,
@@ -40,7 +49,7 @@ pub struct Cloud {
     host: String,
     /// The same with the proxy in front of it, for failures that may be the proxy's.
     reached: String,
-    key: Option<ApiKey>,
+    identity: Option<Identity>,
     authorities: Arc<Vec<CertificateDer<'static>>>,
     proxy: Option<Url>,
 }
@@ -53,7 +62,7 @@ impl Cloud {
     /// If there is a proxy to use and its URL is of no use.
     pub fn new(
         url: &ServiceUrl,
-        key: Option<ApiKey>,
+        identity: Option<Identity>,
         authorities: &Arc<Vec<CertificateDer<'static>>>,
         proxies: &ProxyVariables,
     ) -> Result<Self, Error> {
@@ -71,7 +80,7 @@ impl Cloud {
             base,
             host,
             reached,
-            key,
+            identity,
             authorities: Arc::clone(authorities),
             proxy,
         })
@@ -123,19 +132,20 @@ impl Cloud {
     fn request(&self, document: Document<'_>, time: &Time) -> attohttpc::RequestBuilder {
         let remaining = time.until.saturating_duration_since(Instant::now()) + GRACE;
         let proxies = ProxySettings::builder().https_proxy(self.proxy.clone());
+        let agent = self
+            .identity
+            .as_ref()
+            .map_or(PRODUCT, |identity| &identity.agent);
         let mut request = attohttpc::get(format!("{}/{document}", self.base))
             .header(ACCEPT, "application/json")
-            .header(
-                USER_AGENT,
-                concat!("dotenv-run/", env!("CARGO_PKG_VERSION")),
-            )
+            .header(USER_AGENT, agent)
             .follow_redirects(false)
             .max_headers(MAX_HEADERS)
             .connect_timeout(time.connect.min(remaining))
             .read_timeout(time.silence.min(remaining))
             .timeout(remaining)
             .proxy_settings(proxies.build());
-        if let Some(key) = &self.key {
+        if let Some(Identity { key, .. }) = &self.identity {
             request = request.header(AUTHORIZATION, format!("Bearer {}", key.as_str()));
         }
         if self.base.starts_with("https:") {

@@ -319,7 +319,9 @@ impl Rounds {
         }
         let secrets = endpoint.secrets.take().expect("secrets that did not fail");
         let descriptor = endpoint.descriptor.clone().filter(|_| is_needed);
+        let organization = endpoint.organization.as_deref().or(self.hint.known());
         Ok(Sealed {
+            organization: organization.map(str::to_owned),
             secrets,
             descriptor,
             texts: self.keep_texts.then(|| mem::take(&mut endpoint.texts)),

@@ -16,10 +16,9 @@ pub mod wire;
 use std::fmt;
 use std::sync::Arc;
 
-use self::cloud::Cloud;
+use self::cloud::{Cloud, Identity};
 use self::fetch::{Fetch, Place};
 use self::tree::Tree;
-use crate::credentials::ApiKey;
 use crate::error::Error;
 use crate::options::{ApiUrl, Network, ServiceUrl};
 use crate::path::{LevelName, SecretPath, is_ulid};
@@ -155,6 +154,8 @@ pub struct OrganizationRecord {
 
 /// What a path holds, still sealed.
 pub struct Sealed {
+    /// The ID of the organization that the path belongs to, where the documents came with it.
+    pub organization: Option<String>,
     /// The levels.
     pub secrets: Secrets,
     /// How they are opened; `None` only if there is no level.
@@ -178,6 +179,7 @@ impl Sealed {
         let secrets = wire::secrets(secrets).ok()?;
         secrets.check_depth(path).ok()?;
         Some(Sealed {
+            organization: None,
             secrets,
             descriptor: Some(Arc::new(wire::descriptor(descriptor).ok()?)),
             texts: None,
@@ -205,7 +207,7 @@ impl Sealed {
 /// If a setting of the network is of no use, or no thread can be started.
 pub fn fetch(
     url: &ServiceUrl,
-    key: ApiKey,
+    identity: Identity,
     network: &Network,
     path: &SecretPath,
     organization: OrganizationHint,
@@ -213,8 +215,10 @@ pub fn fetch(
     report: Report,
 ) -> Result<Fetch, Error> {
     let authorities = Arc::new(roots::authorities(&network.trust)?);
-    let server = |url, key| Cloud::new(url, key, &authorities, &network.proxies).map(Place::Server);
-    let mut places = vec![server(url, Some(key))?];
+    let server = |url, identity| {
+        Cloud::new(url, identity, &authorities, &network.proxies).map(Place::Server)
+    };
+    let mut places = vec![server(url, Some(identity))?];
     for mirror in &network.mirrors {
         places.push(match mirror {
             ApiUrl::Service(url) => server(url, None)?,
@@ -253,6 +257,7 @@ pub fn read(
         Some(Arc::new(descriptor))
     };
     Ok(Sealed {
+        organization: Some(organization.clone()),
         secrets,
         descriptor,
         texts: None,

@@ -256,6 +256,11 @@ pub fn organization_document(ulid: &str) -> String {
     )
 }
 
+/// A text as JSON has it, in quotes.
+pub fn string(text: &str) -> String {
+    json::to_string(text)
+}
+
 /// Writes a list of variables: name, level, levels overridden, length class.
 pub fn list_document<'a>(
     rows: impl Iterator<Item = (&'a str, &'a str, &'a [&'a str], &'a str)>,

@@ -26,18 +26,10 @@ pub const MOUNTS: fn() -> Result<(), String> = || {
 
 /// Runs with `root` mounted read-only.
 fn read_only(root: &Path, run: Run) -> Run {
-    let script = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && exec \"$@\"";
-    let root = root.to_str().expect("UTF-8");
-    run.under([
-        "unshare",
-        "--user",
-        "--map-root-user",
-        "--mount",
-        "sh",
-        "-c",
-        script,
+    run.with_mounts(
         root,
-    ])
+        "mount --bind \"$0\" \"$0\"\nmount -o remount,bind,ro \"$0\"",
+    )
 }
 
 /// The text of one round: one half of it tells which the other half must be.

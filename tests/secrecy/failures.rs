@@ -248,12 +248,13 @@ pub fn without_client_key() -> Scene {
 }
 
 /// Variants whose reason is an enum of its own, which the table goes by.
-const WRAPPERS: [&str; 10] = [
+const WRAPPERS: [&str; 11] = [
     "Error::BadKey",
     "Error::Certificate",
     "Error::Forbidden",
     "Error::Mirror",
     "Error::Parse",
+    "Error::Profile",
     "Error::Resolve",
     "Error::Seal",
     "Error::Sealed",
@@ -298,6 +299,7 @@ pub fn every_failure_of_the_program_is_in_the_table() {
     let sources = [
         include_str!("../../src/error.rs"),
         include_str!("../../src/error/network.rs"),
+        include_str!("../../src/error/profile.rs"),
         include_str!("../../src/error/seal.rs"),
     ];
     let mut known: BTreeSet<_> = sources.into_iter().flat_map(variants).collect();

@@ -138,6 +138,10 @@ fn forms(vault: &Vault) -> Vec<(&'static str, Run)> {
         ("resolved", service.clone().args([PATH, "--resolve"])),
         ("JSON", service.clone().arg("json/production/api")),
         ("managed", service.clone().arg("managed/production/api")),
+        (
+            "masked and recorded",
+            service.clone().args([PATH, "--mask=github", "--audit=2"]),
+        ),
         ("kept", service.args([PATH, "--keep-credentials"])),
         ("tree", tree.clone().arg(PATH)),
         (

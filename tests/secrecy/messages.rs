@@ -81,6 +81,7 @@ pub fn no_success_shows_a_secret() {
             run.clone().args(["--", "true"]),
             run.clone().args(["--supervise", "--", "true"]),
             run.clone().args(["--file", "F", "--", "true"]),
+            run.clone().args(["--audit=2", "--", "true"]),
             list(),
             list().arg("--json"),
         ] {

@@ -11,6 +11,7 @@ use std::os::unix::fs::symlink;
 use super::AT_A_TIME;
 use super::failures::{self, Failure};
 use super::secrets::{KEY, token};
+use crate::audit::{listen, with_loggers};
 use crate::cloud::connection::with_name_server;
 use crate::launch::MODES;
 use crate::support::*;
@@ -132,6 +133,10 @@ struct Rules {
     prints: bool,
     /// Whether it makes a file in memory.
     makes_file: bool,
+    /// Whether it writes a line to what descriptor 3 leads to.
+    audits: bool,
+    /// The socket of a logger that it writes a line to.
+    logger: Option<&'static str>,
     /// Those that the resolver may ask.
     name_servers: Vec<IpAddr>,
 }
@@ -147,6 +152,8 @@ impl Rules {
             hosts: hosts.to_vec(),
             prints: false,
             makes_file: false,
+            audits: false,
+            logger: None,
             name_servers: servers.collect(),
         }
     }
@@ -163,9 +170,14 @@ impl Rules {
                     open.extend(number(&call.arguments).map(|socket| (socket, is_known)));
                 }
                 "fcntl" if call.arguments.contains("F_DUPFD") => {
-                    let is_output = call.arguments.starts_with("1<");
+                    let may_write = match call.arguments.split('<').next() {
+                        Some("1") => self.prints,
+                        Some("2") => true,
+                        Some("3") => self.audits,
+                        _ => false,
+                    };
                     let copy = number(&call.result);
-                    open.extend(copy.map(|copy| (copy, is_output && self.prints)));
+                    open.extend(copy.map(|copy| (copy, may_write)));
                 }
                 "close" => {
                     number(&call.arguments).and_then(|closed| open.remove(&closed));
@@ -238,7 +250,7 @@ impl Rules {
         };
         if let Some(path) = between("sun_path=\"", '"') {
             // The cache of the C library, where it runs.
-            return path == "/var/run/nscd/socket";
+            return path == "/var/run/nscd/socket" || Some(path) == self.logger;
         }
         if arguments.contains("sa_family=AF_NETLINK") {
             return true;
@@ -330,9 +342,37 @@ pub fn a_run_calls_nothing_but_what_it_may() {
             prints: true,
             ..Rules::new(&scene.hosts)
         };
+        // Standard error is a pipe here, as a runner has it.
+        run(&["--mask=github", "--", "true"], Rules::new(&scene.hosts))?;
+        let audited = with(&["--audit=3", "--", "true"]).redirected("3>/dev/null");
+        let audits = Rules {
+            audits: true,
+            ..Rules::new(&scene.hosts)
+        };
+        check(name, &strace_everything(audited), 0, &audits)?;
         run(&["--print", "shell"], prints())?;
         run(&["--list"], prints())
     });
+}
+
+pub fn a_logger_that_is_asked_for_is_written_to() {
+    for (option, name, socket) in [
+        ("--audit=journal", "journal", "/run/systemd/journal/socket"),
+        ("--audit=syslog", "syslog", "/dev/log"),
+    ] {
+        let (_, scene) = failures::successes().remove(0);
+        let (scene, dir) = (scene(), TempDir::new());
+        let _logger = listen(&dir, name);
+        let run = scene.run.clone().args([option, "--", "true"]);
+        let trace = strace_everything(with_loggers(run, dir.path()));
+        let rules = |logger| Rules {
+            logger,
+            ..Rules::new(&scene.hosts)
+        };
+        let known = rules(Some(socket));
+        check(option, &trace, 0, &known).unwrap_or_else(|defect| panic!("{defect}"));
+        assert!(!rules(None).violations(&trace.calls).is_empty(), "{option}");
+    }
 }
 
 pub fn a_question_is_asked_on_the_terminal_only() {
@@ -370,7 +410,7 @@ pub fn a_failure_calls_nothing_but_what_it_may() {
     check_all(AT_A_TIME, &all, |failure| {
         let (scene, witness) = ((failure.scene)(), Witness::new());
         let rules = Rules {
-            prints: failure.variant == "Error::Output",
+            prints: ["Error::Mask", "Error::Output"].contains(&failure.variant),
             makes_file: scene.makes_file,
             ..Rules::new(&scene.hosts)
         };

@@ -1,5 +1,7 @@
 //! Runs of `dotenv-run` on a service or a tree, and what must be true of every one.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::outcome::Outcome;
@@ -70,6 +72,14 @@ impl Run {
     pub fn redirected(self, redirection: &str) -> Self {
         let script = format!("exec \"$@\" {redirection}");
         self.under(["sh", "-c", &script, "sh"])
+    }
+
+    /// Runs it with mounts of its own, which a script makes before. `$0` is the path that is given.
+    pub fn with_mounts(self, path: &Path, script: &str) -> Self {
+        let script = format!("set -e\n{script}\nexec \"$@\"");
+        let path = path.to_str().expect("UTF-8");
+        let unshare = ["unshare", "--user", "--map-root-user", "--mount"];
+        self.under(unshare.into_iter().chain(["sh", "-c", &script, path]))
     }
 
     /// Runs it in front of a command that shows its environment: `NAME=value` in order, but for

@@ -57,6 +57,7 @@ pub fn table() -> Vec<Failure> {
         &["p", "--api-url", tree, "--mirror", &mirror, "--", "x"],
     ));
     table.extend(bad_values());
+    table.extend(profiles());
     for name in ["DOTENV_RUN_PATH", "DOTENV_API_URL", "DOTENV_ORGANIZATION"] {
         table.push(failure((125, "Usage::BadValue", ": "), name, move || {
             let scene = keyed().env("DOTENV_RUN_PATH", "p").env(name, VALUE);
@@ -64,6 +65,48 @@ pub fn table() -> Vec<Failure> {
         }));
     }
     table
+}
+
+/// Profiles that are of no use, with a secret where a value is, or would be.
+fn profiles() -> Vec<Failure> {
+    let long = format!("path = '{VALUE}'\n#{}", "x".repeat(1024 * 1024));
+    let cases = [
+        (
+            "ProfileFlaw::Unreadable",
+            "not UTF-8",
+            [VALUE.as_bytes(), b"\xff"].concat(),
+        ),
+        ("ProfileFlaw::TooLong", "larger than", long.into()),
+        (
+            "ProfileFlaw::NotToml",
+            "not TOML",
+            format!("path = '{WORD}\n{VALUE}\n").into(),
+        ),
+        (
+            "ProfileFlaw::UnknownKey",
+            "unknown key",
+            format!("key = '{VALUE}'\n").into(),
+        ),
+        (
+            "ProfileFlaw::NotInProfile",
+            "command line only",
+            format!("profile = '{WORD}'\n").into(),
+        ),
+        (
+            "ProfileFlaw::WrongType",
+            "is needed",
+            format!("command = '{VALUE}'\n").into(),
+        ),
+    ];
+    let row = |(variant, says, content): (&'static str, &'static str, Vec<u8>)| {
+        failure((125, variant, says), "a profile", move || {
+            let dir = TempDir::new();
+            let file = dir.file("profile", &content).display().to_string();
+            let scene = keyed().args(&["--profile", &file, "p", "--", "x"]);
+            scene.keeping(dir).only(Ways::Complete)
+        })
+    };
+    cases.into_iter().map(row).collect()
 }
 
 /// A value that an option does not take.

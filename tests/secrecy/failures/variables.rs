@@ -1,6 +1,7 @@
 //! Variables that cannot be resolved, selected, rendered or passed on, and commands that cannot run.
 
 use super::*;
+use crate::mask::BROKEN_PIPE;
 
 /// A run with these options on a level with this text.
 fn with(
@@ -169,6 +170,22 @@ fn launching() -> Vec<Failure> {
             (125, "Error::EnvironmentTooLong", "the kernel takes"),
             "values",
             move || on_text("env", &many).only(Ways::Command),
+        ),
+        failure(
+            (125, "Error::Mask", "what to mask"),
+            "a runner that is gone",
+            || {
+                let dir = TempDir::new();
+                let wrapper = ["sh", "-c", BROKEN_PIPE, "sh"];
+                let scene = on_tree("app/t/e", |_| ()).args(&["--mask=github"]);
+                let scene = scene.with(|run| run.dir(dir.path()).under(wrapper));
+                scene.keeping(dir).only(Ways::Command)
+            },
+        ),
+        failure(
+            (125, "Error::Audit", "cannot write the audit line"),
+            "a descriptor that is not open",
+            || on_tree("app/t/e", |_| ()).args(&["--audit=999"]),
         ),
         command(
             (127, "Error::Command", "no such file"),
