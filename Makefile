@@ -33,10 +33,10 @@ check:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps
 	mandoc -T lint -W style $(PAGES:%=man/%)
 
-# A static-pie binary, for images without a C library. Nothing unwinds a program that aborts, and its
-# relocations are packed: both are for size alone.
+# A static-pie binary, for images without a C library. What could unwind is left out and relocations are
+# packed, both for size alone.
 static: export RUSTFLAGS = -C target-feature=+crt-static -C force-unwind-tables=no \
-	-C link-arg=-Wl,-z,pack-relative-relocs
+	-C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=src/static.ld
 static:
 	$(CARGO) build --release --target $(HOST)
 
