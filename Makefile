@@ -3,7 +3,8 @@ DESTDIR =
 CARGO = cargo
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 BINARIES = dotenv-run dotenv-seal
-PAGES = dotenv-run.1 dotenv-seal.1
+PAGES = dotenv-run.1 dotenv-run-recipes.7 dotenv-seal.1
+MANUALS = $(foreach page,$(PAGES),$(PREFIX)/share/man/man$(subst .,,$(suffix $(page)))/$(page))
 BUILT = target/release
 BASH_COMPLETIONS = $(PREFIX)/share/bash-completion/completions
 ZSH_COMPLETIONS = $(PREFIX)/share/zsh/site-functions
@@ -22,7 +23,7 @@ demo: build
 test: static
 	tests/tools strace mandoc dash bash node:nodejs npm python3 pip3:python3-pip \
 		zsh fish /usr/share/bash-completion/bash_completion:bash-completion runc \
-		busybox:busybox-static systemctl:systemd nginx
+		busybox:busybox-static systemctl:systemd nginx make
 	tests/readers/install target/readers
 	$(CARGO) test
 
@@ -51,9 +52,10 @@ fuzz:
 	tests/fuzz/run 60
 
 install: build
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(DESTDIR)$(PREFIX)/bin $(sort $(dir $(MANUALS:%=$(DESTDIR)%)))
 	install -m 755 $(BINARIES:%=$(BUILT)/%) $(DESTDIR)$(PREFIX)/bin
-	install -m 644 $(PAGES:%=man/%) $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 $(filter %.1,$(PAGES:%=man/%)) $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 $(filter %.7,$(PAGES:%=man/%)) $(DESTDIR)$(PREFIX)/share/man/man7
 	install -d $(DESTDIR)$(BASH_COMPLETIONS) $(DESTDIR)$(ZSH_COMPLETIONS) $(DESTDIR)$(FISH_COMPLETIONS)
 	$(BUILT)/dotenv-run --completions bash >$(DESTDIR)$(BASH_COMPLETIONS)/dotenv-run
 	$(BUILT)/dotenv-run --completions zsh >$(DESTDIR)$(ZSH_COMPLETIONS)/_dotenv-run
@@ -61,7 +63,7 @@ install: build
 
 uninstall:
 	rm -f $(BINARIES:%=$(DESTDIR)$(PREFIX)/bin/%)
-	rm -f $(PAGES:%=$(DESTDIR)$(PREFIX)/share/man/man1/%)
+	rm -f $(MANUALS:%=$(DESTDIR)%)
 	rm -f $(DESTDIR)$(BASH_COMPLETIONS)/dotenv-run $(DESTDIR)$(ZSH_COMPLETIONS)/_dotenv-run \
 		$(DESTDIR)$(FISH_COMPLETIONS)/dotenv-run.fish
 

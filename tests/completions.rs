@@ -12,7 +12,7 @@ tests![
     bash_completes_without_its_library needs(BASH),
     zsh_completes needs(|| tool("zsh")),
     fish_completes needs(|| tool("fish")),
-    make_installs_them needs(|| tool("make")),
+    make_installs_them_beside_the_manuals needs(|| tool("make")),
 ];
 
 const LIBRARY: &str = "/usr/share/bash-completion/bash_completion";
@@ -237,19 +237,21 @@ fn fish_completes() {
     assert_offers(offers);
 }
 
-fn make_installs_them() {
+fn make_installs_them_beside_the_manuals() {
     let dir = TempDir::new();
     let bin = Path::new(env!("CARGO_BIN_EXE_dotenv-run"))
         .parent()
         .expect("a directory");
-    let run = Run::program("make").args(["-s", "-C", env!("CARGO_MANIFEST_DIR"), "install"]);
-    // What is built is there already.
-    let run = run
-        .args(["CARGO=true", "PREFIX=/usr"])
-        .arg(format!("BUILT={}", bin.display()));
-    run.arg(format!("DESTDIR={}", dir.path().display()))
-        .finish()
-        .assert_status(0);
+    let make = |target: &str| {
+        let run = Run::program("make").args(["-s", "-C", env!("CARGO_MANIFEST_DIR"), target]);
+        // What is built is there already.
+        let run = run
+            .args(["CARGO=true", "PREFIX=/usr"])
+            .arg(format!("BUILT={}", bin.display()));
+        let outcome = run.arg(format!("DESTDIR={}", dir.path().display()));
+        outcome.finish().assert_status(0);
+    };
+    make("install");
     let installed = |path: &str| fs::read_to_string(dir.path().join("usr/share").join(path));
     for (shell, path) in [
         ("bash", "bash-completion/completions/dotenv-run"),
@@ -258,4 +260,17 @@ fn make_installs_them() {
     ] {
         assert_eq!(installed(path).expect("an installed file"), script(shell));
     }
+    let manuals = concat!(env!("CARGO_MANIFEST_DIR"), "/man");
+    for page in fs::read_dir(manuals).expect("manuals") {
+        let page = page.expect("a manual").path();
+        let section = page.extension().expect("a section").display();
+        let name = page.file_name().expect("a name").display();
+        let found = installed(&format!("man/man{section}/{name}"));
+        let source = fs::read_to_string(&page).expect("a manual");
+        assert_eq!(found.expect("an installed manual"), source);
+    }
+
+    make("uninstall");
+    let left = Run::program("find").arg(dir.path()).args(["-type", "f"]);
+    left.finish().assert_status(0).assert_stdout("");
 }

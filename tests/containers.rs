@@ -22,7 +22,7 @@ const PLAIN: &str = "legacy/production/api";
 const SEALED: &str = "my-app/production/api";
 
 /// A busybox that runs where there is nothing else.
-const BUSYBOX: fn() -> Result<(), String> = || {
+pub const BUSYBOX: fn() -> Result<(), String> = || {
     let root = TempDir::new();
     let busybox = busybox().ok_or("needs a busybox")?;
     install(&busybox, &root.path().join("busybox"));
@@ -48,7 +48,7 @@ fn busybox() -> Option<PathBuf> {
 }
 
 /// A runtime that can start a container here.
-const RUNTIME: fn() -> Result<(), String> = || {
+pub const RUNTIME: fn() -> Result<(), String> = || {
     let container = Container::new(&["/bin/true"]);
     match container.run("run").map(Run::finish) {
         Some(outcome) if outcome.status.success() => Ok(()),
@@ -65,13 +65,13 @@ fn runtime() -> Option<&'static str> {
 }
 
 /// A bundle with a small root: busybox, us, and a tree in `/srv`.
-struct Container {
+pub struct Container {
     bundle: TempDir,
     id: String,
 }
 
 impl Container {
-    fn new(words: &[&str]) -> Self {
+    pub fn new(words: &[&str]) -> Self {
         let bundle = TempDir::new();
         let root = bundle.path().join("rootfs");
         for directory in ["bin", "proc", "srv", "tmp"] {
@@ -114,8 +114,22 @@ impl Container {
         Some(run.arg(&self.id))
     }
 
+    /// The directory that the container has as its root.
+    pub fn root(&self) -> PathBuf {
+        self.bundle.path().join("rootfs")
+    }
+
+    /// Changes the configuration that the runtime reads (config.md of the OCI runtime specification).
+    pub fn configure(&self, change: impl FnOnce(&mut serde_json::Value)) {
+        let file = self.bundle.path().join("config.json");
+        let text = fs::read(&file).expect("a configuration");
+        let mut value = serde_json::from_slice(&text).expect("JSON");
+        change(&mut value);
+        fs::write(file, value.to_string()).expect("a configuration");
+    }
+
     #[track_caller]
-    fn start(&self) -> Live {
+    pub fn start(&self) -> Live {
         self.run("run").expect("a runtime").spawn()
     }
 
@@ -191,7 +205,7 @@ pub fn a_container_ends_with_the_status_of_the_command() {
 /// It waits for a key that nobody writes.
 pub fn a_container_without_a_command_yet_stops_at_once() {
     let container = Container::of(SEALED, &["true"]);
-    let keys = container.bundle.path().join("rootfs/run/secrets");
+    let keys = container.root().join("run/secrets");
     fs::create_dir_all(&keys).expect("a directory of ours");
     let key = keys.join("dotenv_client_key");
     nix::unistd::mkfifo(&key, nix::sys::stat::Mode::S_IRWXU).expect("a named pipe");

@@ -47,11 +47,12 @@ fn run(program: &str) -> Run {
 }
 
 /// Everything that is written about the programs, by its name.
-fn documents() -> [(&'static str, String); 5] {
+fn documents() -> [(&'static str, String); 6] {
     let [run, seal] = Program::both();
     [
         ("README.md", read("README.md")),
         ("dotenv-run.1", run.manual),
+        ("dotenv-run-recipes.7", read("man/dotenv-run-recipes.7")),
         ("dotenv-seal.1", seal.manual),
         ("dotenv-run --help", run.help),
         ("dotenv-seal --help", seal.help),
@@ -153,7 +154,7 @@ fn lines_of(text: &str) -> Vec<String> {
 }
 
 /// Programs whose own options stand in the documents.
-const OTHERS: [&str; 13] = [
+const OTHERS: [&str; 16] = [
     "CMD",
     "RUN",
     "COPY",
@@ -161,12 +162,15 @@ const OTHERS: [&str; 13] = [
     "apt-get",
     "cargo",
     "curl",
+    "deploy",
     "docker",
     "git",
+    "kubectl",
     "make",
     "nginx",
     "podman",
     "systemctl",
+    "systemd-creds",
 ];
 
 /// The options on a line that can only be ours, and which program they belong to if the line says
@@ -220,20 +224,26 @@ fn no_option_is_misspelt() {
 
 /// Other manuals are named without `.Xr`, which mandoc takes amiss where they are not installed.
 fn the_manuals_are_clean() {
-    for Program { name, manual, .. } in Program::both() {
-        let file = format!("man/{name}.1");
-        let run = Run::program("mandoc").arg("-Tlint").arg(root().join(&file));
-        let outcome = run.finish();
+    const PAGES: [(&str, &str); 3] = [
+        ("dotenv-run", "1"),
+        ("dotenv-run-recipes", "7"),
+        ("dotenv-seal", "1"),
+    ];
+    for (name, number) in PAGES {
+        let file = format!("man/{name}.{number}");
+        let run = Run::program("mandoc").args(["-Tlint", "-Wstyle"]);
+        let outcome = run.arg(root().join(&file)).finish();
         outcome.assert_status(0).assert_stdout("");
-        assert!(manual.contains(&format!(".Nm {name}\n")), "{file}");
-        let other = match name {
-            "dotenv-run" => "dotenv-seal",
-            _ => "dotenv-run",
-        };
-        assert!(
-            manual.contains(&format!("\n{other}(1)")),
-            "{file}: SEE ALSO"
-        );
+        let page = read(&file);
+        assert!(page.contains(&format!(".Nm {name}\n")), "{file}");
+        let see_also = section(&page, ".Sh SEE ALSO");
+        for (other, number) in PAGES.iter().filter(|(other, _)| *other != name) {
+            let other = format!("{other}({number})");
+            let is_named = see_also
+                .iter()
+                .any(|line| line.trim_end_matches(',') == other);
+            assert!(is_named, "{file}: SEE ALSO {other}");
+        }
     }
 }
 

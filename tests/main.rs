@@ -25,6 +25,7 @@ mod mask;
 mod print;
 mod profile;
 mod prompt;
+mod recipes;
 mod render;
 mod resolve;
 mod seal;
@@ -79,6 +80,8 @@ fn main() -> ExitCode {
         print::TESTS,
         profile::TESTS,
         prompt::TESTS,
+        recipes::TESTS,
+        recipes::CLAIMS,
         render::TESTS,
         resolve::TESTS,
         seal::TESTS,

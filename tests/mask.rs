@@ -34,8 +34,8 @@ tests![
     runners_that_cannot_be_told_draw_one_hint,
 ];
 
-const GITHUB: &str = "::add-mask::";
-const AZURE: &str = "##vso[task.setsecret]";
+pub const GITHUB: &str = "::add-mask::";
+pub const AZURE: &str = "##vso[task.setsecret]";
 
 /// A tree whose only variable, `V`, has this value.
 fn holding(value: &str) -> Tree {
@@ -104,7 +104,7 @@ fn commands(runner: &str, text: &str) -> Result<Vec<String>, String> {
 }
 
 /// The log that a runner keeps: commands are taken out, and what they name is replaced line by line, the longest first.
-fn log(runner: &str, written: &str) -> String {
+pub fn log(runner: &str, written: &str) -> String {
     let (orders, lines): (Vec<_>, Vec<_>) = written
         .split(['\r', '\n'])
         .partition(|line| line.starts_with(runner));

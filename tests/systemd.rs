@@ -35,7 +35,7 @@ const NAMESPACE: [&str; 7] = [
     "--",
 ];
 
-const SYSTEMD: fn() -> Result<(), String> = || {
+pub const SYSTEMD: fn() -> Result<(), String> = || {
     if !Path::new(MANAGER).exists() {
         return Err(format!("needs {MANAGER}"));
     }
@@ -53,7 +53,7 @@ const SYSTEMD: fn() -> Result<(), String> = || {
 const PYTHON: fn() -> Result<(), String> = || tool("python3");
 
 /// A running systemd.
-struct Manager {
+pub struct Manager {
     _directory: TempDir,
     /// What the namespaces are entered by.
     pid: String,
@@ -82,9 +82,13 @@ impl Manager {
             let text = format!("{unit}[Service]\n{}\n", lines.replace('@', &ours));
             fs::write(directory.path().join(format!("{name}.service")), text).unwrap();
         }
-        let run = Run::program("unshare")
-            .args(NAMESPACE)
-            .args(["sh", "-c", START]);
+        Manager::of_units(directory, &[])
+    }
+
+    /// Starts one with the units of a directory, `test.target` among them, behind words that prepare its namespaces.
+    pub fn of_units(directory: TempDir, preparation: &[String]) -> Self {
+        let run = Run::program("unshare").args(NAMESPACE).args(preparation);
+        let run = run.args(["sh", "-c", START]);
         let run = run
             .env("SYSTEMD_UNIT_PATH", directory.path())
             .env("container", "other");
@@ -106,17 +110,17 @@ impl Manager {
     }
 
     /// What systemctl prints inside.
-    fn systemctl(&self, words: &[&str]) -> String {
+    pub fn systemctl(&self, words: &[&str]) -> String {
         let run = Run::program("nsenter").args(["-t", &self.pid, "-p", "-m", "-C", "systemctl"]);
         run.args(words).finish().text().to_owned()
     }
 
-    fn property(&self, service: &str, name: &str) -> String {
+    pub fn property(&self, service: &str, name: &str) -> String {
         let text = self.systemctl(&["show", "--value", "-p", name, &format!("{service}.service")]);
         text.trim_end().to_owned()
     }
 
-    fn wait_for_state(&self, service: &str, state: &str) {
+    pub fn wait_for_state(&self, service: &str, state: &str) {
         wait_until(&format!("{service} to be {state}"), || {
             self.property(service, "ActiveState") == state
         });

@@ -1,0 +1,179 @@
+//! The lines for a shell, with stubs for the programs that are not ours.
+
+use super::machine::{Finds, Machine, SAID, SECRET, world};
+use super::snippets::Snippet;
+use crate::support::keys;
+use crate::support::*;
+
+/// A snippet that leaves the shell with variables: the shell itself says at the end whether it has them.
+fn with_end(machine: &Machine, snippet: &Snippet, condition: &str) -> Run {
+    let commands = snippet.commands();
+    let commands = format!("{commands}\n{condition}\necho '{SAID}at the end'\n");
+    machine.run("sh").args(["-euc", &commands])
+}
+
+/// Neither a build nor the tests themselves: what they would be, and the demonstration.
+pub fn quick_start(snippet: &Snippet) {
+    let machine = Machine::new();
+    let here = env!("CARGO_MANIFEST_DIR");
+    let run = machine.shell(snippet).env("MAKEFLAGS", "n").dir(here);
+    let outcome = machine.with_rust(run).finish();
+    outcome.assert_status(0);
+    for line in [
+        "tests/demo target/release",
+        "cargo build --release",
+        "cargo test",
+    ] {
+        assert!(outcome.text().lines().any(|it| it == line), "{outcome}");
+    }
+    let programs = machine.path("bin");
+    let demo = Run::program(format!("{here}/tests/demo")).arg(programs);
+    let outcome = demo.finish();
+    outcome.assert_status(0);
+    assert!(outcome.text().contains("LOG_LEVEL=debug"), "{outcome}");
+}
+
+pub fn forms(snippet: &Snippet) {
+    let machine = Machine::new();
+    let makes = "case ${PGPORT-}/${CACHE-} in 5432/ | /redis://db) ;; *) false ;; esac";
+    machine.stub("bin/make", Finds::Also(makes));
+    let reads = format!("grep -q {SECRET} \"$3\"");
+    machine.stub("bin/docker", Finds::Only(&reads));
+    let run = with_end(&machine, snippet, "[ -n \"$DB_URL\" ]");
+    let outcome = run
+        .env("DOTENV_API_KEY_FILE", machine.key_file("key"))
+        .finish();
+    let docker = "docker compose --env-file /dev/fd/3 up";
+    machine.assert_ran(&outcome, &["make test", "make test", docker, "at the end"]);
+    assert!(
+        outcome.text().contains("\nDB_URL\tproject\t-\t16-63\n"),
+        "{outcome}"
+    );
+}
+
+pub fn trouble(snippet: &Snippet) {
+    keys::enter_new_session();
+    let machine = Machine::new();
+    machine.stub("work/server", Finds::Secrets);
+    let run = machine
+        .shell(snippet)
+        .env("DOTENV_API_KEY_FILE", machine.key_file("key"));
+    machine.assert_ran(&run.finish(), &["server", "server"]);
+}
+
+pub fn profile(snippet: &Snippet) {
+    let machine = match snippet.text.contains("client-key") {
+        true => Machine::of(Custody::client()),
+        false => Machine::new(),
+    };
+    machine.file("root/etc/my-app/client-key", CLIENT_KEY);
+    machine.stub(
+        "root/usr/local/bin/my-app",
+        Finds::Also("[ -z \"${AWS_REGION-}\" ]"),
+    );
+    let profile = machine.file("profile.toml", &snippet.text);
+    let run = machine.run("dotenv-run").arg("--profile").arg(profile);
+    let run = run.env("DOTENV_API_KEY_FILE", machine.key_file("key"));
+    machine.assert_ran(&machine.with_places(run).finish(), &["my-app serve"]);
+}
+
+pub fn sealed_tree(snippet: &Snippet) {
+    let machine = Machine::new();
+    machine.stub("work/server", Finds::Secrets);
+    machine.file("work/common.env", "DB_HOST=db\n");
+    machine.file("work/api.env", &format!("SMTP_PASSWORD={SECRET}\n"));
+    let outcome = machine.shell(snippet).finish();
+    outcome.assert_status(0);
+    assert!(
+        outcome
+            .text()
+            .contains("my-app/production/api\tenvironment\t"),
+        "{outcome}"
+    );
+    // One of the two ends with a program that shows its environment.
+    let is_shown = outcome.text().lines().any(|line| line == "LOG_LEVEL=debug");
+    match is_shown {
+        true => assert!(snippet.text.ends_with(" -- env\n"), "{outcome}"),
+        false => machine.assert_ran(&outcome, &["server"]),
+    }
+}
+
+/// A command, with the key in a variable or from a stub of pass(1), as the text in front of it says.
+fn example(
+    snippet: &Snippet,
+    variable: bool,
+    stubs: &[(&str, Finds<'_>)],
+    said: &[&str],
+) -> Outcome {
+    let machine = Machine::new();
+    machine.stub_pass();
+    stubs
+        .iter()
+        .for_each(|(path, finds)| machine.stub(path, *finds));
+    let run = machine.shell(snippet);
+    let run = match variable {
+        true => run.env("DOTENV_API_KEY", machine.api_key()),
+        false => run,
+    };
+    let outcome = run.finish();
+    machine.assert_ran(&outcome, said);
+    outcome
+}
+
+pub fn build(snippet: &Snippet) {
+    example(
+        snippet,
+        true,
+        &[("bin/make", Finds::Secrets)],
+        &["make release"],
+    );
+}
+
+pub fn key_from_a_program(snippet: &Snippet) {
+    example(
+        snippet,
+        false,
+        &[("work/server", Finds::Secrets)],
+        &["server"],
+    );
+}
+
+pub fn file_in_memory(snippet: &Snippet) {
+    let reads = format!("! env | grep -q {SECRET} && grep -q {SECRET} \"$3\"");
+    let docker = "docker compose --env-file /dev/fd/3 up";
+    example(
+        snippet,
+        true,
+        &[("bin/docker", Finds::Only(&reads))],
+        &[docker],
+    );
+}
+
+pub fn list(snippet: &Snippet) {
+    let outcome = example(snippet, true, &[], &[]);
+    let line = "SMTP_PASSWORD\tenvironment\t-\t16-63\n";
+    assert!(outcome.text().contains(line), "{outcome}");
+}
+
+pub fn evaluated(snippet: &Snippet) {
+    let machine = Machine::new();
+    let run = with_end(&machine, snippet, "[ \"$PGPORT\" = 5432 ]");
+    let run = run.env("DOTENV_API_KEY_FILE", machine.key_file("key"));
+    machine.assert_ran(&run.finish(), &["at the end"]);
+}
+
+pub fn existing_tree(snippet: &Snippet) {
+    let machine = Machine::of(Custody::client());
+    let tree = Tree::of(&world(Custody::client()));
+    machine.file("root/srv/secrets/empty", "");
+    let copy = Run::program("cp").arg("-r").arg(tree.root().join("api"));
+    copy.arg(machine.path("root/srv/secrets"))
+        .finish()
+        .assert_status(0);
+    let key = machine.file("root/etc/my-app/client-key", CLIENT_KEY);
+    set_mode(&key, 0o600);
+    let alone = "! env | grep -q -e ^OTHER= -e ^SSL_CERT_FILE= && [ -n \"$HOME\" ]";
+    machine.stub("work/server", Finds::Also(alone));
+    let run = machine.shell(snippet).env("OTHER", "1");
+    machine.assert_ran(&machine.with_places(run).finish(), &["server"]);
+}
