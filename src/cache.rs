@@ -149,6 +149,24 @@ impl Cache {
         Ok((levels, self.pending(None)))
     }
 
+    /// Brings the levels by `ask`, whatever is kept.
+    ///
+    /// # Errors
+    ///
+    /// Those of `ask`.
+    pub fn renewed(
+        self,
+        ask: impl FnOnce() -> Result<Answer, Error>,
+    ) -> Result<(Vec<OpenLevel>, Pending), Error> {
+        let answer = ask().inspect_err(|error| {
+            if is_denial(error) {
+                self.delete();
+            }
+        })?;
+        let fetched = answer.texts.zip(answer.key);
+        Ok((answer.levels, self.pending(fetched)))
+    }
+
     fn pending(self, fetched: Option<(Texts, DataKey)>) -> Pending {
         Pending {
             cache: self,

@@ -64,6 +64,8 @@ const CLIENT_KEY: Places = Places {
 pub struct Variables {
     strings: Locked,
     credentials_directory: Option<PathBuf>,
+    /// Whether the keys must be such that they can be read again.
+    is_repeated: bool,
 }
 
 impl Variables {
@@ -84,7 +86,18 @@ impl Variables {
         Ok(Variables {
             strings,
             credentials_directory,
+            is_repeated: false,
         })
+    }
+
+    /// From now on refuses keys that cannot be read once more: those typed, and those that come from a pipe.
+    pub fn repeat(&mut self) {
+        self.is_repeated = true;
+    }
+
+    /// The memory of their strings.
+    pub fn memory(&mut self) -> &mut Locked {
+        &mut self.strings
     }
 
     /// Forgets them all.
@@ -194,6 +207,9 @@ impl ClientKey {
         if let Some((_, key)) = CLIENT_KEY.find(option, variables, report)? {
             return Ok(ClientKey(key));
         }
+        if variables.is_repeated {
+            return Err(CLIENT_KEY.nowhere(variables, ""));
+        }
         match File::options().read(true).write(true).open("/dev/tty") {
             Ok(terminal) => {
                 checked("the client key typed", prompt(&terminal, report.program())?).map(ClientKey)
@@ -238,11 +254,12 @@ impl Places {
         report: &Report,
     ) -> Result<Option<(String, Locked)>, Error> {
         if let Some(file) = option {
-            return self.read(self.option, file, report).map(Some);
+            return self.read(self.option, file, variables, report).map(Some);
         }
         if let Some(file) = variables.get(self.file_variable) {
             let file = Path::new(OsStr::from_bytes(file));
-            return self.read(self.file_variable, file, report).map(Some);
+            let read = self.read(self.file_variable, file, variables, report);
+            return read.map(Some);
         }
         if let Some(key) = variables.get(self.variable) {
             let mut copy = Locked::for_key(key.len()).map_err(Error::Memory)?;
@@ -254,7 +271,7 @@ impl Places {
             .default_files(variables)
             .find(|file| file.symlink_metadata().is_ok())
         {
-            Some(file) => self.read("", &file, report).map(Some),
+            Some(file) => self.read("", &file, variables, report).map(Some),
             None => Ok(None),
         }
     }
@@ -327,6 +344,7 @@ impl Places {
         &self,
         named_by: &str,
         file: &Path,
+        variables: &Variables,
         report: &Report,
     ) -> Result<(String, Locked), Error> {
         let source = match (named_by, file.to_str()) {
@@ -338,8 +356,13 @@ impl Places {
             source: source.clone(),
             reason: BadKey::Unreadable(error),
         };
+        let once = || Error::BadKey {
+            source: source.clone(),
+            reason: BadKey::ReadOnce,
+        };
         let key = empty_key()?;
         let key = match descriptor_number(file) {
+            Some(_) if variables.is_repeated => return Err(once()),
             Some(number) => read_key(&mut Descriptor::numbered(number), key).map_err(fail)?,
             None => {
                 let mut opened = match File::open(file) {
@@ -352,6 +375,9 @@ impl Places {
                     opened => opened.map_err(fail)?,
                 };
                 warn_if_open_to_others(&opened, file, report).map_err(fail)?;
+                if variables.is_repeated && !opened.metadata().map_err(fail)?.is_file() {
+                    return Err(once());
+                }
                 read_key(&mut opened, key).map_err(fail)?
             }
         };

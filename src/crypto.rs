@@ -12,8 +12,9 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Salt};
+use ring::hmac::{self, HMAC_SHA256};
 use ring::rand::{SecureRandom, SystemRandom};
-use sha2::Digest;
+use sha2::Digest as _;
 
 use crate::locked::{self, Locked, NoMemory};
 use crate::process;
@@ -196,6 +197,45 @@ impl CacheKey {
         }
         entry.keep(header.len()..entry.bytes().len());
         opened(&self.0, entry, header)
+    }
+}
+
+/// What is compared in place of something that must not be kept. It says nothing to who does not have its key.
+pub type Digest = [u8; KEY_LENGTH];
+
+/// The random key of the digests of one run, in locked memory.
+pub struct DigestKey(Locked);
+
+impl DigestKey {
+    /// Makes one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Locked::for_key`], and an error if the system gives no random bytes.
+    pub fn new() -> io::Result<Self> {
+        let mut key = Locked::for_key(KEY_LENGTH).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        let fill = SystemRandom::new().fill(&mut key.spare()[..KEY_LENGTH]);
+        fill.map_err(|_| io::Error::other("the system gives no random bytes"))?;
+        key.grow(KEY_LENGTH);
+        Ok(DigestKey(key))
+    }
+
+    /// The memory of the key.
+    pub fn memory(&mut self) -> &mut Locked {
+        &mut self.0
+    }
+
+    /// The digest of parts, which `give` hands over one after the other (HMAC with SHA-256). Where one ends and the next
+    /// begins makes a difference.
+    pub fn digest(&self, give: impl FnOnce(&mut dyn FnMut(&[u8]))) -> Digest {
+        let mut context = hmac::Context::with_key(&hmac::Key::new(HMAC_SHA256, self.0.bytes()));
+        give(&mut |part| {
+            context.update(&part.len().to_ne_bytes());
+            context.update(part);
+        });
+        let mut digest = Digest::default();
+        digest.copy_from_slice(context.sign().as_ref());
+        digest
     }
 }
 

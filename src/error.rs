@@ -242,6 +242,8 @@ pub enum BadKey {
     TooLong,
     /// It has characters that a header of HTTP cannot carry.
     NotPrintable,
+    /// It is to be read again and again, and cannot be.
+    ReadOnce,
 }
 
 /// Why a level stays closed.
@@ -339,6 +341,10 @@ impl Error {
                 reason: BadKey::ByteOrderMark,
                 ..
             } => "save the file as UTF-8 without a byte order mark",
+            Error::BadKey {
+                reason: BadKey::ReadOnce,
+                ..
+            } => "--watch reads keys again each time; name a regular file, or set the variable",
             Error::Unauthorized { .. } => "the API key is unknown, expired or revoked",
             Error::Forbidden {
                 denied: Denied::KeyDescriptor,
@@ -607,6 +613,7 @@ impl fmt::Display for BadKey {
             BadKey::ByteOrderMark => f.write_str("the key starts with a byte order mark"),
             BadKey::TooLong => f.write_str("too long for a key"),
             BadKey::NotPrintable => f.write_str("the key has characters that no API key has"),
+            BadKey::ReadOnce => f.write_str("a key that can be read once only, with --watch"),
         }
     }
 }

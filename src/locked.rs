@@ -138,6 +138,23 @@ impl Locked {
         self.length = kept;
     }
 
+    /// Lets go of pages that a child process did not get from fork(2), and tells how long their content was. There is
+    /// nothing to wipe then, and nothing to give back.
+    pub fn lose(&mut self) -> usize {
+        let nothing = Locked {
+            pages: Pages {
+                data: NonNull::dangling(),
+                capacity: 0,
+            },
+            length: 0,
+            is_locked: false,
+        };
+        let lost = std::mem::replace(self, nothing);
+        let length = lost.length;
+        std::mem::forget(lost);
+        length
+    }
+
     /// The content.
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: the first `length` bytes at `data` are initialised, readable and ours until drop.
@@ -237,6 +254,9 @@ impl Pages {
 
 impl Drop for Pages {
     fn drop(&mut self) {
+        if self.capacity == 0 {
+            return;
+        }
         let page = page_size();
         let base = self.data.as_ptr().wrapping_sub(page);
         // SAFETY: exactly the mapping made in `reserve`; no reference into it outlives `self`.

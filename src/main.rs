@@ -16,6 +16,7 @@ use dotenv_run::environment::{self, list};
 use dotenv_run::error::{Error, shown};
 use dotenv_run::launch;
 use dotenv_run::launch::exec::Ready;
+use dotenv_run::launch::keeper::Candidate;
 use dotenv_run::launch::supervise::{Side, supervise};
 use dotenv_run::levels::{self, OpenLevel};
 use dotenv_run::locked;
@@ -56,8 +57,9 @@ fn main() -> ExitCode {
 
 /// Runs the pipeline. It returns a status only where no command took this process over.
 fn run(mut options: Box<Options>, report: &Report) -> Result<ExitCode, Error> {
-    let supervisor = match supervise(options.action.supervision())? {
-        Side::Worker { supervisor } => supervisor,
+    let (supervisor, keeper) = match supervise(options.action.supervision())? {
+        Side::Worker { supervisor } => (supervisor, None),
+        Side::Keeper(keeper) => (Some(keeper.supervisor()), Some(keeper)),
         Side::Supervisor(supervisor) => {
             drop(options);
             return Ok(supervisor.run());
@@ -67,7 +69,6 @@ fn run(mut options: Box<Options>, report: &Report) -> Result<ExitCode, Error> {
     if options.allow_swap {
         locked::allow_swap();
     }
-    locked::lock_everything();
     let mut variables = Variables::take(&mut environ)?;
     process::wipe_arguments();
     variables.complete(&mut options);
@@ -77,18 +78,29 @@ fn run(mut options: Box<Options>, report: &Report) -> Result<ExitCode, Error> {
             shown(file)
         ));
     }
-    let mut audit = Audit::begin(&options)?;
+    if matches!(options.api_url, ApiUrl::Tree(_)) {
+        // What is given as its file may be a key itself.
+        ApiKey::discard(options.api_key_file.take().as_deref(), &variables);
+    }
+    let candidate = match keeper {
+        Some(keeper) => Some(keeper.keep(&mut variables, *report)?),
+        None => None,
+    };
+    locked::lock_everything();
+    let settled = |error| candidate.iter().fold(error, |error, it| it.failed(error));
+    let mut audit = Audit::begin(&options).map_err(settled)?;
     let error = match prepare(
         &mut options,
         &environ,
         &mut variables,
         supervisor,
         &mut audit,
+        candidate.as_ref(),
         report,
     ) {
         Ok(Some(ready)) => ready.launch(),
         Ok(None) => return Ok(ExitCode::SUCCESS),
-        Err(error) => error,
+        Err(error) => settled(error),
     };
     audit.failed(&error, report);
     Err(error)
@@ -103,12 +115,17 @@ fn prepare<'a>(
     variables: &'a mut Variables,
     supervisor: Option<Pid>,
     audit: &mut Audit,
+    candidate: Option<&Candidate>,
     report: &Report,
 ) -> Result<Option<Ready<'a>>, Error> {
+    if let Some(candidate) = candidate {
+        candidate.restrain(&mut options.network);
+    }
+    let report = &candidate.map_or(*report, Candidate::report);
     if let Action::Print { allow_file, .. } = options.action {
         output::check_destination(allow_file)?;
     }
-    let (levels, cache) = open(options, environ, variables, audit, report)?;
+    let (levels, cache) = open(options, environ, variables, audit, candidate, report)?;
     options.forget_key_files();
     let options = &*options;
     if !options.inheritance.keep_credentials {
@@ -140,6 +157,9 @@ fn prepare<'a>(
             path: options.path.to_string(),
         });
     }
+    if let Some(candidate) = candidate {
+        candidate.check_values(&secrets);
+    }
     audit.note_names(&secrets);
     let audience = options.mask.audience(|name| environ.text(name));
     let inheritance = &options.inheritance;
@@ -148,8 +168,13 @@ fn prepare<'a>(
             let inherited = environ.entries().chain(variables.entries());
             let ready = launch::exec::prepare(run, &secrets, inherited, inheritance, supervisor);
             let ready = ready?;
+            if candidate.is_some_and(Candidate::is_renewal) {
+                ready.check_command()?;
+            }
             output::mask(&secrets, audience, output::Masks::OnEither, report)?;
-            audit.done()?;
+            if candidate.is_none_or(Candidate::may_start) {
+                audit.done()?;
+            }
             Some(ready)
         }
         Action::Print { form, .. } => {
@@ -169,6 +194,9 @@ fn prepare<'a>(
         }
     };
     report.note(format_args!("{}", locked::Protection));
+    if let Some(candidate) = candidate {
+        candidate.become_next();
+    }
     Ok(ready)
 }
 
@@ -178,6 +206,7 @@ fn open(
     environ: &Environ,
     variables: &Variables,
     audit: &mut Audit,
+    candidate: Option<&Candidate>,
     report: &Report,
 ) -> Result<(Vec<OpenLevel>, Option<Pending>), Error> {
     let organization = options.organization.clone();
@@ -185,13 +214,19 @@ fn open(
     let url = match &options.api_url {
         ApiUrl::Service(url) => url,
         ApiUrl::Tree(root) => {
-            ApiKey::discard(file, variables);
             if options.caching.is_some() {
                 report.note(format_args!("a sealed tree is not cached"));
             }
             let hint = OrganizationHint::InTree(organization);
             let sealed = source::read(&Tree::open(root)?, path, &hint, *report);
-            let answer = unseal(Fetch::over(sealed), options, variables, audit, report)?;
+            let answer = unseal(
+                Fetch::over(sealed),
+                options,
+                variables,
+                audit,
+                candidate,
+                report,
+            )?;
             return Ok((answer.levels, None));
         }
     };
@@ -207,12 +242,17 @@ fn open(
         let identity = Identity { key, agent };
         let network = &options.network;
         let fetch = source::fetch(url, identity, network, path, hint, keep_texts, *report)?;
-        unseal(fetch, options, variables, audit, report)
+        unseal(fetch, options, variables, audit, candidate, report)
     };
     let Some(cache) = cache else {
         return Ok((ask()?.levels, None));
     };
+    if candidate.is_some_and(Candidate::is_renewal) {
+        let (levels, pending) = cache.renewed(ask)?;
+        return Ok((levels, Some(pending)));
+    }
     let reopen = |sealed: Sealed, key| {
+        check_documents(candidate, &sealed);
         ignore_client_key(&sealed, options, variables, report);
         ClientKey::discard(options.client_key.as_deref(), variables);
         let opened = levels::open(sealed, options.allow_plaintext, |_| Ok(key))?;
@@ -239,14 +279,16 @@ fn unseal(
     options: &Options,
     variables: &Variables,
     audit: &mut Audit,
+    candidate: Option<&Candidate>,
     report: &Report,
 ) -> Result<Answer, Error> {
     let (path, file) = (&options.path, options.client_key.as_deref());
     let client_key = || ClientKey::find(file, variables, report);
-    // Nobody is asked for a key before the secrets are there.
+    // Nobody is asked for a key before the secrets are there, and none is derived for what is known.
     let early = fetch.descriptor().filter(|descriptor| {
         levels::is_fast_to_derive(descriptor)
             && (!descriptor.is_client_managed() || ClientKey::is_at_hand(file, variables))
+            && !candidate.is_some_and(Candidate::is_renewal)
     });
     let early = early.map(|descriptor| {
         let key = levels::data_key(&descriptor, path, client_key);
@@ -254,6 +296,7 @@ fn unseal(
     });
     let mut sealed = fetch.finish()?;
     audit.note_organization(sealed.organization.as_deref());
+    check_documents(candidate, &sealed);
     let texts = sealed.texts.take();
     ignore_client_key(&sealed, options, variables, report);
     let key = |descriptor: &Arc<Descriptor>| {
@@ -265,6 +308,13 @@ fn unseal(
     };
     let (levels, key) = levels::open(sealed, options.allow_plaintext, key)?;
     Ok(Answer { levels, key, texts })
+}
+
+/// Ends a renewal here if there is nothing new.
+fn check_documents(candidate: Option<&Candidate>, sealed: &Sealed) {
+    if let Some(candidate) = candidate {
+        candidate.check_documents(sealed);
+    }
 }
 
 /// Passes over the client key where it is of no use.

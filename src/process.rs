@@ -5,7 +5,9 @@
 mod clock;
 mod confine;
 pub mod keyring;
+mod lookup;
 mod registers;
+mod siblings;
 mod signals;
 mod sockets;
 mod terminal;
@@ -25,7 +27,9 @@ use crate::locked::{self, Locked, NoMemory};
 
 pub use clock::CalendarTime;
 pub use confine::confine;
+pub use lookup::check_command;
 pub use registers::clear_registers;
+pub use siblings::{end_child, exists, fork_beside, share, wait_while, wake};
 use signals::is_ignored;
 pub use signals::{
     Signal, SignalSet, die_by, end_by_signals, expect_children, ignore_children, initial_mask,
@@ -333,7 +337,7 @@ pub fn forget_caller() {
 
 /// Gives back the pages of program and libraries that are only read: most of them served the start, and
 /// those that are needed come back from the file.
-fn release_program() {
+pub fn release_program() {
     // SAFETY: the callback is of the type that is asked for, and there is no data for it.
     unsafe { libc::dl_iterate_phdr(Some(release_object), ptr::null_mut()) };
 }

@@ -68,6 +68,24 @@ impl Report {
         }
     }
 
+    /// Says what has changed in the user's favour.
+    pub fn tell(&self, message: fmt::Arguments<'_>) {
+        if self.verbosity >= Verbosity::Normal {
+            self.line(format_args!("{}: {message}", self.program));
+        }
+    }
+
+    /// The same for something that was done before, of which the user was warned then.
+    pub fn without_warnings(self) -> Self {
+        Report {
+            verbosity: match self.verbosity {
+                Verbosity::Normal => Verbosity::Quiet,
+                verbosity => verbosity,
+            },
+            ..self
+        }
+    }
+
     /// Says what is going on.
     pub fn note(&self, message: fmt::Arguments<'_>) {
         if self.verbosity >= Verbosity::Verbose {

@@ -36,6 +36,7 @@ mod support;
 mod systemd;
 mod tree;
 mod vectors;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -91,6 +92,7 @@ fn main() -> ExitCode {
         systemd::TESTS,
         tree::TESTS,
         vectors::TESTS,
+        watch::TESTS,
     ])
     .main()
 }

@@ -72,6 +72,7 @@ fn every_option_is_taken_under_its_long_name() {
         let (right, wrong) = match value.as_str() {
             "" => ("true", "\"x\""),
             "SECONDS" => ("3", "\"3\""),
+            "[=SECONDS]" => ("30", "\"30\""),
             "[=SIGNAL]" | "[=RUNNER]" => ("true", "3"),
             value if value.contains("...") || name == "file" => ("[\"A\", \"B\"]", "[1]"),
             _ => ("\"x\"", "true"),

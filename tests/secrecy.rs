@@ -7,7 +7,7 @@ mod memory;
 mod messages;
 mod secrets;
 mod tracer;
-mod vault;
+pub mod vault;
 
 use crate::launch::init::STATIC_BUILD;
 use crate::support::*;

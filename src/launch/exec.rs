@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::{CStr, CString};
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use crate::environment::Variable;
@@ -57,10 +58,17 @@ pub fn prepare<'a>(
 }
 
 impl Ready<'_> {
-    /// Replaces the process by the command, which is looked up in the `PATH` that we inherited; returns only why it
-    /// could not.
-    pub fn launch(self) -> Error {
-        let error = process::become_command(self.command, &self.environment.entries());
+    /// Checks that the command is there and can be executed, as far as that can be told without executing it.
+    ///
+    /// # Errors
+    ///
+    /// If it is not.
+    pub fn check_command(&self) -> Result<(), Error> {
+        let name = self.command.first().map_or(c"", |name| name);
+        process::check_command(name).map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: io::Error) -> Error {
         let name = self
             .command
             .first()
@@ -69,6 +77,13 @@ impl Ready<'_> {
             command: name.unwrap_or_default(),
             error,
         }
+    }
+
+    /// Replaces the process by the command, which is looked up in the `PATH` that we inherited; returns only why it
+    /// could not.
+    pub fn launch(self) -> Error {
+        let error = process::become_command(self.command, &self.environment.entries());
+        self.failed(error)
     }
 }
 

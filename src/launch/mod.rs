@@ -2,6 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+mod board;
 pub mod exec;
+pub mod keeper;
 pub mod supervise;
 mod terminal;
+mod watch;

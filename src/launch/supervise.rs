@@ -9,7 +9,10 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use super::board::Board;
+use super::keeper::Keeper;
 use super::terminal::Terminal;
+use super::watch::{Due, Watch};
 use crate::error::Error;
 use crate::options::{Parent, Supervision};
 use crate::process::{self, Change, Fork, Pid, Signal, SignalSet};
@@ -25,6 +28,8 @@ pub enum Side {
         /// The process that stands in front of it, if one does.
         supervisor: Option<Pid>,
     },
+    /// The one that starts others, each of which runs the pipeline.
+    Keeper(Keeper),
     /// The one that stands in front of it.
     Supervisor(Supervisor),
 }
@@ -59,22 +64,40 @@ pub fn supervise(how: &Supervision) -> Result<Side, Error> {
     let in_foreground = terminal
         .as_ref()
         .is_some_and(|terminal| terminal.is_held_by(process::group()));
+    let beginning = Beginning {
+        supervisor,
+        mask,
+        children_ignored,
+        group: how.group,
+        die_with_parent: how.die_with_parent,
+    };
+    let watching = match how.watching {
+        Some(watching) => {
+            let board = process::share(Board::default()).map_err(Error::Supervise)?;
+            Some((watching, board))
+        }
+        None => None,
+    };
     match process::fork().map_err(Error::Supervise)? {
         Fork::Child => {
-            begin_worker(how, supervisor, terminal.as_ref().filter(|_| in_foreground));
-            if children_ignored {
-                process::ignore_children();
+            if let Some((watching, board)) = watching {
+                let keeper = Keeper::new(board, watching, beginning);
+                return Ok(Side::Keeper(keeper));
             }
-            mask.set_as_mask();
+            beginning.begin_in(terminal.as_ref().filter(|_| in_foreground));
+            beginning.restore_mask();
             Ok(Side::Worker {
                 supervisor: Some(supervisor),
             })
         }
         Fork::Parent(worker) => {
-            if how.group {
+            if how.group && watching.is_none() {
                 process::set_group(worker);
             }
+            let watch =
+                watching.map(|(watching, board)| Watch::new(board, worker, watching.on_change));
             Ok(Side::Supervisor(Supervisor {
+                watch,
                 worker,
                 has_own_group: how.group,
                 terminal,
@@ -86,19 +109,55 @@ pub fn supervise(how: &Supervision) -> Result<Side, Error> {
     }
 }
 
-/// What only the new process can do for itself.
-fn begin_worker(how: &Supervision, supervisor: Pid, terminal: Option<&Terminal>) {
-    if how.group {
-        process::set_group(process::id());
-        if let Some(terminal) = terminal {
-            terminal.hand_to(process::id());
+/// How the process that signals are for begins, which only it can do for itself.
+#[derive(Clone, Copy)]
+pub struct Beginning {
+    supervisor: Pid,
+    mask: SignalSet,
+    children_ignored: bool,
+    group: bool,
+    die_with_parent: Option<i32>,
+}
+
+impl Beginning {
+    /// Begins, still in the supervisor's group, and with the terminal if that has it.
+    pub fn begin(&self) {
+        let terminal = self.group.then_some(Terminal);
+        let group = process::group();
+        self.begin_in(
+            terminal
+                .filter(|terminal| terminal.is_held_by(group))
+                .as_ref(),
+        );
+    }
+
+    /// Begins, and takes this terminal over.
+    fn begin_in(&self, terminal: Option<&Terminal>) {
+        if self.group {
+            process::set_group(process::id());
+            if let Some(terminal) = terminal {
+                terminal.hand_to(process::id());
+            }
+        }
+        if let Some(signal) = self.die_with_parent {
+            process::die_with_parent(signal);
+            if process::parent() != self.supervisor {
+                process::die_by(signal);
+            }
+        }
+        if self.children_ignored {
+            process::ignore_children();
         }
     }
-    if let Some(signal) = how.die_with_parent {
-        process::die_with_parent(signal);
-        if process::parent() != supervisor {
-            process::die_by(signal);
-        }
+
+    /// Lets those signals through that the caller did.
+    pub fn restore_mask(&self) {
+        self.mask.set_as_mask();
+    }
+
+    /// The process in front of us.
+    pub fn supervisor(&self) -> Pid {
+        self.supervisor
     }
 }
 
@@ -113,6 +172,8 @@ pub struct Supervisor {
     kill_at: Option<Instant>,
     /// When the waiting parent is confined, if it is not yet.
     confine_at: Option<Instant>,
+    /// What else there is to watch over. Until there is a command, the worker is the keeper.
+    watch: Option<Watch>,
 }
 
 /// How long a run may be that does not pay for the confinement of its supervisor, which takes the kernel
@@ -123,34 +184,94 @@ impl Supervisor {
     /// Forgets all that the caller gave us, passes signals on until the command has ended, and ends as it did.
     pub fn run(mut self) -> ExitCode {
         process::forget_caller();
+        let end = self.wait_for_end();
+        if let Some(watch) = &mut self.watch {
+            watch.end();
+        }
+        mirror(end)
+    }
+
+    fn wait_for_end(&mut self) -> Change {
         loop {
             let Some(signal) = self.next_signal() else {
                 process::send(self.target(), SIGKILL);
                 self.kill_at = None;
                 continue;
             };
-            if signal.number == SIGCHLD
-                && let Some(end) = self.reap()
+            let is_to_be_forwarded = self.is_to_be_forwarded(&signal);
+            if signal.number == SIGCHLD {
+                if let Some(end) = self.reap()
+                    && !self.has_successor(end)
+                {
+                    return end;
+                }
+                self.look();
+            } else if self.ends_watch(&signal)
+                && let Some(watch) = &mut self.watch
             {
-                return mirror(end);
+                watch.end();
             }
-            if self.is_to_be_forwarded(&signal) {
+            if is_to_be_forwarded {
                 self.forward(&signal);
             }
         }
     }
 
+    /// Does what is due since the secrets have changed.
+    fn look(&mut self) {
+        match self.watch.as_mut().map_or(Due::Nothing, Watch::look) {
+            Due::Nothing => (),
+            Due::Begin(first) => self.worker = first,
+            Due::Stop => {
+                process::send(self.target(), SIGTERM);
+                self.kill_in_time();
+            }
+            Due::Signal(signal) => process::send(self.target(), signal),
+        }
+    }
+
+    /// Whether the command that has ended like this is followed by another one, which is then the worker. One that was
+    /// ended by a key of a terminal which only its own group is told of is not.
+    fn has_successor(&mut self, end: Change) -> bool {
+        if matches!(end, Change::Killed(SIGINT | SIGQUIT | SIGHUP)) {
+            return false;
+        }
+        match self.watch.as_mut().and_then(Watch::successor) {
+            Some(successor) => {
+                self.worker = successor;
+                self.kill_at = None;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Whether the caller wants an end: nothing is started after this signal. A hangup may be a way to tell the command
+    /// something, if it is not about to be stopped.
+    fn ends_watch(&self, signal: &Signal) -> bool {
+        let is_stopping = self.watch.as_ref().is_some_and(Watch::is_stopping);
+        match signal.number {
+            SIGTERM | SIGINT | SIGQUIT => signal.sender() != Some(self.worker),
+            SIGHUP => is_stopping || signal.is_from_kernel(),
+            _ => false,
+        }
+    }
+
     /// Waits for the next signal; `None` if it is time to kill the command.
     fn next_signal(&mut self) -> Option<Signal> {
+        let awaited = match &self.watch {
+            Some(watch) if watch.is_beginning() => SignalSet::of(&[SIGCHLD]),
+            _ => SignalSet::ALL,
+        };
         if self.confine_at.is_some() {
-            let early = SignalSet::ALL.wait(self.confine_at);
+            let early = awaited.wait(self.confine_at);
             if early.is_some() {
                 return early;
             }
             process::confine();
             self.confine_at = None;
         }
-        SignalSet::ALL.wait(self.kill_at)
+        awaited.wait(self.kill_at)
     }
 
     /// Where signals go: the worker, or its group.
@@ -167,11 +288,16 @@ impl Supervisor {
     fn reap(&mut self) -> Option<Change> {
         while let Some((child, change)) = process::reap() {
             match change {
-                _ if child != self.worker => (),
-                Change::Stopped(signal) => self.stop(signal),
+                Change::Stopped(signal) if child == self.worker => self.stop(signal),
+                Change::Stopped(_) => (),
                 Change::Exited(_) | Change::Killed(_) => {
-                    self.take_terminal_back();
-                    return Some(change);
+                    if let Some(watch) = &mut self.watch {
+                        watch.reaped(child);
+                    }
+                    if child == self.worker {
+                        self.take_terminal_back();
+                        return Some(change);
+                    }
                 }
             }
         }
@@ -201,7 +327,9 @@ impl Supervisor {
     /// hangup goes to the session's leader alone. What the command sends us is not sent back.
     fn is_to_be_forwarded(&self, signal: &Signal) -> bool {
         if !signal.is_from_kernel() {
-            return signal.sender() != Some(self.worker);
+            let sender = signal.sender();
+            let is_ours = self.watch.as_ref().is_some_and(|it| it.is_ours(sender));
+            return sender != Some(self.worker) && !is_ours;
         }
         match signal.number {
             SIGCHLD => false,
@@ -219,7 +347,14 @@ impl Supervisor {
             terminal.hand_to(self.worker);
         }
         signal.forward(self.target());
-        if matches!(signal.number, SIGTERM | SIGINT | SIGHUP | SIGQUIT) && self.kill_at.is_none() {
+        if matches!(signal.number, SIGTERM | SIGINT | SIGHUP | SIGQUIT) {
+            self.kill_in_time();
+        }
+    }
+
+    /// Has the command killed if it does not end in time from now.
+    fn kill_in_time(&mut self) {
+        if self.kill_at.is_none() {
             self.kill_at = self.stop_timeout.map(|timeout| Instant::now() + timeout);
         }
     }

@@ -53,6 +53,7 @@ fn value(spec: &Spec) -> Value {
         "FORMAT" => Value::Words(Form::ALL.map(Form::name).into()),
         "SHELL" => Value::Words(vec!["bash", "zsh", "fish"]),
         "=RUNNER" => Value::Words(vec!["auto", "github", "azure", "off"]),
+        "ACTION" => Value::Words(vec!["restart", "exit", "HUP", "USR1", "USR2"]),
         "FD|journal|syslog" => Value::Words(vec!["journal", "syslog"]),
         _ => Value::Unknown,
     }

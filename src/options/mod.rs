@@ -9,6 +9,7 @@ mod profile;
 pub mod seal;
 mod table;
 mod url;
+mod watch;
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{CString, OsStr, OsString};
@@ -35,21 +36,23 @@ pub use network::{Network, ProxyVariables, Trust};
 use table::Spec;
 pub use table::help;
 pub use url::{ApiUrl, ServiceUrl};
+pub use watch::{OnChange, Watching};
 
 /// The service's own address.
 const DEFAULT_API_URL: &str = "https://api.dotenv.cloud";
 
 /// The options that need a parent in front of the command.
-const SUPERVISING: [&str; 5] = [
+const SUPERVISING: [&str; 6] = [
     "supervise",
     "group",
     "subreaper",
     "stop-timeout",
     "die-with-parent",
+    "watch",
 ];
 
 /// The options that exclude each other.
-const CONFLICTS: [[&str; 2]; 11] = [
+const CONFLICTS: [[&str; 2]; 14] = [
     ["cache", "no-cache"],
     ["stale", "no-cache"],
     ["exec", "supervise"],
@@ -57,6 +60,9 @@ const CONFLICTS: [[&str; 2]; 11] = [
     ["exec", "subreaper"],
     ["exec", "stop-timeout"],
     ["exec", "die-with-parent"],
+    ["exec", "watch"],
+    ["print", "watch"],
+    ["list", "watch"],
     ["print", "list"],
     ["print", "file"],
     ["list", "file"],
@@ -64,12 +70,13 @@ const CONFLICTS: [[&str; 2]; 11] = [
 ];
 
 /// The options that mean nothing without one of others.
-const NEEDS: [(&str, &[&str]); 5] = [
+const NEEDS: [(&str, &[&str]); 6] = [
     ("pass", &["clean-env"]),
     ("strict", &["resolve", "resolve-env"]),
     ("file-only", &["file"]),
     ("allow-file", &["print"]),
     ("json", &["list"]),
+    ("on-change", &["watch"]),
 ];
 
 /// What the command line asks for.
@@ -166,6 +173,7 @@ impl Action {
             subreaper: false,
             stop_timeout: None,
             die_with_parent: None,
+            watching: None,
         };
         match self {
             Action::Run(run) => &run.supervision,
@@ -199,6 +207,8 @@ pub struct Supervision {
     pub stop_timeout: Option<Duration>,
     /// `--die-with-parent`: the signal that the command gets if the parent is killed.
     pub die_with_parent: Option<i32>,
+    /// `--watch`: what happens when the secrets change.
+    pub watching: Option<Watching>,
 }
 
 /// Whether a process of ours stays in front of the command.
@@ -400,8 +410,8 @@ impl Given {
         let api_url = setting(self.last("api-url"), "--api-url", "DOTENV_API_URL")
             .unwrap_or_else(|| (DEFAULT_API_URL.into(), "--api-url"));
         let cache = setting(self.last("cache"), "--cache", "DOTENV_RUN_CACHE");
-        let action = self.action(command)?;
         let api_url = read(api_url.1, &api_url.0, ApiUrl::parse)?;
+        let action = self.action(command, &api_url)?;
         let (path, source) = path.ok_or(Usage::NoPath)?;
         Ok(Options {
             path: read(source, &path, SecretPath::parse)?,
@@ -468,7 +478,7 @@ impl Given {
         }
     }
 
-    fn action(&self, command: Option<Vec<OsString>>) -> Result<Action, Error> {
+    fn action(&self, command: Option<Vec<OsString>>, api_url: &ApiUrl) -> Result<Action, Error> {
         if self.has("print") || self.has("list") {
             if command.is_some() {
                 let option = if self.has("print") { "print" } else { "list" };
@@ -495,13 +505,13 @@ impl Given {
         let files = files.collect::<Result<_, _>>()?;
         Ok(Action::Run(Run {
             command,
-            supervision: self.supervision()?,
+            supervision: self.supervision(api_url)?,
             files,
             file_only: self.has("file-only"),
         }))
     }
 
-    fn supervision(&self) -> Result<Supervision, Error> {
+    fn supervision(&self, api_url: &ApiUrl) -> Result<Supervision, Error> {
         let parent = if self.has("exec") {
             Parent::Never
         } else if SUPERVISING.iter().any(|option| self.has(option)) {
@@ -521,6 +531,7 @@ impl Given {
                 Some(value) => Some(read("--die-with-parent", &value, signal)?),
                 None => self.has("die-with-parent").then_some(signals::SIGTERM),
             },
+            watching: self.watching(api_url)?,
         })
     }
 

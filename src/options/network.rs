@@ -12,6 +12,9 @@ use crate::error::{Error, Usage};
 /// The time in seconds that the whole fetch may take unless the user says otherwise.
 const DEFAULT_TIMEOUT: f64 = 30.0;
 
+/// How often a server is asked.
+const ATTEMPTS: u32 = 4;
+
 /// The longest time in seconds that can be given: a day.
 const MAX_TIMEOUT: f64 = 86_400.0;
 
@@ -19,6 +22,8 @@ const MAX_TIMEOUT: f64 = 86_400.0;
 pub struct Network {
     /// How long the whole fetch may take.
     pub timeout: Duration,
+    /// How often each server is asked before its failure counts; at least once.
+    pub attempts: u32,
     /// The read replicas, in their order.
     pub mirrors: Vec<ApiUrl>,
     /// Which authorities are trusted.
@@ -75,6 +80,7 @@ impl Given {
                 Some(value) => read("--timeout", &value, seconds)?,
                 None => Duration::from_secs_f64(DEFAULT_TIMEOUT),
             },
+            attempts: ATTEMPTS,
             mirrors: self.mirrors(api_url, set("DOTENV_RUN_MIRRORS"))?,
             trust: match (self.last("ca-file"), set("SSL_CERT_FILE")) {
                 (Some(file), _) => Trust::Option(file.into()),

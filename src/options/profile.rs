@@ -151,6 +151,7 @@ fn values(kind: Kind, value: &DeValue<'_>) -> (Option<Vec<Option<OsString>>>, &'
         Kind::Number => (number(value), "a number"),
         Kind::List => (list.or(text), "an array of strings"),
         Kind::OptionalText => (text.or(flag), "a string, true or false"),
+        Kind::OptionalNumber => (number(value).or(flag), "a number, true or false"),
         Kind::OptionalList => (list.or(text).or(flag), "an array of strings, true or false"),
     }
 }

@@ -17,6 +17,8 @@ pub enum Kind {
     List,
     /// One text or none.
     OptionalText,
+    /// One number or none.
+    OptionalNumber,
     /// Any number of texts, or none.
     OptionalList,
 }
@@ -50,6 +52,7 @@ impl Spec {
         let is_list = self.value.ends_with(",...") || self.long == "file";
         match (self.value.chars().next(), is_list) {
             (None, _) => Kind::Flag,
+            (Some('='), false) if self.value == "=SECONDS" => Kind::OptionalNumber,
             (Some('='), false) => Kind::OptionalText,
             (Some('='), true) => Kind::OptionalList,
             (Some(_), true) => Kind::List,
@@ -123,6 +126,8 @@ const SPECS: &[Spec] = &[
     option("subreaper", "", "reap all orphans below, as PID 1 does"),
     option("stop-timeout", "SECONDS", "kill the command SECONDS after a forwarded TERM, INT, HUP or QUIT"),
     option("die-with-parent", "=SIGNAL", "send the command SIGNAL (TERM) if we are killed"),
+    option("watch", "=SECONDS", "start the command again when the secrets change, asked for every 30 s"),
+    option("on-change", "ACTION", "with --watch, restart (default), exit, or SIGNAL for the command"),
     Spec { short: Some('q'), ..option("quiet", "", "no warnings") },
     Spec { short: Some('v'), ..option("verbose", "", "say what is done at every stage") },
     option("completions", "SHELL", "print completions for bash, zsh or fish and exit"),

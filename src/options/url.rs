@@ -24,6 +24,8 @@ pub struct ServiceUrl {
     pub name: String,
     /// Host and, if it is not the scheme's own, port, for messages.
     pub host: String,
+    /// Whether it is on this machine, as its address says.
+    pub is_loopback: bool,
 }
 
 impl ApiUrl {
@@ -79,6 +81,7 @@ fn service(url: &Url, host: &Host<&str>) -> ApiUrl {
             Some(port) => format!("{name}:{port}"),
             None => name.clone(),
         },
+        is_loopback: is_loopback(host),
         name,
     })
 }

@@ -66,7 +66,9 @@ impl Cloud {
         authorities: &Arc<Vec<CertificateDer<'static>>>,
         proxies: &ProxyVariables,
     ) -> Result<Self, Error> {
-        let ServiceUrl { base, name, host } = url.clone();
+        let ServiceUrl {
+            base, name, host, ..
+        } = url.clone();
         // What goes over plain http could be read and changed by a proxy.
         let proxy = match base.starts_with("https:") {
             true => proxy_for(&name, proxies)?,

@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::cloud::Cloud;
-use super::retry::{ATTEMPTS, WORTHWHILE, backoff, jitter};
+use super::retry::{WORTHWHILE, backoff, jitter};
 use super::time::{Deadline, Time};
 use super::tree::Tree;
 use super::{
@@ -65,6 +65,14 @@ enum Event {
     Over(Result<Sealed, Error>),
 }
 
+/// How much is done for an answer.
+pub struct Patience {
+    /// How long everything together may take.
+    pub timeout: Duration,
+    /// How often each place is asked.
+    pub attempts: u32,
+}
+
 impl Fetch {
     /// One that is over.
     pub fn over(outcome: Result<Sealed, Error>) -> Self {
@@ -85,7 +93,7 @@ impl Fetch {
         places: Vec<Place>,
         path: SecretPath,
         organization: OrganizationHint,
-        timeout: Duration,
+        patience: Patience,
         keep_texts: bool,
         report: Report,
     ) -> Result<Self, Error> {
@@ -95,7 +103,8 @@ impl Fetch {
             endpoints: endpoints.map(Endpoint::new).collect(),
             path,
             hint: organization,
-            deadline: Deadline::after(timeout),
+            attempts: patience.attempts,
+            deadline: Deadline::after(patience.timeout),
             keep_texts,
             report,
             events: sender,
@@ -180,6 +189,7 @@ struct Rounds {
     endpoints: Vec<Endpoint>,
     path: SecretPath,
     hint: OrganizationHint,
+    attempts: u32,
     deadline: Deadline,
     keep_texts: bool,
     report: Report,
@@ -194,7 +204,7 @@ impl Rounds {
             self.report
                 .note(format_args!("organization {organization}"));
         }
-        for round in 1..=ATTEMPTS {
+        for round in 1..=self.attempts {
             let now = Instant::now();
             let is_ready = |it: &usize| self.endpoints[*it].next.is_some_and(|next| next <= now);
             let ready: Vec<_> = (0..self.endpoints.len()).filter(is_ready).collect();
@@ -217,7 +227,7 @@ impl Rounds {
                     first_failure = Some(error);
                 }
             }
-            if round == ATTEMPTS || !self.wait(round) {
+            if round == self.attempts || !self.wait(round) {
                 break;
             }
         }

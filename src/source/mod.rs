@@ -17,7 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use self::cloud::{Cloud, Identity};
-use self::fetch::{Fetch, Place};
+use self::fetch::{Fetch, Patience, Place};
 use self::tree::Tree;
 use crate::error::Error;
 use crate::options::{ApiUrl, Network, ServiceUrl};
@@ -186,6 +186,25 @@ impl Sealed {
         })
     }
 
+    /// Hands over all that decides what the command gets, part by part, and nothing that may change by itself, such as
+    /// what the service says about an answer.
+    pub fn each_part(&self, give: &mut dyn FnMut(&[u8])) {
+        give(&[self.secrets.format as u8]);
+        for level in &self.secrets.levels {
+            give(&[level.name as u8, level.encrypted.into()]);
+            give(level.content.as_bytes());
+        }
+        let Some(descriptor) = &self.descriptor else {
+            return;
+        };
+        match &descriptor.custody {
+            Custody::Server { secret } => give(secret.as_bytes()),
+            Custody::Client => give(b""),
+        }
+        give(descriptor.salt.as_deref().unwrap_or_default());
+        give(&descriptor.iterations.to_ne_bytes());
+    }
+
     /// Whether the service holds the project's secret, so that no client key is of use.
     pub fn is_server_managed(&self) -> bool {
         let descriptor = self.descriptor.as_deref();
@@ -226,8 +245,12 @@ pub fn fetch(
         });
     }
     at_once::send_requests_at_once();
-    let (path, timeout) = (path.clone(), network.timeout);
-    Fetch::start(places, path, organization, timeout, keep_texts, report)
+    let patience = Patience {
+        timeout: network.timeout,
+        attempts: network.attempts,
+    };
+    let path = path.clone();
+    Fetch::start(places, path, organization, patience, keep_texts, report)
 }
 
 /// Reads what `path` holds in a sealed tree.

@@ -4,9 +4,6 @@
 
 use std::time::{Duration, SystemTime};
 
-/// How often a document is asked for at one endpoint.
-pub const ATTEMPTS: u32 = 4;
-
 /// The least time that an attempt must have left to be worth a wait before it.
 pub const WORTHWHILE: Duration = Duration::from_millis(50);
 

@@ -135,6 +135,8 @@ struct Rules {
     makes_file: bool,
     /// Whether it writes a line to what descriptor 3 leads to.
     audits: bool,
+    /// Whether one of its processes hands keys to another one.
+    watches: bool,
     /// The socket of a logger that it writes a line to.
     logger: Option<&'static str>,
     /// Those that the resolver may ask.
@@ -153,6 +155,7 @@ impl Rules {
             prints: false,
             makes_file: false,
             audits: false,
+            watches: false,
             logger: None,
             name_servers: servers.collect(),
         }
@@ -209,6 +212,7 @@ impl Rules {
             name if HARMLESS.contains(&name) => true,
             "open" | "openat" | "openat2" => !call.opens_for_writing() || has("\"/dev/tty\""),
             // Memory that is shared with a file would change it.
+            "mmap" if has("MAP_SHARED|MAP_ANONYMOUS") => self.watches,
             "mmap" => !(has("MAP_SHARED") && has("PROT_WRITE")) || has("secretmem"),
             "ftruncate" => target.contains("secretmem"),
             "fcntl" if has("F_ADD_SEALS") => target.starts_with("/memfd:"),
@@ -220,6 +224,7 @@ impl Rules {
             "bind" => has("sa_family=AF_NETLINK"),
             "connect" => self.reaches(call),
             // The supervisor waits for the command, and passes signals and the terminal on to it.
+            "pipe2" => self.watches,
             "wait4" | "waitid" | "setpgid" | "signalfd4" => true,
             name if WRITING.contains(&name) => {
                 let is_target = match number(&call.arguments) {
@@ -228,6 +233,7 @@ impl Rules {
                     _ if target.starts_with("/dev/tty") => true,
                     _ if target.starts_with("/memfd:") => self.makes_file,
                     _ if target.starts_with("NETLINK:") => true,
+                    Some(3..) if self.watches && target.starts_with("pipe:") => true,
                     _ => has_leave,
                 };
                 is_target && (!has("sa_family=") || self.reaches(call))
@@ -350,6 +356,13 @@ pub fn a_run_calls_nothing_but_what_it_may() {
             ..Rules::new(&scene.hosts)
         };
         check(name, &strace_everything(audited), 0, &audits)?;
+        let watches = Rules {
+            watches: true,
+            ..Rules::new(&scene.hosts)
+        };
+        if !name.contains("standard input") {
+            run(&["--watch=30", "--", "true"], watches)?;
+        }
         run(&["--print", "shell"], prints())?;
         run(&["--list"], prints())
     });
@@ -412,6 +425,7 @@ pub fn a_failure_calls_nothing_but_what_it_may() {
         let rules = Rules {
             prints: ["Error::Mask", "Error::Output"].contains(&failure.variant),
             makes_file: scene.makes_file,
+            watches: failure.variant == "BadKey::ReadOnce",
             ..Rules::new(&scene.hosts)
         };
         for mode in MODES {

@@ -43,7 +43,7 @@ pub use probe::{
 pub use pty::Terminal;
 pub use rows::{Seats, check_all, outcome_of};
 pub use run::{Live, Run};
-pub use scanner::{Find, Held, Needles, scan_running, unmistakable};
+pub use scanner::{Find, Findings, Held, Needles, scan_running, unmistakable};
 pub use seal::{data_key, open, seal, seal_with_nonce};
 pub use service::{
     Certificate, End, Fault, HOST, Interruption, Key, Rate, Reply, Request, Route, Service, Stage,

@@ -40,6 +40,12 @@ const PLANTS: &[Plant] = &[
             std::mem::forget(copies);",
     },
     Plant {
+        name: "keeper copies the keys",
+        file: "launch/keeper.rs",
+        anchor: "process::clear_registers();",
+        code: "std::mem::forget(std::hint::black_box(variables.memory().bytes().to_vec()));",
+    },
+    Plant {
         name: "environment is not overwritten",
         file: "process.rs",
         anchor: "fn wipe_string(string: *mut c_char) {",

@@ -253,6 +253,11 @@ impl Live {
         String::from_utf8_lossy(&self.stdout.so_far()).into_owned()
     }
 
+    /// Standard error up to now, as text.
+    pub fn errors_so_far(&self) -> String {
+        String::from_utf8_lossy(&self.stderr.so_far()).into_owned()
+    }
+
     /// Waits until a line of standard output starts with `text`, and returns the number behind it.
     #[track_caller]
     pub fn wait_for_number(&self, text: &str) -> i32 {

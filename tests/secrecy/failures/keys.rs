@@ -91,6 +91,14 @@ pub fn table() -> Vec<Failure> {
             || with_client_key("fd:77"),
         ),
         failure(
+            (125, "BadKey::ReadOnce", "read once only"),
+            "on standard input, with --watch",
+            || {
+                let scene = with_client_key("-").with(|run| run.stdin(KEY));
+                scene.args(&["--watch"]).only(Ways::Command)
+            },
+        ),
+        failure(
             (125, "Error::NoKey", "no API key"),
             "the API key",
             with_api_key("UNRELATED", VALUE.into()),
