@@ -147,6 +147,7 @@ impl Audit {
                 .map_err(|error| failed(destination, error))
         };
         let (command, done) = match &options.action {
+            Action::Run(run) if options.check.is_some() => (run.command.first(), "checked"),
             Action::Run(run) => (run.command.first(), "started"),
             Action::Print { .. } => (None, "printed"),
             Action::List { .. } => (None, "listed"),

@@ -123,6 +123,8 @@ impl Cache {
             if let Some(levels) = reopen(entry) {
                 self.report
                     .note(format_args!("cached {seconds} s ago, nothing is fetched"));
+                self.report
+                    .found(|findings| findings.from_cache("cache", seconds));
                 return Ok((levels, self.pending(None)));
             }
         }
@@ -143,6 +145,8 @@ impl Cache {
         let Some(levels) = reopen(entry) else {
             return Err(error);
         };
+        self.report
+            .found(|findings| findings.from_cache("stale-cache", seconds));
         self.report.warn(format_args!(
             "{error}; what was cached {seconds} s ago is used"
         ));
@@ -243,7 +247,11 @@ impl Cache {
         add(Part::Documents, &content).and_then(|()| add(Part::DataKey, &[&time, key.bytes()]))
     }
 
+    /// Deletes what is kept, unless this is a check.
     fn delete(&self) {
+        if self.report.is_checking() {
+            return;
+        }
         for name in &self.names {
             if let Ok(Some(key)) = keyring::find(self.keyring, name) {
                 keyring::remove(self.keyring, key);
@@ -315,8 +323,12 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// Keeps what was fetched, and takes all that is kept out of the command's reach.
+    /// Keeps what was fetched, and takes all that is kept out of the command's reach. A check has no command, and leaves
+    /// later starts what they would find without it.
     pub fn finish(self) {
+        if self.cache.report.is_checking() {
+            return;
+        }
         let stored = match &self.fetched {
             Some((texts, key)) => self
                 .cache

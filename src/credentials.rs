@@ -14,6 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::check;
 use crate::crypto;
 use crate::error::{BadKey, Error, shown};
 use crate::locked::Locked;
@@ -100,8 +101,9 @@ impl Variables {
         &mut self.strings
     }
 
-    /// Forgets them all.
-    pub fn forget(&mut self) {
+    /// Forgets them all, so that the command does not get them.
+    pub fn forget(&mut self, report: &Report) {
+        report.found(|findings| findings.drop(self.entries()));
         self.strings.keep(0..0);
     }
 
@@ -158,14 +160,20 @@ impl ApiKey {
         let (source, key) = API_KEY
             .find(option, variables, report)?
             .ok_or_else(|| API_KEY.nowhere(variables, ""))?;
-        if key.bytes().iter().all(u8::is_ascii_graphic) {
-            Ok(ApiKey(key))
-        } else {
-            Err(Error::BadKey {
+        if !key.bytes().iter().all(u8::is_ascii_graphic) {
+            return Err(Error::BadKey {
                 source,
                 reason: BadKey::NotPrintable,
-            })
+            });
         }
+        let key = ApiKey(key);
+        report.found(|findings| {
+            findings.api_key = Some(check::Key {
+                source,
+                fingerprint: Some(key.fingerprint()),
+            });
+        });
+        Ok(key)
     }
 
     /// Closes the descriptor of a key that is not needed, so that the command does not get it.
@@ -204,18 +212,27 @@ impl ClientKey {
         variables: &Variables,
         report: &Report,
     ) -> Result<Self, Error> {
-        if let Some((_, key)) = CLIENT_KEY.find(option, variables, report)? {
-            return Ok(ClientKey(key));
-        }
-        if variables.is_repeated {
-            return Err(CLIENT_KEY.nowhere(variables, ""));
-        }
-        match File::options().read(true).write(true).open("/dev/tty") {
-            Ok(terminal) => {
-                checked("the client key typed", prompt(&terminal, report.program())?).map(ClientKey)
+        let (source, key) = match CLIENT_KEY.find(option, variables, report)? {
+            Some(found) => found,
+            None if variables.is_repeated => return Err(CLIENT_KEY.nowhere(variables, "")),
+            None => {
+                let terminal = File::options().read(true).write(true).open("/dev/tty");
+                let terminal =
+                    terminal.map_err(|_| CLIENT_KEY.nowhere(variables, "a terminal to ask on"))?;
+                let typed = prompt(&terminal, report.program())?;
+                (
+                    "a prompt".to_owned(),
+                    checked("the client key typed", typed)?,
+                )
             }
-            Err(_) => Err(CLIENT_KEY.nowhere(variables, "a terminal to ask on")),
-        }
+        };
+        report.found(|findings| {
+            findings.client_key = Some(check::Key {
+                source,
+                fingerprint: None,
+            });
+        });
+        Ok(ClientKey(key))
     }
 
     /// Closes the descriptor of a key that turned out not to be needed, so that the command does not get it.

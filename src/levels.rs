@@ -4,8 +4,9 @@
 
 use std::sync::Arc;
 
+use crate::check::{self, Stage};
 use crate::credentials::ClientKey;
-use crate::crypto::{DEFAULT_ITERATIONS, DataKey, ITERATIONS, OpenError};
+use crate::crypto::{DataKey, ITERATIONS, OpenError};
 use crate::error::{Error, Sealed as SealedError};
 use crate::locked::Locked;
 use crate::path::{LevelName, SecretPath};
@@ -35,6 +36,7 @@ pub struct OpenLevel {
 pub fn open(
     sealed: Sealed,
     allow_plaintext: bool,
+    report: &Report,
     key: impl FnOnce(&Arc<Descriptor>) -> Result<DataKey, Error>,
 ) -> Result<(Vec<OpenLevel>, Option<DataKey>), Error> {
     let Sealed {
@@ -46,6 +48,10 @@ pub fn open(
         return Ok((Vec::new(), None));
     };
     let Secrets { format, levels } = secrets;
+    report.found(|findings| {
+        findings.descriptor(&descriptor);
+        findings.levels = levels.iter().map(found).collect();
+    });
     let client_managed = descriptor.is_client_managed();
     if let Some(level) = levels.iter().find(|level| !level.encrypted)
         && client_managed
@@ -58,10 +64,8 @@ pub fn open(
         return Ok((texts.collect::<Result<_, _>>()?, None));
     }
     let key = key(&descriptor)?;
-    let opened: Vec<_> = levels
-        .iter()
-        .map(|level| open_level(level, &key, format))
-        .collect();
+    let opened = levels.iter().map(|level| open_level(level, &key, format));
+    let opened: Vec<_> = report.timed(Stage::Open, || opened.collect());
     let any_opened = opened
         .iter()
         .zip(&levels)
@@ -86,6 +90,7 @@ pub fn is_fast_to_derive(descriptor: &Descriptor) -> bool {
 pub fn data_key(
     descriptor: &Descriptor,
     path: &SecretPath,
+    report: &Report,
     client_key: impl FnOnce() -> Result<ClientKey, Error>,
 ) -> Result<DataKey, Error> {
     let Some(salt) = &descriptor.salt else {
@@ -100,22 +105,35 @@ pub fn data_key(
     if !ITERATIONS.contains(&iterations) {
         return Err(Error::Iterations { count: iterations });
     }
-    let derived = match &descriptor.custody {
-        Custody::Server { secret } => DataKey::derive(secret.as_bytes(), salt, iterations),
-        Custody::Client => DataKey::derive(client_key()?.bytes(), salt, iterations),
+    let derive = |secret: &[u8]| {
+        report.timed(Stage::Derive, || {
+            DataKey::derive(secret, salt, iterations).map_err(Error::Memory)
+        })
     };
-    derived.map_err(Error::Memory)
+    match &descriptor.custody {
+        Custody::Server { secret } => derive(secret.as_bytes()),
+        Custody::Client => derive(client_key()?.bytes()),
+    }
 }
 
 /// Warns if the key of a project is acceptable, and weaker than a new one would be.
 pub fn warn_of_few_iterations(descriptor: &Descriptor, path: &SecretPath, report: &Report) {
-    let iterations = descriptor.iterations;
-    let are_few = ITERATIONS.contains(&iterations) && iterations < DEFAULT_ITERATIONS;
-    if descriptor.salt.is_some() && are_few {
+    if descriptor.has_few_iterations() {
         report.warn(format_args!(
-            "only {iterations} iterations protect the key of {}",
+            "only {} iterations protect the key of {}",
+            descriptor.iterations,
             path.project()
         ));
+    }
+}
+
+/// What is known of a level before it is opened.
+fn found(level: &Level) -> check::Level {
+    check::Level {
+        name: level.name.as_str(),
+        encrypted: level.encrypted,
+        bytes: None,
+        names: None,
     }
 }
 

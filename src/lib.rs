@@ -15,6 +15,7 @@ static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 pub mod attribution;
 pub mod audit;
 pub mod cache;
+pub mod check;
 pub mod credentials;
 pub mod crypto;
 pub mod dotenv;

@@ -10,6 +10,8 @@ use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use miniserde::Serialize;
+
 /// A byte buffer of fixed capacity in locked pages of its own.
 ///
 /// The pages lie between two inaccessible ones, are left out of core dumps, reach no child process, and are
@@ -359,31 +361,58 @@ fn limit() -> usize {
     limit.rlim_cur.try_into().unwrap_or(usize::MAX)
 }
 
-/// How the buffers made so far are protected, in words for the user.
-pub struct Protection;
+/// How the buffers made so far are protected, and in words for the user.
+#[derive(Serialize)]
+pub struct Protection {
+    /// Whether all of them are locked.
+    pub locked: bool,
+    /// The most bytes that were locked at a time.
+    pub peak: usize,
+    /// The limit of the process on locked memory in bytes; `None` where there is none.
+    pub limit: Option<usize>,
+    /// Whether the machine has swap space.
+    pub swap: bool,
+    /// Whether keys lie in memory of memfd_secret(2).
+    pub keys_hidden: bool,
+    /// Whether all other memory of the process is locked too.
+    pub all_locked: bool,
+}
+
+impl Protection {
+    /// As it is now.
+    pub fn now() -> Self {
+        let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        Protection {
+            locked: !is(&STATE.any_unlocked),
+            peak: STATE.peak.load(Ordering::Relaxed),
+            limit: Some(limit()).filter(|limit| *limit != usize::MAX),
+            swap: has_swap(),
+            keys_hidden: is(&STATE.keys_hidden),
+            all_locked: is(&STATE.all_locked),
+        }
+    }
+}
 
 impl fmt::Display for Protection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
-        if is(&STATE.any_unlocked) {
-            let swap = if has_swap() {
+        if self.locked {
+            write!(f, "secrets in locked memory, {} bytes at most", self.peak)?;
+        } else {
+            let swap = if self.swap {
                 "may be swapped out, as --allow-swap accepts"
             } else {
                 "there is no swap space"
             };
+            let limit = self.limit.unwrap_or(usize::MAX);
             write!(
                 f,
-                "memory for secrets is not locked (limit {} bytes); {swap}",
-                limit()
+                "memory for secrets is not locked (limit {limit} bytes); {swap}"
             )?;
-        } else {
-            let peak = STATE.peak.load(Ordering::Relaxed);
-            write!(f, "secrets in locked memory, {peak} bytes at most")?;
         }
-        if is(&STATE.keys_hidden) {
+        if self.keys_hidden {
             f.write_str("; keys in memory of memfd_secret(2)")?;
         }
-        if is(&STATE.all_locked) {
+        if self.all_locked {
             f.write_str("; all other memory locked too")?;
         }
         Ok(())

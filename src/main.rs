@@ -8,6 +8,7 @@ use std::sync::Arc;
 use dotenv_run::attribution::{self, PRODUCT, Surroundings};
 use dotenv_run::audit::Audit;
 use dotenv_run::cache::{Answer, Cache, Pending};
+use dotenv_run::check::{self, Findings, Stage};
 use dotenv_run::credentials::{ApiKey, ClientKey, Variables};
 use dotenv_run::dotenv::parse::Value;
 use dotenv_run::environment::block::refuse_unsafe;
@@ -16,10 +17,10 @@ use dotenv_run::environment::{self, list};
 use dotenv_run::error::{Error, shown};
 use dotenv_run::launch;
 use dotenv_run::launch::exec::Ready;
-use dotenv_run::launch::keeper::Candidate;
+use dotenv_run::launch::keeper::{Candidate, Keeper};
 use dotenv_run::launch::supervise::{Side, supervise};
 use dotenv_run::levels::{self, OpenLevel};
-use dotenv_run::locked;
+use dotenv_run::locked::{self, Protection};
 use dotenv_run::options::{self, Action, ApiUrl, Options, Request};
 use dotenv_run::output;
 use dotenv_run::process::{self, Environ, Pid};
@@ -33,21 +34,25 @@ use dotenv_run::source::{self, Descriptor, OrganizationHint, Sealed};
 fn main() -> ExitCode {
     report::hide_panics("dotenv-run");
     process::restore_signals();
-    let request = Options::parse(
-        std::env::args_os().skip(1),
-        |name| std::env::var_os(name),
-        Profile::read,
-    );
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let check = check::form_in(&arguments);
+    let request = Options::parse(arguments, |name| std::env::var_os(name), Profile::read);
     let verbosity = match &request {
         Ok(Request::Run(options)) => options.verbosity,
         _ => Verbosity::Normal,
     };
     let report = Report::new("dotenv-run", verbosity);
+    let request = match (request, check) {
+        (Err(error), Some(form)) => {
+            check::conclude(form, Err(error), &report.keeping(Findings::default()))
+        }
+        (request, _) => request,
+    };
     let outcome = request.and_then(|request| match request {
         Request::Help => print(&options::help()),
         Request::Version => print(concat!("dotenv-run ", env!("CARGO_PKG_VERSION"), "\n")),
         Request::Completions(shell) => print(&options::completions(shell)),
-        Request::Run(options) => run(options, &report),
+        Request::Run(options) => run(options, report),
     });
     outcome.unwrap_or_else(|error| {
         report.error(&error);
@@ -56,15 +61,36 @@ fn main() -> ExitCode {
 }
 
 /// Runs the pipeline. It returns a status only where no command took this process over.
-fn run(mut options: Box<Options>, report: &Report) -> Result<ExitCode, Error> {
-    let (supervisor, keeper) = match supervise(options.action.supervision())? {
-        Side::Worker { supervisor } => (supervisor, None),
-        Side::Keeper(keeper) => (Some(keeper.supervisor()), Some(keeper)),
-        Side::Supervisor(supervisor) => {
+fn run(options: Box<Options>, mut report: Report) -> Result<ExitCode, Error> {
+    let check = options.check;
+    if check.is_some() {
+        report = report.keeping(Findings::about(&options));
+    }
+    let outcome = match supervise(options.action.supervision()) {
+        Ok(Side::Worker { supervisor }) => work(options, supervisor, None, &report),
+        Ok(Side::Keeper(keeper)) => {
+            let supervisor = keeper.supervisor();
+            work(options, Some(supervisor), Some(keeper), &report)
+        }
+        Ok(Side::Supervisor(supervisor)) => {
             drop(options);
             return Ok(supervisor.run());
         }
+        Err(error) => Err(error),
     };
+    match check {
+        Some(form) => check::conclude(form, outcome, &report),
+        None => outcome,
+    }
+}
+
+/// Does the work of the process that becomes the command.
+fn work(
+    mut options: Box<Options>,
+    supervisor: Option<Pid>,
+    keeper: Option<Keeper>,
+    report: &Report,
+) -> Result<ExitCode, Error> {
     let mut environ = Environ::take();
     if options.allow_swap {
         locked::allow_swap();
@@ -129,29 +155,35 @@ fn prepare<'a>(
     options.forget_key_files();
     let options = &*options;
     if !options.inheritance.keep_credentials {
-        variables.forget();
+        variables.forget(report);
     }
-    let mut read = environment::read(&levels, report)?;
+    let mut read = report.timed(Stage::Parse, || environment::read(&levels, report))?;
     if let Some(cache) = cache {
         cache.finish();
     }
     if options.level_only {
         read.retain(|level| level.name() == options.path.deepest());
     }
-    let mut secrets = environment::merge(&read);
+    let mut secrets = report.timed(Stage::Parse, || environment::merge(&read));
     report.note(format_args!(
         "{} secrets from {}",
         secrets.len(),
         options.path
     ));
     let values = match options.resolve {
-        Some(how) => environment::resolved(&secrets, how, &|name| environ.text(name), report)?,
+        Some(how) => {
+            let inherited = |name: &str| environ.text(name);
+            let resolved = || environment::resolved(&secrets, how, &inherited, report);
+            report.timed(Stage::Parse, resolved)?
+        }
         None => Vec::new(),
     };
     for (secret, value) in secrets.iter_mut().zip(&values) {
         secret.value = Value::verbatim(value);
     }
-    let secrets = select(secrets, &options.selection, report)?;
+    let selected = || select(secrets, &options.selection, report);
+    let secrets = report.timed(Stage::Environment, selected)?;
+    report.found(|findings| findings.secrets(&secrets));
     if secrets.is_empty() && !options.allow_empty {
         return Err(Error::Empty {
             path: options.path.to_string(),
@@ -166,16 +198,17 @@ fn prepare<'a>(
     let ready = match &options.action {
         Action::Run(run) => {
             let inherited = environ.entries().chain(variables.entries());
-            let ready = launch::exec::prepare(run, &secrets, inherited, inheritance, supervisor);
-            let ready = ready?;
-            if candidate.is_some_and(Candidate::is_renewal) {
-                ready.check_command()?;
+            let made =
+                || launch::exec::prepare(run, &secrets, inherited, inheritance, supervisor, report);
+            let ready = report.timed(Stage::Environment, made)?;
+            if report.is_checking() || candidate.is_some_and(Candidate::is_renewal) {
+                ready.look_up(report)?;
             }
             output::mask(&secrets, audience, output::Masks::OnEither, report)?;
             if candidate.is_none_or(Candidate::may_start) {
                 audit.done()?;
             }
-            Some(ready)
+            (!report.is_checking()).then_some(ready)
         }
         Action::Print { form, .. } => {
             let names = secrets.iter().map(|secret| &*secret.name);
@@ -193,7 +226,7 @@ fn prepare<'a>(
             None
         }
     };
-    report.note(format_args!("{}", locked::Protection));
+    report.note(format_args!("{}", Protection::now()));
     if let Some(candidate) = candidate {
         candidate.become_next();
     }
@@ -218,48 +251,62 @@ fn open(
                 report.note(format_args!("a sealed tree is not cached"));
             }
             let hint = OrganizationHint::InTree(organization);
-            let sealed = source::read(&Tree::open(root)?, path, &hint, *report);
-            let answer = unseal(
-                Fetch::over(sealed),
-                options,
-                variables,
-                audit,
-                candidate,
-                report,
-            )?;
+            // Its descriptor is free again when the client key is read from one.
+            let read = || source::read(&Tree::open(root)?, path, &hint, *report);
+            let sealed = report.timed(Stage::Fetch, read);
+            let fetch = Fetch::over(sealed);
+            let answer = unseal(fetch, options, variables, audit, candidate, report)?;
             return Ok((answer.levels, None));
         }
     };
-    let key = ApiKey::find(file, variables, report)?;
+    let key = report.timed(Stage::Keys, || ApiKey::find(file, variables, report))?;
     audit.note_key(&key);
     let hint = OrganizationHint::new(organization, key.organization());
     let cache = options
         .caching
         .and_then(|caching| Cache::open(caching, &key, url, &hint, path, *report));
     let keep_texts = cache.is_some();
+    let key = Arc::new(key);
+    // Only a check still has a use for the key when everything is there.
+    let again = report
+        .is_checking()
+        .then(|| (Arc::clone(&key), hint.clone()));
+    let network = &options.network;
     let ask = || {
         let agent = user_agent(options, environ);
         let identity = Identity { key, agent };
-        let network = &options.network;
         let fetch = source::fetch(url, identity, network, path, hint, keep_texts, *report)?;
         unseal(fetch, options, variables, audit, candidate, report)
     };
-    let Some(cache) = cache else {
-        return Ok((ask()?.levels, None));
-    };
-    if candidate.is_some_and(Candidate::is_renewal) {
-        let (levels, pending) = cache.renewed(ask)?;
-        return Ok((levels, Some(pending)));
-    }
     let reopen = |sealed: Sealed, key| {
         check_documents(candidate, &sealed);
         ignore_client_key(&sealed, options, variables, report);
         ClientKey::discard(options.client_key.as_deref(), variables);
-        let opened = levels::open(sealed, options.allow_plaintext, |_| Ok(key))?;
+        let opened = levels::open(sealed, options.allow_plaintext, report, |_| Ok(key))?;
         Ok(opened.0)
     };
-    let (levels, pending) = cache.levels(reopen, ask)?;
-    Ok((levels, Some(pending)))
+    let (levels, pending) = match cache {
+        Some(cache) => {
+            let is_renewal = candidate.is_some_and(Candidate::is_renewal);
+            let levels = match is_renewal {
+                true => cache.renewed(ask),
+                false => cache.levels(reopen, ask),
+            };
+            levels.map(|(levels, cache)| (levels, Some(cache)))?
+        }
+        None => (ask()?.levels, None),
+    };
+    if let Some((key, hint)) = again {
+        let agent = user_agent(options, environ);
+        let identity = Identity {
+            key: Arc::clone(&key),
+            agent,
+        };
+        check::look_at_key(&key, report, || {
+            source::api_keys(url, identity, network, path, hint, report)
+        });
+    }
+    Ok((levels, pending))
 }
 
 /// Who the service is told that asks.
@@ -283,7 +330,8 @@ fn unseal(
     report: &Report,
 ) -> Result<Answer, Error> {
     let (path, file) = (&options.path, options.client_key.as_deref());
-    let client_key = || ClientKey::find(file, variables, report);
+    let find = || ClientKey::find(file, variables, report);
+    let client_key = || report.timed(Stage::Keys, find);
     // Nobody is asked for a key before the secrets are there, and none is derived for what is known.
     let early = fetch.descriptor().filter(|descriptor| {
         levels::is_fast_to_derive(descriptor)
@@ -291,7 +339,7 @@ fn unseal(
             && !candidate.is_some_and(Candidate::is_renewal)
     });
     let early = early.map(|descriptor| {
-        let key = levels::data_key(&descriptor, path, client_key);
+        let key = levels::data_key(&descriptor, path, report, client_key);
         (descriptor, key)
     });
     let mut sealed = fetch.finish()?;
@@ -303,10 +351,10 @@ fn unseal(
         levels::warn_of_few_iterations(descriptor, path, report);
         match early {
             Some((used, key)) if Arc::ptr_eq(&used, descriptor) => key,
-            _ => levels::data_key(descriptor, path, client_key),
+            _ => levels::data_key(descriptor, path, report, client_key),
         }
     };
-    let (levels, key) = levels::open(sealed, options.allow_plaintext, key)?;
+    let (levels, key) = levels::open(sealed, options.allow_plaintext, report, key)?;
     Ok(Answer { levels, key, texts })
 }
 

@@ -77,6 +77,14 @@ impl Mask {
 }
 
 impl Runner {
+    /// The name that `--mask` takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Runner::GitHub => "github",
+            Runner::Azure => "azure",
+        }
+    }
+
     /// What a command starts with.
     fn command(self) -> &'static str {
         match self {

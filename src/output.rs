@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 
+use crate::check;
 use crate::dotenv::render::{Form, NoSpelling, render};
 use crate::environment::Variable;
 use crate::error::Error;
@@ -62,7 +63,7 @@ pub enum Masks {
 }
 
 /// Tells the runner in `audience` to mask the values, on a stream that somebody reads as it comes. To a terminal or into
-/// a file the commands would show what they are to hide.
+/// a file the commands would show what they are to hide. A check finds out who would be told, and tells nobody.
 ///
 /// # Errors
 ///
@@ -73,6 +74,13 @@ pub fn mask(
     streams: Masks,
     report: &Report,
 ) -> Result<(), Error> {
+    let found = |runner, skipped: &[String]| {
+        report.found(|findings| {
+            let skipped = skipped.to_vec();
+            findings.mask = Some(check::Mask { runner, skipped });
+        });
+    };
+    found(None, &[]);
     let runner = match audience {
         Audience::Nobody => return Ok(()),
         Audience::Deaf(name) => {
@@ -93,9 +101,11 @@ pub fn mask(
         ));
         return Ok(());
     };
-    let skipped = mask::register(runner, variables, |lines| {
-        write_all(&mut stream, lines).map_err(Error::Mask)
+    let skipped = mask::register(runner, variables, |lines| match report.is_checking() {
+        true => Ok(()),
+        false => write_all(&mut stream, lines).map_err(Error::Mask),
     })?;
+    found(Some(runner.name()), &skipped);
     if !skipped.is_empty() {
         report.warn(format_args!(
             "too short or too common to be masked: {}",

@@ -5,7 +5,6 @@
 mod clock;
 mod confine;
 pub mod keyring;
-mod lookup;
 mod registers;
 mod siblings;
 mod signals;
@@ -17,6 +16,7 @@ use std::fs::{File, Permissions};
 use std::io::{self, Seek, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::ptr;
@@ -27,7 +27,6 @@ use crate::locked::{self, Locked, NoMemory};
 
 pub use clock::CalendarTime;
 pub use confine::confine;
-pub use lookup::check_command;
 pub use registers::clear_registers;
 pub use siblings::{end_child, exists, fork_beside, share, wait_while, wake};
 use signals::is_ignored;
@@ -485,6 +484,20 @@ pub fn argument_limit() -> usize {
     // SAFETY: sysconf only reads a limit of the process.
     let limit = unsafe { libc::sysconf(libc::_SC_ARG_MAX) };
     usize::try_from(limit).unwrap_or(128 * 1024)
+}
+
+/// Checks that whoever the process acts as may execute a file.
+///
+/// # Errors
+///
+/// Any error of faccessat(2).
+pub fn check_executable(file: &Path) -> io::Result<()> {
+    let file = CString::new(file.as_os_str().as_bytes())?;
+    // SAFETY: the name is NUL-terminated and outlives the call, which only reads it.
+    match unsafe { libc::faccessat(libc::AT_FDCWD, file.as_ptr(), libc::X_OK, libc::AT_EACCESS) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Becomes `command`, looked up in `PATH` as execvp(3) does, with exactly the given environment; returns only on failure.

@@ -7,7 +7,10 @@
 
 use std::fmt;
 use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
+use crate::check::{Findings, Stage};
 use crate::error::{Error, FAILED};
 
 /// Where messages go, and which of them are wanted.
@@ -15,6 +18,8 @@ use crate::error::{Error, FAILED};
 pub struct Report {
     program: &'static str,
     verbosity: Verbosity,
+    /// What is found, where that is to be shown.
+    findings: Option<&'static Mutex<Findings>>,
 }
 
 /// How much is said.
@@ -45,7 +50,47 @@ pub fn hide_panics(program: &'static str) {
 impl Report {
     /// A report in the name of `program`.
     pub fn new(program: &'static str, verbosity: Verbosity) -> Self {
-        Report { program, verbosity }
+        Report {
+            program,
+            verbosity,
+            findings: None,
+        }
+    }
+
+    /// The same for a check, of which there is one in a process: what is found is kept to its end.
+    pub fn keeping(self, findings: Findings) -> Self {
+        Report {
+            findings: Some(Box::leak(Box::new(Mutex::new(findings)))),
+            ..self
+        }
+    }
+
+    /// Whether the command is not to be started, and nothing else to be changed.
+    pub fn is_checking(&self) -> bool {
+        self.findings.is_some()
+    }
+
+    /// Has something taken note of if this is a check.
+    pub fn found(&self, note: impl FnOnce(&mut Findings)) {
+        if let Some(findings) = self.findings {
+            keep(findings, note);
+        }
+    }
+
+    /// Does a part of a stage, and takes note of how long that took if this is a check.
+    pub fn timed<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T {
+        let begun = self.is_checking().then(Instant::now);
+        let result = work();
+        if let Some(begun) = begun {
+            self.took(stage, begun);
+        }
+        result
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn took(&self, stage: Stage, begun: Instant) {
+        self.found(|findings| findings.times.add(stage, begun.elapsed()));
     }
 
     /// The program in whose name it speaks.
@@ -63,6 +108,7 @@ impl Report {
 
     /// Says what the user should look at, though it does not keep the command from starting.
     pub fn warn(&self, message: fmt::Arguments<'_>) {
+        self.found(|findings| findings.warnings.push(message.to_string()));
         if self.verbosity >= Verbosity::Normal {
             self.line(format_args!("{}: warning: {message}", self.program));
         }
@@ -97,4 +143,11 @@ impl Report {
     fn line(&self, line: fmt::Arguments<'_>) {
         let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
     }
+}
+
+/// Out of the way of all runs that are no check.
+#[cold]
+#[inline(never)]
+fn keep(findings: &Mutex<Findings>, note: impl FnOnce(&mut Findings)) {
+    note(&mut findings.lock().unwrap_or_else(PoisonError::into_inner));
 }

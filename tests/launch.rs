@@ -3,7 +3,7 @@
 
 mod core;
 pub mod init;
-mod lookup;
+pub mod lookup;
 mod processes;
 mod signals;
 mod state;

@@ -7,6 +7,7 @@
 mod attribution;
 mod audit;
 mod cache;
+mod check;
 mod cli;
 mod cloud;
 mod completions;
@@ -50,6 +51,8 @@ fn main() -> ExitCode {
         cache::trouble::TESTS,
         attribution::TESTS,
         audit::TESTS,
+        check::TESTS,
+        check::key::TESTS,
         cli::TESTS,
         cloud::TESTS,
         cloud::answers::TESTS,

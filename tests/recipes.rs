@@ -82,8 +82,9 @@ claims! {
     variables_in_the_shell: Manual "EXAMPLES" 4 => shells::evaluated;
     a_file_in_memory: Manual "EXAMPLES" 5 => shells::file_in_memory;
     a_list: Manual "EXAMPLES" 6 => shells::list;
-    an_entrypoint: Manual "EXAMPLES" 7 => images::entrypoint_alone, needs(CONTAINERS);
-    a_service: Manual "EXAMPLES" 8 => units::loaded, needs(SERVICES);
+    a_check: Manual "EXAMPLES" 7 => shells::check;
+    an_entrypoint: Manual "EXAMPLES" 8 => images::entrypoint_alone, needs(CONTAINERS);
+    a_service: Manual "EXAMPLES" 9 => units::loaded, needs(SERVICES);
     sealing: Seal "EXAMPLES" 1 => shells::sealed_tree;
 }
 

@@ -40,6 +40,7 @@ tests![
     messages::the_check_finds_a_secret_in_every_encoding,
     messages::the_check_catches_every_planted_message needs(PLANTED),
     messages::no_failure_shows_a_secret,
+    messages::a_check_fails_as_the_run_does_and_shows_no_secret,
     messages::no_success_shows_a_secret,
     tracer::the_check_catches_every_planted_call needs(STRACE, PLANTED),
     tracer::the_check_catches_every_change_to_a_file needs(STRACE),

@@ -8,6 +8,7 @@ use dotenv_run::crypto::{self, DataKey, OpenError};
 use dotenv_run::dotenv::parse::parse;
 use dotenv_run::levels;
 use dotenv_run::path::SecretPath;
+use dotenv_run::report::{Report, Verbosity};
 use dotenv_run::source::wire;
 use serde_json::{Deserializer, Value, json};
 
@@ -212,7 +213,8 @@ fn data_key_from(key: Value) -> Result<DataKey, wire::Malformed> {
         unreachable!()
     };
     let no_client_key = || unreachable!("the key is in the descriptor");
-    let key = levels::data_key(&descriptor, &path, no_client_key);
+    let report = Report::new("test", Verbosity::Quiet);
+    let key = levels::data_key(&descriptor, &path, &report, no_client_key);
     Ok(key.unwrap_or_else(|error| panic!("{error}")))
 }
 

@@ -64,7 +64,7 @@ fn init(options: &SealOptions, report: &Report) -> Result<(), Error> {
             document: "the new key descriptor".to_owned(),
             flaw,
         })?;
-        let key = levels::data_key(&parsed, &options.path, || Ok(client_key))?;
+        let key = levels::data_key(&parsed, &options.path, report, || Ok(client_key))?;
         sealed(LevelName::Project, &key, b"")?
     };
     let tree = Tree::create(&options.tree)?;
@@ -126,7 +126,7 @@ fn put(options: &SealOptions, report: &Report) -> Result<(), Error> {
         .into());
     }
     levels::warn_of_few_iterations(&descriptor, path, report);
-    let key = levels::data_key(&descriptor, path, || Ok(client_key))?;
+    let key = levels::data_key(&descriptor, path, report, || Ok(client_key))?;
     let store = Store {
         tree: &tree,
         organization,

@@ -7,11 +7,13 @@ use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 
 use super::Variable;
+use crate::check;
 use crate::credentials;
 use crate::error::Error;
 use crate::locked::Locked;
 use crate::options::Inheritance;
 use crate::process;
+use crate::report::Report;
 
 /// The size in bytes of the largest `NAME=value` that Linux passes on, without its NUL (`MAX_ARG_STRLEN`, execve(2)).
 const MAX_VARIABLE: usize = 32 * 4096 - 1;
@@ -81,6 +83,7 @@ impl<'a> Environment<'a> {
         mut inherited: Vec<&'a CStr>,
         inheritance: &Inheritance,
         command: &[CString],
+        report: &Report,
     ) -> Result<Self, Error> {
         let present: HashSet<_> = inherited
             .iter()
@@ -89,7 +92,15 @@ impl<'a> Environment<'a> {
         let is_set = |secret: &&Variable<'_>| {
             !(inheritance.preserve.covers(&secret.name) && present.contains(&*secret.name))
         };
-        let secrets: Vec<_> = secrets.iter().filter(is_set).collect();
+        let (secrets, preserved): (Vec<_>, Vec<_>) = secrets.iter().partition(is_set);
+        report.found(|findings| {
+            let name = |secret: &&Variable<'_>| secret.name.to_string();
+            let replaced = secrets
+                .iter()
+                .filter(|secret| present.contains(&*secret.name));
+            findings.overridden = replaced.map(name).collect();
+            findings.preserved = preserved.iter().map(name).collect();
+        });
         refuse_unsafe(secrets.iter().map(|secret| &*secret.name), inheritance)?;
         let mut set: HashSet<_> = secrets.iter().map(|secret| &*secret.name).collect();
         if let Some((twice, _)) = added.iter().find(|(name, _)| !set.insert(name)) {
@@ -103,7 +114,7 @@ impl<'a> Environment<'a> {
             .map(|(name, value)| CString::new(format!("{name}={value}")));
         let added: Vec<_> = added.filter_map(Result::ok).collect();
         let others = added.iter().chain(command).map(CString::as_c_str);
-        check_sizes(&secrets, inherited.iter().copied().chain(others))?;
+        check_sizes(&secrets, inherited.iter().copied().chain(others), report)?;
         Ok(Environment {
             inherited,
             added,
@@ -127,7 +138,7 @@ impl<'a> Environment<'a> {
 
 /// The name in a `NAME=value` string; an environment may hold strings without `=` too, which name
 /// nothing, and some that are not UTF-8, which no secret is called.
-fn name_of(entry: &CStr) -> Option<&str> {
+pub fn name_of(entry: &CStr) -> Option<&str> {
     let entry = entry.to_bytes();
     let end = entry.iter().position(|byte| *byte == b'=')?;
     std::str::from_utf8(&entry[..end]).ok()
@@ -182,6 +193,7 @@ fn length_of(secret: &Variable<'_>) -> usize {
 fn check_sizes<'a>(
     secrets: &[&Variable<'_>],
     others: impl Iterator<Item = &'a CStr>,
+    report: &Report,
 ) -> Result<(), Error> {
     let Some(largest) = secrets.iter().max_by_key(|secret| length_of(secret)) else {
         return Ok(());
@@ -200,6 +212,13 @@ fn check_sizes<'a>(
         .chain(others.map(CStr::count_bytes));
     let size = sizes.map(|size| size + 1 + size_of::<usize>()).sum();
     let limit = process::argument_limit().min(MAX_TOTAL) - FILE_NAME;
+    report.found(|findings| {
+        findings.size = Some(check::Size {
+            bytes: size,
+            limit,
+            largest: name.clone(),
+        });
+    });
     if size > limit {
         return Err(Error::EnvironmentTooLong {
             size,

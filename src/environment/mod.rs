@@ -72,14 +72,25 @@ pub fn read<'a>(
     levels: &'a [OpenLevel],
     report: &Report,
 ) -> Result<Vec<LevelVariables<'a>>, Error> {
-    let read = |level: &'a OpenLevel| {
-        let text = read_level(level, report)?;
-        Ok(LevelVariables {
+    report.found(|findings| {
+        for (found, level) in findings.levels.iter_mut().zip(levels) {
+            found.bytes = Some(level.text.bytes().len());
+        }
+    });
+    let read = |(index, level): (usize, &'a OpenLevel)| {
+        let variables = LevelVariables {
             level: level.name,
-            text,
-        })
+            text: read_level(level, report)?,
+        };
+        report.found(|findings| {
+            let found = findings.levels.get_mut(index);
+            found
+                .into_iter()
+                .for_each(|found| found.names = Some(variables.pairs().len()));
+        });
+        Ok(variables)
     };
-    levels.iter().map(read).collect()
+    levels.iter().enumerate().map(read).collect()
 }
 
 fn read_level<'a>(level: &'a OpenLevel, report: &Report) -> Result<LevelText<'a>, Error> {

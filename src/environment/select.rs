@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use std::ffi::CString;
 
 use super::Variable;
+use crate::check;
 use crate::error::Error;
 use crate::options::Selection;
 use crate::process;
@@ -28,11 +29,17 @@ pub fn select<'a>(
 ) -> Result<Vec<Variable<'a>>, Error> {
     let only = matching(&variables, &selection.only, "--only", report);
     let except = matching(&variables, &selection.except, "--except", report);
+    let mut left_out = Vec::new();
     variables.retain(|variable| {
         let is_taken = selection.only.is_empty() || only.contains(&*variable.name);
-        is_taken && !except.contains(&*variable.name)
+        let is_taken = is_taken && !except.contains(&*variable.name);
+        if !is_taken && report.is_checking() {
+            left_out.push(variable.name.to_string());
+        }
+        is_taken
     });
-    rename(&mut variables, selection)?;
+    report.found(|findings| findings.left_out = left_out);
+    rename(&mut variables, selection, report)?;
     let mut names = HashSet::new();
     if let Some(twice) = variables
         .iter()
@@ -87,7 +94,11 @@ fn matching(
     matched
 }
 
-fn rename(variables: &mut [Variable<'_>], selection: &Selection) -> Result<(), Error> {
+fn rename(
+    variables: &mut [Variable<'_>],
+    selection: &Selection,
+    report: &Report,
+) -> Result<(), Error> {
     let stored: Vec<_> = variables
         .iter()
         .map(|variable| variable.name.to_string())
@@ -98,9 +109,19 @@ fn rename(variables: &mut [Variable<'_>], selection: &Selection) -> Result<(), E
         variables[position].name = Cow::Owned(new.clone());
     }
     if !selection.prefix.is_empty() {
-        for variable in variables {
+        for variable in &mut *variables {
             variable.name = Cow::Owned(format!("{}{}", selection.prefix, variable.name));
         }
     }
+    report.found(|findings| {
+        let names = stored.iter().zip(&*variables);
+        let renamed = names.filter(|(from, variable)| **from != variable.name);
+        findings.renamed = renamed
+            .map(|(from, variable)| check::Renamed {
+                from: from.clone(),
+                to: variable.name.to_string(),
+            })
+            .collect();
+    });
     Ok(())
 }

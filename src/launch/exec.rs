@@ -2,16 +2,21 @@
 
 #![forbid(unsafe_code)]
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
+use super::lookup;
+use crate::check;
 use crate::environment::Variable;
 use crate::environment::block::{Environment, is_passed, refuse_unsafe};
-use crate::error::Error;
+use crate::error::{Error, shown};
 use crate::options::{Inheritance, Run};
 use crate::output;
 use crate::process::{self, Pid};
+use crate::report::Report;
 
 /// All that the command is given. What it was made from is gone by the time that it starts.
 pub struct Ready<'a> {
@@ -32,15 +37,16 @@ pub fn prepare<'a>(
     inherited: impl Iterator<Item = &'a CStr>,
     inheritance: &Inheritance,
     supervisor: Option<Pid>,
+    report: &Report,
 ) -> Result<Ready<'a>, Error> {
     let files = memory_files(run, secrets, inheritance)?;
     let paths = files
         .iter()
         .map(|file| format!("/dev/fd/{}", file.as_raw_fd()));
     let names = run.files.iter().map(|(variable, _)| variable.as_str());
-    let mut inherited: Vec<_> = inherited
-        .filter(|entry| is_passed(entry, inheritance))
-        .collect();
+    let (mut inherited, left): (Vec<_>, Vec<_>) =
+        inherited.partition(|entry| is_passed(entry, inheritance));
+    report.found(|findings| findings.drop(left.into_iter()));
     let mut added: Vec<_> = names.zip(paths).collect();
     let renamed = meant_for(&inherited, supervisor);
     if renamed.iter().any(|(name, _)| *name == "LISTEN_PID") {
@@ -52,38 +58,47 @@ pub fn prepare<'a>(
     let command = &run.command;
     Ok(Ready {
         command,
-        environment: Environment::build(secrets, &added, inherited, inheritance, command)?,
+        environment: Environment::build(secrets, &added, inherited, inheritance, command, report)?,
         _files: files,
     })
 }
 
 impl Ready<'_> {
-    /// Checks that the command is there and can be executed, as far as that can be told without executing it.
-    ///
-    /// # Errors
-    ///
-    /// If it is not.
-    pub fn check_command(&self) -> Result<(), Error> {
-        let name = self.command.first().map_or(c"", |name| name);
-        process::check_command(name).map_err(|error| self.failed(error))
-    }
-
-    fn failed(&self, error: io::Error) -> Error {
-        let name = self
-            .command
-            .first()
-            .map(|name| name.to_string_lossy().escape_debug().to_string());
-        Error::Command {
-            command: name.unwrap_or_default(),
-            error,
-        }
-    }
-
     /// Replaces the process by the command, which is looked up in the `PATH` that we inherited; returns only why it
     /// could not.
     pub fn launch(self) -> Error {
         let error = process::become_command(self.command, &self.environment.entries());
         self.failed(error)
+    }
+
+    /// Looks the command up in its place, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// The one that [`Ready::launch`] would end with.
+    pub fn look_up(&self, report: &Report) -> Result<(), Error> {
+        let Some(command) = self.command.first() else {
+            return Ok(());
+        };
+        let found = lookup::find(command, std::env::var_os("PATH").as_deref());
+        report.found(|findings| {
+            let found = found.as_ref().ok();
+            findings.command = Some(check::Command {
+                name: shown(Path::new(OsStr::from_bytes(command.to_bytes()))),
+                file: found.map(|found| shown(&found.file)),
+                by_shell: found.is_some_and(|found| found.by_shell),
+            });
+        });
+        found.map(drop).map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: io::Error) -> Error {
+        let name = self.command.first();
+        let name = name.map(|name| name.to_string_lossy().escape_debug().to_string());
+        Error::Command {
+            command: name.unwrap_or_default(),
+            error,
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 mod board;
 pub mod exec;
 pub mod keeper;
+mod lookup;
 pub mod supervise;
 mod terminal;
 mod watch;

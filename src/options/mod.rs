@@ -20,6 +20,7 @@ use std::time::Duration;
 use lexopt::{Arg, Parser};
 
 use crate::audit::Destination;
+use crate::check;
 use crate::dotenv::parse::is_name;
 use crate::dotenv::render::Form;
 use crate::error::{Error, ProfileFlaw, Usage};
@@ -52,7 +53,7 @@ const SUPERVISING: [&str; 6] = [
 ];
 
 /// The options that exclude each other.
-const CONFLICTS: [[&str; 2]; 14] = [
+const CONFLICTS: [[&str; 2]; 16] = [
     ["cache", "no-cache"],
     ["stale", "no-cache"],
     ["exec", "supervise"],
@@ -67,6 +68,8 @@ const CONFLICTS: [[&str; 2]; 14] = [
     ["print", "file"],
     ["list", "file"],
     ["print", "json"],
+    ["print", "check"],
+    ["list", "check"],
 ];
 
 /// The options that mean nothing without one of others.
@@ -75,7 +78,7 @@ const NEEDS: [(&str, &[&str]); 6] = [
     ("strict", &["resolve", "resolve-env"]),
     ("file-only", &["file"]),
     ("allow-file", &["print"]),
-    ("json", &["list"]),
+    ("json", &["list", "check"]),
     ("on-change", &["watch"]),
 ];
 
@@ -97,6 +100,8 @@ pub struct Options {
     pub path: SecretPath,
     /// What is done with them.
     pub action: Action,
+    /// `--check`: how it is shown what would be done.
+    pub check: Option<check::Form>,
     /// The organization as given, a ULID or a slug.
     pub organization: Option<String>,
     /// Where the secrets come from.
@@ -184,7 +189,7 @@ impl Action {
 
 /// How a command is run.
 pub struct Run {
-    /// The command and its arguments, byte for byte; at least one element.
+    /// The command and its arguments, byte for byte; at least one element, but for a check.
     pub command: Vec<CString>,
     /// Whether and how a parent stays in front of it.
     pub supervision: Supervision,
@@ -416,6 +421,10 @@ impl Given {
         Ok(Options {
             path: read(source, &path, SecretPath::parse)?,
             action,
+            check: self.has("check").then(|| match self.has("json") {
+                true => check::Form::Json,
+                false => check::Form::Screen,
+            }),
             organization: organization
                 .map(|(value, source)| read(source, &value, organization_named))
                 .transpose()?,
@@ -494,10 +503,12 @@ impl Given {
                 },
             });
         }
-        let command = command.ok_or(Usage::MissingSeparator)?;
-        if command.is_empty() {
-            return Err(Usage::NoCommand.into());
-        }
+        let command = match command {
+            None if self.has("check") => Vec::new(),
+            None => return Err(Usage::MissingSeparator.into()),
+            Some(command) if command.is_empty() => return Err(Usage::NoCommand.into()),
+            Some(command) => command,
+        };
         let word = |word: OsString| CString::new(word.into_vec());
         let command: Result<_, _> = command.into_iter().map(word).collect();
         let command = command.map_err(|_| bad("COMMAND", "an argument with a NUL byte"))?;

@@ -115,7 +115,8 @@ const SPECS: &[Spec] = &[
     option("print", "FORMAT", "print the secrets as env, shell, json or yaml; no command"),
     option("allow-file", "", "with --print, write even to a regular file"),
     option("list", "", "print names, levels and length classes; no command"),
-    option("json", "", "with --list, as JSON"),
+    option("check", "", "do all but start the command, which may be left out, and say what was found"),
+    option("json", "", "with --list or --check, as JSON"),
     option("mask", "=RUNNER", "have the CI runner mask every value: auto (default), github, azure or off"),
     option("no-attribution", "", "do not tell the service which pipeline asks"),
     option("audit", "FD|journal|syslog", "write a line of JSON about the run, without values"),
@@ -139,7 +140,7 @@ const SPECS: &[Spec] = &[
 pub fn help() -> String {
     let mut text = String::from(
         "Usage: dotenv-run [OPTION]... [PATH] -- COMMAND [ARG]...\n       \
-         dotenv-run [OPTION]... [PATH] --print FORMAT | --list\n\
+         dotenv-run [OPTION]... [PATH] --print FORMAT | --list | --check\n\
          Run COMMAND with the secrets of PATH (project[/target[/environment]]) in its environment.\n\n",
     );
     for Spec {

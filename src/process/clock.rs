@@ -30,7 +30,11 @@ impl CalendarTime {
     }
 
     fn of(time: SystemTime) -> Self {
-        let seconds = seconds(time);
+        CalendarTime::at(seconds(time))
+    }
+
+    /// In UTC, so many seconds after the beginning of 1970.
+    pub fn at(seconds: i64) -> Self {
         let mut broken = MaybeUninit::zeroed();
         // SAFETY: both pointers are to live memory of the types that gmtime_r reads and fills.
         unsafe { libc::gmtime_r(&raw const seconds, broken.as_mut_ptr()) };
@@ -39,7 +43,7 @@ impl CalendarTime {
     }
 
     /// As RFC 3339 has times of UTC: `2026-11-23T17:34:00Z`.
-    pub fn rfc3339(&self) -> impl fmt::Display {
+    pub fn rfc3339(&self) -> String {
         let tm = &self.0;
         format!(
             "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
@@ -84,15 +88,9 @@ mod tests {
 
     #[test]
     fn times_are_those_of_the_calendar() {
-        assert_eq!(at(0).rfc3339().to_string(), "1970-01-01T00:00:00Z");
-        assert_eq!(
-            at(951_782_399).rfc3339().to_string(),
-            "2000-02-28T23:59:59Z"
-        );
-        assert_eq!(
-            at(951_782_400).rfc3339().to_string(),
-            "2000-02-29T00:00:00Z"
-        );
+        assert_eq!(at(0).rfc3339(), "1970-01-01T00:00:00Z");
+        assert_eq!(at(951_782_399).rfc3339(), "2000-02-28T23:59:59Z");
+        assert_eq!(at(951_782_400).rfc3339(), "2000-02-29T00:00:00Z");
         assert_eq!(at(951_782_400).rfc3164().to_string(), "Feb 29 00:00:00");
         assert_eq!(at(1_783_000_000).rfc3164().to_string(), "Jul  2 13:46:40");
     }

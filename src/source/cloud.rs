@@ -36,8 +36,8 @@ const GRACE: Duration = Duration::from_millis(100);
 
 /// Who the service is told that asks. A mirror is told the product only.
 pub struct Identity {
-    /// The key that it knows.
-    pub key: ApiKey,
+    /// The key that it knows. It is gone when the last one who asks has what it asked for.
+    pub key: Arc<ApiKey>,
     /// The header User-Agent (RFC 9110, section 10.1.5).
     pub agent: String,
 }

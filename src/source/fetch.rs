@@ -16,13 +16,18 @@ use super::retry::{WORTHWHILE, backoff, jitter};
 use super::time::{Deadline, Time};
 use super::tree::Tree;
 use super::{
-    Descriptor, Document, OrganizationHint, Sealed, Secrets, Source, Texts, decoded, wire,
+    Descriptor, Document, OrganizationHint, Sealed, Secrets, Source, Texts, decoded,
+    tell_of_organization, wire,
 };
+use crate::check::Stage;
 use crate::crypto;
 use crate::error::{Error, FromMirror, Unreachable, shown};
 use crate::path::SecretPath;
 use crate::process;
 use crate::report::Report;
+
+/// The number of pages of a list that are asked for; a page has up to 100 keys, and each is a request that counts.
+const MAX_PAGES: u64 = 20;
 
 /// Something that has the documents.
 pub enum Place {
@@ -97,20 +102,10 @@ impl Fetch {
         keep_texts: bool,
         report: Report,
     ) -> Result<Self, Error> {
-        let (sender, events) = mpsc::channel();
-        let endpoints = places.into_iter().enumerate();
-        let mut rounds = Rounds {
-            endpoints: endpoints.map(Endpoint::new).collect(),
-            path,
-            hint: organization,
-            attempts: patience.attempts,
-            deadline: Deadline::after(patience.timeout),
-            keep_texts,
-            report,
-            events: sender,
-        };
+        let (mut rounds, events) = Rounds::new(places, path, organization, patience, report);
+        rounds.keep_texts = keep_texts;
         let thread = spawn(move || {
-            let outcome = rounds.run();
+            let outcome = report.timed(Stage::Fetch, || rounds.run());
             let events = rounds.events.clone();
             // With it goes the API key.
             drop(rounds);
@@ -197,12 +192,34 @@ struct Rounds {
 }
 
 impl Rounds {
+    /// Those of a fetch that begins now, and where it tells how it goes.
+    fn new(
+        places: Vec<Place>,
+        path: SecretPath,
+        hint: OrganizationHint,
+        patience: Patience,
+        report: Report,
+    ) -> (Self, Receiver<Event>) {
+        let (sender, events) = mpsc::channel();
+        let endpoints = places.into_iter().enumerate();
+        let rounds = Rounds {
+            endpoints: endpoints.map(Endpoint::new).collect(),
+            path,
+            hint,
+            attempts: patience.attempts,
+            deadline: Deadline::after(patience.timeout),
+            keep_texts: false,
+            report,
+            events: sender,
+        };
+        (rounds, events)
+    }
+
     /// Goes round until one endpoint has given everything, one has failed for good, or it is of no use to go on.
     fn run(&mut self) -> Result<Sealed, Error> {
         let mut first_failure = None;
         if let Some(organization) = self.hint.known() {
-            self.report
-                .note(format_args!("organization {organization}"));
+            tell_of_organization(organization, &self.report);
         }
         for round in 1..=self.attempts {
             let now = Instant::now();
@@ -273,6 +290,7 @@ impl Rounds {
     fn tell_of_mirror(&self, index: usize, failure: Option<&Error>) {
         if let (true, Some(failure)) = (self.endpoints[index].is_mirror, failure) {
             let name = &self.endpoints[index].name;
+            self.report.found(|findings| findings.from_mirror(name));
             self.report.warn(format_args!(
                 "the secrets come from the mirror {name}: {failure}"
             ));
@@ -294,7 +312,7 @@ impl Rounds {
         let place = Arc::clone(&endpoint.place);
         let about = Arc::new((organization, self.path.clone()));
         let (mut failed_secrets, mut failed_descriptor) = (None, None);
-        request(&place, &about, &wanted, time, |wanted, answer| {
+        request(&place, &about, &wanted, time, &mut |wanted, answer| {
             match wanted {
                 Wanted::Secrets => {
                     failed_secrets = self.accept_secrets(index, &about, answer).err()
@@ -345,17 +363,10 @@ impl Rounds {
             return Ok(known.to_owned());
         }
         let about = Arc::new((String::new(), self.path.clone()));
-        let mut told = None;
-        let wanted = [Wanted::Organization];
-        request(&endpoint.place, &about, &wanted, time, |_, answer| {
-            told = Some(answer);
-            ControlFlow::Break(())
-        })?;
-        let text = told.expect("an answer, or that there was none in time")?;
+        let text = single(&endpoint.place, &about, Wanted::Organization, time)?;
         let record = decoded(&text, Document::Organization, wire::organization)?;
         let organization = self.hint.check(record)?;
-        self.report
-            .note(format_args!("organization {organization}"));
+        tell_of_organization(&organization, &self.report);
         self.endpoints[index].organization = Some(organization.clone());
         Ok(organization)
     }
@@ -414,6 +425,41 @@ impl Rounds {
     }
 }
 
+/// Asks a place once for the list of API keys, page by page.
+///
+/// # Errors
+///
+/// Why there is no list, or not all of it.
+pub fn api_keys(
+    place: Place,
+    path: &SecretPath,
+    organization: OrganizationHint,
+    timeout: Duration,
+    report: Report,
+) -> Result<Vec<wire::ApiKeyRecord>, Error> {
+    let patience = Patience {
+        timeout,
+        attempts: 1,
+    };
+    let (mut rounds, _) = Rounds::new(vec![place], path.clone(), organization, patience, report);
+    let time = rounds.deadline.share(1);
+    let about = Arc::new((rounds.organization(0, &time)?, rounds.path.clone()));
+    let mut records = Vec::new();
+    for page in 1..=MAX_PAGES {
+        let wanted = Wanted::ApiKeys { page };
+        let text = single(&rounds.endpoints[0].place, &about, wanted, &time)?;
+        let (mut more, pages) = decoded(&text, wanted.document(&about), wire::api_keys)?;
+        records.append(&mut more);
+        if page >= pages {
+            return Ok(records);
+        }
+    }
+    Err(Error::Malformed {
+        document: Wanted::ApiKeys { page: 1 }.document(&about).to_string(),
+        flaw: format!("more than {MAX_PAGES} pages"),
+    })
+}
+
 /// Which of two failures counts: one that stays before one that may pass, and then that of the secrets, unless the other
 /// comes with a longer wait.
 fn decisive(secrets: Option<Error>, descriptor: Option<Error>) -> Option<Error> {
@@ -438,6 +484,7 @@ enum Wanted {
     Organization,
     EncryptionKey,
     Secrets,
+    ApiKeys { page: u64 },
 }
 
 impl Wanted {
@@ -446,6 +493,7 @@ impl Wanted {
             Wanted::Organization => Document::Organization,
             Wanted::EncryptionKey => Document::EncryptionKey { organization, path },
             Wanted::Secrets => Document::Secrets { organization, path },
+            Wanted::ApiKeys { page } => Document::ApiKeys { organization, page },
         }
     }
 }
@@ -456,6 +504,21 @@ enum Progress {
     Over(Result<String, Error>),
 }
 
+/// Asks for one document and waits for it.
+fn single(
+    place: &Arc<Place>,
+    about: &Arc<About>,
+    wanted: Wanted,
+    time: &Time,
+) -> Result<String, Error> {
+    let mut told = None;
+    request(place, about, &[wanted], time, &mut |_, answer| {
+        told = Some(answer);
+        ControlFlow::Break(())
+    })?;
+    told.expect("an answer, or that there was none in time")
+}
+
 /// Asks for each document in a thread of its own, and hands on each answer, or that there was none in time, until
 /// `answered` breaks off. A thread that is late is left behind: what it waits for cannot be stopped, and ends by itself.
 fn request(
@@ -463,7 +526,7 @@ fn request(
     about: &Arc<About>,
     wanted: &[Wanted],
     time: &Time,
-    mut answered: impl FnMut(Wanted, Result<String, Error>) -> ControlFlow<()>,
+    answered: &mut dyn FnMut(Wanted, Result<String, Error>) -> ControlFlow<()>,
 ) -> Result<(), Error> {
     let (sender, progress) = mpsc::channel();
     let begins_until = time.until.min(Instant::now() + time.connect + time.silence);

@@ -15,10 +15,12 @@ pub mod wire;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::cloud::{Cloud, Identity};
 use self::fetch::{Fetch, Patience, Place};
 use self::tree::Tree;
+use crate::crypto::{DEFAULT_ITERATIONS, ITERATIONS};
 use crate::error::Error;
 use crate::options::{ApiUrl, Network, ServiceUrl};
 use crate::path::{LevelName, SecretPath, is_ulid};
@@ -40,6 +42,8 @@ pub enum Document<'a> {
         organization: &'a str,
         path: &'a SecretPath,
     },
+    /// A page of the list of an organization's API keys, of which the first has the number 1.
+    ApiKeys { organization: &'a str, page: u64 },
 }
 
 impl fmt::Display for Document<'_> {
@@ -52,6 +56,13 @@ impl fmt::Display for Document<'_> {
             }
             Document::Secrets { organization, path } => {
                 write!(f, "api/v1/{organization}/{path}/secrets")
+            }
+            Document::ApiKeys { organization, page } => {
+                write!(f, "api/v1/organizations/{organization}/api-keys")?;
+                match page {
+                    1 => Ok(()),
+                    _ => write!(f, "?page={page}"),
+                }
             }
         }
     }
@@ -130,6 +141,12 @@ impl Descriptor {
     /// Whether the user holds the project's secret.
     pub fn is_client_managed(&self) -> bool {
         matches!(self.custody, Custody::Client)
+    }
+
+    /// Whether its key is acceptable, and weaker than a new one would be.
+    pub fn has_few_iterations(&self) -> bool {
+        let accepted = ITERATIONS.contains(&self.iterations);
+        self.salt.is_some() && accepted && self.iterations < DEFAULT_ITERATIONS
     }
 }
 
@@ -253,6 +270,29 @@ pub fn fetch(
     Fetch::start(places, path, organization, patience, keep_texts, report)
 }
 
+/// Asks a service once for what it tells of the API keys of the organization, of which `identity` has one. It may take
+/// what the fetch has left of its time.
+///
+/// # Errors
+///
+/// Why there is no list.
+pub fn api_keys(
+    url: &ServiceUrl,
+    identity: Identity,
+    network: &Network,
+    path: &SecretPath,
+    organization: OrganizationHint,
+    report: &Report,
+) -> Result<Vec<wire::ApiKeyRecord>, Error> {
+    let mut spent = Duration::ZERO;
+    report.found(|findings| spent = findings.times.spent_on_fetch());
+    let authorities = Arc::new(roots::authorities(&network.trust)?);
+    let cloud = Cloud::new(url, Some(identity), &authorities, &network.proxies)?;
+    at_once::send_requests_at_once();
+    let timeout = network.timeout.saturating_sub(spent);
+    fetch::api_keys(Place::Server(cloud), path, organization, timeout, *report)
+}
+
 /// Reads what `path` holds in a sealed tree.
 ///
 /// # Errors
@@ -268,7 +308,7 @@ pub fn read(
     let text = read(Document::Organization)?;
     let record = decoded(&text, Document::Organization, wire::organization)?;
     let organization = &organization.check(record)?;
-    report.note(format_args!("organization {organization}"));
+    tell_of_organization(organization, &report);
     let document = Document::Secrets { organization, path };
     let secrets = decoded(&read(document)?, document, wire::secrets)?;
     secrets.check_depth(path)?;
@@ -288,6 +328,7 @@ pub fn read(
 }
 
 /// What is known of the organization before anything is fetched.
+#[derive(Clone)]
 pub enum OrganizationHint {
     /// Its ULID.
     Known(String),
@@ -355,6 +396,12 @@ impl OrganizationHint {
         }
         Ok(actual.ulid)
     }
+}
+
+/// Says whose secrets they are.
+fn tell_of_organization(organization: &str, report: &Report) {
+    report.note(format_args!("organization {organization}"));
+    report.found(|findings| findings.organization = Some(organization.to_owned()));
 }
 
 fn decoded<T>(

@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+mod api_keys;
+
 use std::collections::HashSet;
 
 use miniserde::de::{Deserialize, Map, Seq, Visitor};
@@ -13,6 +15,8 @@ use miniserde::{Result as Parsed, json};
 use super::{Custody, Descriptor, Format, Level, OrganizationRecord, Secrets};
 use crate::crypto::{self, DEFAULT_ITERATIONS};
 use crate::path::{LevelName, SecretPath, is_slug, is_ulid};
+
+pub use api_keys::{ApiKeyRecord, api_keys};
 
 /// How deep arrays and objects may nest in a document.
 const MAX_DEPTH: usize = 16;

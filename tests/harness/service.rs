@@ -21,6 +21,7 @@ tests![
     it_knows_only_the_paths_of_its_routes,
     it_knows_only_its_own_keys,
     it_holds_a_key_to_its_scopes,
+    it_lists_its_keys_to_those_that_may_ask,
     it_holds_a_key_to_its_restriction,
     it_hides_what_belongs_to_another_organization,
     it_takes_oauth_tokens,
@@ -274,6 +275,32 @@ fn it_holds_a_key_to_its_scopes() {
         .unwrap()
         .json();
     assert_eq!(answer["error"], json!("insufficient_permissions"));
+}
+
+fn it_lists_its_keys_to_those_that_may_ask() {
+    let service = Service::example();
+    let list = format!("/api/v1/organizations/{ORGANIZATION}/api-keys");
+    assert_eq!(status(&service, &list, service.api_key()), 403);
+    let key = Key::new().scopes(&["api-token:read"]);
+    let token = service.issue(key.expires_at("2100-01-01T00:00:00Z"));
+    let answer = Client::new(&service).get(&list, &token).unwrap().json();
+    let of_key = |index: usize| &answer["data"][index];
+    assert_eq!(
+        of_key(0)["abilities"],
+        json!(["secret:read", "key:retrieve"])
+    );
+    assert_eq!(of_key(1)["abilities"], json!(["api-token:read"]));
+    let ends = [of_key(0), of_key(1)].map(|key| key["expires_at"].clone());
+    assert_eq!(ends, [Value::Null, json!("2100-01-01T00:00:00Z")]);
+    assert!(!answer.to_string().contains("dotenv_"), "{answer}");
+    for (target, expected) in [
+        (format!("{list}?page=2"), 200),
+        (format!("{list}?page=0"), 404),
+        (format!("{list}/1"), 404),
+        (list.replace(ORGANIZATION, FOREIGN_ORGANIZATION), 404),
+    ] {
+        assert_eq!(status(&service, &target, &token), expected, "{target}");
+    }
 }
 
 fn it_holds_a_key_to_its_restriction() {

@@ -7,7 +7,7 @@ use super::{MODES, PLAIN};
 use crate::support::*;
 
 /// A directory with every kind of thing that a name can lead to. `a` and `b` are for PATH.
-fn things() -> TempDir {
+pub fn things() -> TempDir {
     let dir = TempDir::new();
     for name in ["a", "b", "a/directory", "b/only-directory"] {
         fs::create_dir(dir.path().join(name)).expect("a directory");
@@ -36,7 +36,7 @@ fn things() -> TempDir {
 }
 
 /// PATH, the command and the status that `env` gives.
-const CASES: &[(&str, &[&str], i32)] = &[
+pub const CASES: &[(&str, &[&str], i32)] = &[
     ("a:b", &["tool", "x", ""], 42),
     ("a:b", &["link"], 42),
     ("a:b", &["no-such-tool"], 127),

@@ -155,6 +155,12 @@ pub fn list(snippet: &Snippet) {
     assert!(outcome.text().contains(line), "{outcome}");
 }
 
+pub fn check(snippet: &Snippet) {
+    let outcome = example(snippet, true, &[("bin/my-app", Finds::Secrets)], &[]);
+    let line = "result        the command would be started\n";
+    assert!(outcome.text().contains(line), "{outcome}");
+}
+
 pub fn evaluated(snippet: &Snippet) {
     let machine = Machine::new();
     let run = with_end(&machine, snippet, "[ \"$PGPORT\" = 5432 ]");

@@ -61,6 +61,38 @@ pub fn no_failure_shows_a_secret() {
     });
 }
 
+/// A check fails as the run does, with the same words, and shows no more. That the runner or the output takes no more is
+/// noticed only by a run.
+pub fn a_check_fails_as_the_run_does_and_shows_no_secret() {
+    let search = Search::new();
+    let tells = |failure: &Failure| !matches!(failure.variant, "Error::Mask" | "Error::Output");
+    let mut failures: Vec<_> = failures::of_dotenv_run().filter(tells).collect();
+    failures.retain(|failure| (failure.scene)().ways != failures::Ways::Complete);
+    assert!(failures.len() > 100, "{}", failures.len());
+    check_all(AT_A_TIME, &failures, |failure| {
+        let (scene, witness) = ((failure.scene)(), Witness::new());
+        let own = Spellings::of(&scene.planted);
+        let plain = scene.completed(&[], &witness).finish();
+        for options in [&["--check"][..], &["--check", "--json"]] {
+            let (outcome, shown) = search.run(scene.completed(options, &witness), &own);
+            let wrong = |defect: &str| format!("{}: {defect}\n{outcome}\n{plain}", failure.name);
+            if let Some(secret) = shown {
+                return Err(wrong(&format!("shows {secret}")));
+            }
+            if (outcome.status, &outcome.stderr) != (plain.status, &plain.stderr) {
+                return Err(wrong("another failure"));
+            }
+            let status = plain.status.code().expect("a status").to_string();
+            let is_excluded = plain.command.contains("--print") || plain.command.contains("--list");
+            if !outcome.text().contains(&status) && !is_excluded {
+                return Err(wrong("nothing is shown"));
+            }
+            witness.assert_not_started();
+        }
+        Ok(())
+    });
+}
+
 /// With everything that draws a warning or a note.
 pub fn no_success_shows_a_secret() {
     let search = Search::new();
@@ -82,6 +114,8 @@ pub fn no_success_shows_a_secret() {
             run.clone().args(["--supervise", "--", "true"]),
             run.clone().args(["--file", "F", "--", "true"]),
             run.clone().args(["--audit=2", "--", "true"]),
+            run.clone().args(["--check", "--", "true"]),
+            run.clone().args(["--check", "--json", "--file", "F"]),
             list(),
             list().arg("--json"),
         ] {

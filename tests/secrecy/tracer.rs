@@ -356,6 +356,7 @@ pub fn a_run_calls_nothing_but_what_it_may() {
             ..Rules::new(&scene.hosts)
         };
         check(name, &strace_everything(audited), 0, &audits)?;
+        run(&["--check", "--mask=github", "--", "true"], prints())?;
         let watches = Rules {
             watches: true,
             ..Rules::new(&scene.hosts)

@@ -111,7 +111,7 @@ const PLANTS: &[Plant] = &[
     Plant {
         name: "note shows a value",
         file: "main.rs",
-        anchor: "let mut secrets = environment::merge(&read);",
+        anchor: "let mut secrets = report.timed(Stage::Parse, || environment::merge(&read));",
         code: r#"for secret in &secrets {
                 let part: String = secret.value.pieces().collect();
                 report.note(format_args!("{:x?}", part.as_bytes()));

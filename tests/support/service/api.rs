@@ -14,6 +14,7 @@ pub enum Route {
     Organization,
     Secrets,
     EncryptionKey,
+    ApiKeys,
 }
 
 /// A path below a project, taken apart.
@@ -31,6 +32,9 @@ impl Shared {
         let key = &self.key(request)?;
         if request.target == "/api/v1/organization" {
             return Ok((Route::Organization, documents::organization(&self.world)));
+        }
+        if let Some(organization) = api_keys_of(&request.target) {
+            return Ok((Route::ApiKeys, self.api_keys(key, organization)?));
         }
         let resource = parse(&request.target).ok_or_else(|| not_found("Route"))?;
         let project = self.project(key, &resource)?;
@@ -53,6 +57,16 @@ impl Shared {
         let keys = keys.lock().unwrap();
         let key = bearer(request).and_then(|token| keys.iter().find(|key| key.token() == token));
         key.cloned().ok_or_else(unauthenticated)
+    }
+
+    /// The one page that there is of the list of keys.
+    fn api_keys(&self, key: &Key, organization: &str) -> Result<Value, Reply> {
+        let is_ours = organization == self.world.organization && key.is_of(organization);
+        check(is_ours, || not_found("Organization"))?;
+        check(key.allows("api-token:read"), || forbidden("api-token:read"))?;
+        let keys = self.keys.as_ref().expect("a service with keys");
+        let records: Vec<_> = keys.lock().unwrap().iter().map(Key::record).collect();
+        Ok(json!({ "data": records }))
     }
 
     /// The project of a resource, if it is the key's own organization that it belongs to: what
@@ -136,6 +150,16 @@ fn parse(target: &str) -> Option<Resource<'_>> {
         project,
         place,
     })
+}
+
+/// The organization whose keys are to be listed: the first page, or another one by its number.
+fn api_keys_of(target: &str) -> Option<&str> {
+    let route = target.strip_prefix("/api/v1/organizations/")?;
+    let (organization, rest) = route.split_once('/')?;
+    let page = rest.strip_prefix("api-keys")?;
+    let is_numbered = |page: &str| page.parse::<u32>().is_ok_and(|page| page > 1);
+    let is_page = page.is_empty() || page.strip_prefix("?page=").is_some_and(is_numbered);
+    is_page.then_some(organization)
 }
 
 fn is_slug(text: &str) -> bool {

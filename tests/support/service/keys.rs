@@ -1,6 +1,7 @@
 //! API keys as the service issues them.
 
 use ring::rand::{SecureRandom, SystemRandom};
+use serde_json::{Value, json};
 
 use crate::support::world::ORGANIZATION;
 
@@ -11,6 +12,7 @@ pub struct Key {
     organization: String,
     scopes: Vec<String>,
     restriction: Option<String>,
+    expires_at: Option<String>,
 }
 
 impl Key {
@@ -26,6 +28,7 @@ impl Key {
             organization: organization.into(),
             scopes: vec!["secret:read".into(), "key:retrieve".into()],
             restriction: None,
+            expires_at: None,
         }
     }
 
@@ -45,6 +48,23 @@ impl Key {
     pub fn restricted_to(mut self, path: &str) -> Self {
         self.restriction = Some(path.into());
         self
+    }
+
+    /// Lets the list of keys say when it expires. It is accepted all the same.
+    pub fn expires_at(mut self, time: &str) -> Self {
+        self.expires_at = Some(time.into());
+        self
+    }
+
+    /// What the list of keys says of it.
+    pub(super) fn record(&self) -> Value {
+        json!({
+            "id": self.organization,
+            "name": "a key",
+            "abilities": self.scopes,
+            "expires_at": self.expires_at,
+            "created_at": "2025-01-02T03:04:05Z",
+        })
     }
 
     pub fn token(&self) -> &str {

@@ -98,6 +98,17 @@ impl Service {
         Service::launch(world, None, None, Ipv4Addr::LOCALHOST)
     }
 
+    /// [`Service::example`] that knows this key and no other.
+    pub fn only_with(key: Key) -> Self {
+        let certificate = Some(Certificate::Trusted);
+        Service::launch(
+            World::example(),
+            certificate,
+            Some(key),
+            Ipv4Addr::LOCALHOST,
+        )
+    }
+
     /// Plain HTTP.
     pub fn plain() -> Self {
         Service::start(World::example(), None)

@@ -1,0 +1,230 @@
+//! The findings on one screen: a line for each fact that there is, of 80 columns.
+
+#![forbid(unsafe_code)]
+
+use std::fmt::{self, Write};
+
+use super::{Command, Findings, Key, Level, Size, Source, Times};
+use crate::locked::Protection;
+
+/// The width of a line.
+const WIDTH: usize = 80;
+
+/// Where what is said begins.
+const INDENT: usize = 14;
+
+/// The lines.
+#[derive(Default)]
+struct Screen(String);
+
+impl Screen {
+    /// One line, however long.
+    #[inline(never)]
+    fn line(&mut self, label: &str, text: fmt::Arguments<'_>) {
+        let _ = writeln!(self.0, "{label:<INDENT$}{text}");
+    }
+
+    /// One line with as many elements of a list as it has room for, and how many there are; none if the list is empty.
+    fn list(&mut self, label: &str, items: &[String]) {
+        if items.is_empty() {
+            return;
+        }
+        let mut text = format!("{}: ", items.len());
+        for (index, item) in items.iter().enumerate() {
+            let rest = items.len() - index;
+            let more = format!("and {rest} more");
+            let room = WIDTH - INDENT - if rest > 1 { more.len() + 2 } else { 0 };
+            if index > 0 && text.chars().count() + item.chars().count() > room {
+                text.push_str(&more);
+                break;
+            }
+            text.push_str(item);
+            text.push_str(if rest > 1 { ", " } else { "" });
+        }
+        self.line(label, format_args!("{text}"));
+    }
+}
+
+/// Everything that is known, without the warnings: those are on standard error.
+pub fn show(findings: &Findings) -> String {
+    let mut screen = Screen::default();
+    match findings.status {
+        0 => screen.line("result", format_args!("the command would be started")),
+        status => screen.line(
+            "result",
+            format_args!("the command would not be started: status {status}"),
+        ),
+    }
+    keys_and_source(&mut screen, findings);
+    for level in &findings.levels {
+        tell_level(&mut screen, level);
+    }
+    environment(&mut screen, findings);
+    if let Some(memory) = &findings.memory {
+        tell_memory(&mut screen, memory);
+    }
+    let times = times(&findings.times);
+    if !times.is_empty() {
+        screen.line("time in ms", format_args!("{times}"));
+    }
+    screen.0
+}
+
+fn keys_and_source(screen: &mut Screen, findings: &Findings) {
+    if let Some(path) = &findings.path {
+        screen.line("path", format_args!("{path}"));
+    }
+    if let Some(Source { kind, name, age }) = &findings.source {
+        match age {
+            None => screen.line("source", format_args!("{kind} {name}")),
+            Some(age) => screen.line("source", format_args!("{kind} {name}, {age} s old")),
+        }
+    }
+    if let Some(organization) = &findings.organization {
+        screen.line("organization", format_args!("{organization}"));
+    }
+    if let Some(Key {
+        source,
+        fingerprint,
+    }) = &findings.api_key
+    {
+        let fingerprint = fingerprint.as_deref().unwrap_or_default();
+        screen.line(
+            "API key",
+            format_args!("{source}, fingerprint {fingerprint}"),
+        );
+    }
+    if let Some(abilities) = &findings.abilities {
+        match &abilities.reason {
+            Some(reason) => screen.line("abilities", format_args!("not known: {reason}")),
+            None => screen.list("abilities", &abilities.names),
+        }
+        if let Some(end) = &abilities.expires_at {
+            screen.line("expires", format_args!("{end}"));
+        }
+    }
+    if let Some(key) = &findings.client_key {
+        screen.line("client key", format_args!("{}", key.source));
+    }
+    if let Some(custody) = findings.custody {
+        let version = findings.key_version;
+        let version = version.map_or(String::new(), |it| format!(", key version {it}"));
+        let iterations = findings.iterations;
+        let iterations = iterations.map_or(String::new(), |it| format!(", {it} iterations"));
+        let few = match findings.few_iterations {
+            Some(true) => ", which are few",
+            _ => "",
+        };
+        screen.line(
+            "custody",
+            format_args!("{custody}{version}{iterations}{few}"),
+        );
+    }
+}
+
+fn tell_level(screen: &mut Screen, level: &Level) {
+    let label = match level.name {
+        "environment" => "level environ",
+        "target" => "level target",
+        _ => "level project",
+    };
+    let plain = if level.encrypted {
+        ""
+    } else {
+        ", not encrypted"
+    };
+    match (level.bytes, level.names) {
+        (Some(bytes), Some(names)) => {
+            screen.line(label, format_args!("{bytes} bytes, {names} names{plain}"));
+        }
+        (Some(bytes), None) => screen.line(label, format_args!("{bytes} bytes{plain}")),
+        (None, _) => screen.line(label, format_args!("not opened{plain}")),
+    }
+}
+
+fn environment(screen: &mut Screen, findings: &Findings) {
+    if let Some(names) = &findings.names {
+        screen.list("secrets", names);
+    }
+    let renamed = findings.renamed.iter();
+    let renamed: Vec<_> = renamed
+        .map(|pair| format!("{}={}", pair.from, pair.to))
+        .collect();
+    for (label, names) in [
+        ("empty", &findings.empty),
+        ("left out", &findings.left_out),
+        ("renamed", &renamed),
+        ("preserved", &findings.preserved),
+        ("overridden", &findings.overridden),
+        ("dropped", &findings.dropped),
+        ("refused", &findings.refused),
+    ] {
+        screen.list(label, names);
+    }
+    if let Some(Size {
+        bytes,
+        limit,
+        largest,
+    }) = &findings.size
+    {
+        screen.line(
+            "size",
+            format_args!("{bytes} of {limit} bytes, most in {largest}"),
+        );
+    }
+    if let Some(mask) = &findings.mask
+        && let Some(runner) = mask.runner
+    {
+        let count = mask.skipped.len();
+        screen.line("mask", format_args!("by {runner}, all values but {count}"));
+    }
+    if let Some(Command {
+        name,
+        file,
+        by_shell,
+    }) = &findings.command
+    {
+        match file {
+            None => screen.line("command", format_args!("{name}: cannot be executed")),
+            Some(file) if *by_shell => {
+                screen.line("command", format_args!("{file}, read by /bin/sh"));
+            }
+            Some(file) => screen.line("command", format_args!("{file}")),
+        }
+    }
+}
+
+fn tell_memory(screen: &mut Screen, memory: &Protection) {
+    let peak = memory.peak;
+    let [hidden, all] = [
+        (memory.keys_hidden, ", keys hidden"),
+        (memory.all_locked, ", all else locked"),
+    ]
+    .map(|(is_so, words)| if is_so { words } else { "" });
+    match (memory.locked, memory.swap) {
+        (true, _) => screen.line("memory", format_args!("{peak} bytes locked{hidden}{all}")),
+        (false, true) => screen.line(
+            "memory",
+            format_args!("not locked, may be swapped out{hidden}"),
+        ),
+        (false, false) => screen.line("memory", format_args!("not locked, no swap{hidden}")),
+    }
+}
+
+/// The stages of a run.
+fn times(times: &Times) -> String {
+    let stages = [
+        ("keys", times.keys),
+        ("fetch", times.fetch),
+        ("derive", times.derive),
+        ("open", times.open),
+        ("parse", times.parse),
+        ("environ", times.environment),
+    ];
+    let taken = stages.iter().filter_map(|(stage, time)| {
+        let time = (*time)?;
+        let digits = if time < 9.95 { 1 } else { 0 };
+        Some(format!("{stage} {time:.digits$}"))
+    });
+    taken.collect::<Vec<_>>().join(" ")
+}
