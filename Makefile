@@ -23,7 +23,7 @@ demo: build
 test: static
 	tests/tools strace mandoc dash bash node:nodejs npm python3 pip3:python3-pip \
 		zsh fish /usr/share/bash-completion/bash_completion:bash-completion runc \
-		busybox:busybox-static systemctl:systemd nginx make
+		busybox:busybox-static systemctl:systemd nginx make less vim
 	tests/readers/install target/readers
 	$(CARGO) test
 
@@ -41,8 +41,8 @@ static: export RUSTFLAGS = -C target-feature=+crt-static -C force-unwind-tables=
 static:
 	$(CARGO) build --release --target $(HOST)
 
-# What it costs, in turns with what it is compared with; ONLY=launch, warm, cold, variables, parse, derive or
-# scale for one table.
+# What it costs, in turns with what it is compared with; ONLY=launch, warm, cold, variables, parse, derive,
+# scale or redact for one table.
 bench:
 	tests/tools tini dumb-init catatonit chpst:runit envdir:daemontools curl openssl
 	$(CARGO) bench --bench bench -- $(ONLY)

@@ -30,6 +30,9 @@ pub const VARIABLES: [&str; 4] = [
     CLIENT_KEY.file_variable,
 ];
 
+/// Those of them that hold keys themselves.
+pub const KEYS: [&str; 2] = [API_KEY.variable, CLIENT_KEY.variable];
+
 /// The largest key in bytes that is read.
 const MAX_KEY: usize = 4096;
 

@@ -179,6 +179,8 @@ pub enum Error {
     Memory(NoMemory),
     /// The supervisor could not be put in front.
     Supervise(io::Error),
+    /// The filter of the command's output is not ready.
+    NoFilter { reason: String },
     /// The command could not be executed.
     Command { command: String, error: io::Error },
     /// `dotenv-seal` refuses what it was asked for.
@@ -554,6 +556,9 @@ impl fmt::Display for Error {
             Error::Profile { file, flaw } => write!(f, "--profile: {}: {flaw}", shown(file)),
             Error::Memory(reason) => reason.fmt(f),
             Error::Supervise(error) => write!(f, "cannot start a supervisor: {}", plain(error)),
+            Error::NoFilter { reason } => {
+                write!(f, "the filter of --redact is not ready: {reason}")
+            }
             Error::Command { command, error } => write!(f, "{command}: {}", plain(error)),
             Error::Seal(seal) => seal.fmt(f),
         }

@@ -2,7 +2,8 @@
 //!
 //! The library is what its two programs share: [`options`] says what is wanted, [`credentials`] finds the keys,
 //! [`source`] brings the sealed levels unless [`cache`] has them, [`levels`] opens them with [`crypto`],
-//! [`environment`] merges them, and [`launch`] becomes the command. Secrets lie in [`locked`] memory on the way.
+//! [`environment`] merges them, and [`launch`] becomes the command, whose output [`redact`] can keep them out of.
+//! Secrets lie in [`locked`] memory on the way.
 
 use std::alloc::System;
 
@@ -30,6 +31,7 @@ pub mod output;
 pub mod path;
 pub mod process;
 pub mod profile;
+pub mod redact;
 pub mod report;
 pub mod signals;
 pub mod source;

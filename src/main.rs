@@ -18,13 +18,14 @@ use dotenv_run::error::{Error, shown};
 use dotenv_run::launch;
 use dotenv_run::launch::exec::Ready;
 use dotenv_run::launch::keeper::{Candidate, Keeper};
-use dotenv_run::launch::supervise::{Side, supervise};
+use dotenv_run::launch::supervise::{Place, Side, supervise};
 use dotenv_run::levels::{self, OpenLevel};
 use dotenv_run::locked::{self, Protection};
 use dotenv_run::options::{self, Action, ApiUrl, Options, Request};
 use dotenv_run::output;
-use dotenv_run::process::{self, Environ, Pid};
+use dotenv_run::process::{self, Environ};
 use dotenv_run::profile::Profile;
+use dotenv_run::redact;
 use dotenv_run::report::{self, Report, Verbosity};
 use dotenv_run::source::cloud::Identity;
 use dotenv_run::source::fetch::Fetch;
@@ -62,15 +63,19 @@ fn main() -> ExitCode {
 
 /// Runs the pipeline. It returns a status only where no command took this process over.
 fn run(options: Box<Options>, mut report: Report) -> Result<ExitCode, Error> {
+    if options.allow_swap {
+        locked::allow_swap();
+    }
     let check = options.check;
     if check.is_some() {
         report = report.keeping(Findings::about(&options));
     }
-    let outcome = match supervise(options.action.supervision()) {
-        Ok(Side::Worker { supervisor }) => work(options, supervisor, None, &report),
-        Ok(Side::Keeper(keeper)) => {
-            let supervisor = keeper.supervisor();
-            work(options, Some(supervisor), Some(keeper), &report)
+    let outcome = match supervise(options.supervision()) {
+        Ok(Side::Worker(place)) => work(options, place, None, &report),
+        Ok(Side::Keeper(keeper, place)) => work(options, place, Some(keeper), &report),
+        Ok(Side::Filter(filter, screen)) => {
+            drop(options);
+            return Ok(filter.run(screen));
         }
         Ok(Side::Supervisor(supervisor)) => {
             drop(options);
@@ -87,14 +92,11 @@ fn run(options: Box<Options>, mut report: Report) -> Result<ExitCode, Error> {
 /// Does the work of the process that becomes the command.
 fn work(
     mut options: Box<Options>,
-    supervisor: Option<Pid>,
+    place: Place,
     keeper: Option<Keeper>,
     report: &Report,
 ) -> Result<ExitCode, Error> {
     let mut environ = Environ::take();
-    if options.allow_swap {
-        locked::allow_swap();
-    }
     let mut variables = Variables::take(&mut environ)?;
     process::wipe_arguments();
     variables.complete(&mut options);
@@ -108,6 +110,9 @@ fn work(
         // What is given as its file may be a key itself.
         ApiKey::discard(options.api_key_file.take().as_deref(), &variables);
     }
+    if options.watches() {
+        variables.repeat();
+    }
     let candidate = match keeper {
         Some(keeper) => Some(keeper.keep(&mut variables, *report)?),
         None => None,
@@ -119,7 +124,7 @@ fn work(
         &mut options,
         &environ,
         &mut variables,
-        supervisor,
+        place,
         &mut audit,
         candidate.as_ref(),
         report,
@@ -139,7 +144,7 @@ fn prepare<'a>(
     options: &'a mut Options,
     environ: &'a Environ,
     variables: &'a mut Variables,
-    supervisor: Option<Pid>,
+    place: Place,
     audit: &mut Audit,
     candidate: Option<&Candidate>,
     report: &Report,
@@ -193,13 +198,16 @@ fn prepare<'a>(
         candidate.check_values(&secrets);
     }
     audit.note_names(&secrets);
-    let audience = options.mask.audience(|name| environ.text(name));
+    let audience = options.audience(|name| environ.text(name));
     let inheritance = &options.inheritance;
     let ready = match &options.action {
         Action::Run(run) => {
             let inherited = environ.entries().chain(variables.entries());
+            if options.redacts() {
+                redact::warn_of_common(&secrets, report);
+            }
             let made =
-                || launch::exec::prepare(run, &secrets, inherited, inheritance, supervisor, report);
+                || launch::exec::prepare(run, &secrets, inherited, inheritance, place, report);
             let ready = report.timed(Stage::Environment, made)?;
             if report.is_checking() || candidate.is_some_and(Candidate::is_renewal) {
                 ready.look_up(report)?;

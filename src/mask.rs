@@ -114,10 +114,10 @@ const BASE64_LINE: usize = 76;
 const SHORTEST: usize = 4;
 
 /// The number of digits up to which a number is a port, a year or a count.
-const NUMBER: usize = 5;
+pub(crate) const NUMBER: usize = 5;
 
 /// Words that a log cannot do without.
-const COMMON: [&str; 26] = [
+pub(crate) const COMMON: [&str; 26] = [
     "admin",
     "debug",
     "default",

@@ -5,10 +5,12 @@
 mod clock;
 mod confine;
 pub mod keyring;
+mod pty;
 mod registers;
 mod siblings;
 mod signals;
 mod sockets;
+mod streams;
 mod terminal;
 
 use std::ffi::{CStr, CString, c_char, c_int};
@@ -26,17 +28,23 @@ use std::time::Duration;
 use crate::locked::{self, Locked, NoMemory};
 
 pub use clock::CalendarTime;
-pub use confine::confine;
+pub use confine::{Duty, confine};
+pub use pty::{PseudoTerminal, lead_session_on};
 pub use registers::clear_registers;
 pub use siblings::{end_child, exists, fork_beside, share, wait_while, wake};
 use signals::is_ignored;
 pub use signals::{
     Signal, SignalSet, die_by, end_by_signals, expect_children, ignore_children, initial_mask,
-    restore_signals, send, stop_by,
+    restore_signals, send, stop_by, tell,
 };
 pub use sockets::send_at_once;
+pub use streams::{
+    Event, NOT_WAITING, end_of, enlarge, is_pipe, is_same_file, put_in_place, set_nonblocking,
+    standard_stream, wait_for_events,
+};
 pub use terminal::{
-    TerminalMode, foreground_group, set_foreground_group, wait_readable, wait_writable,
+    Settings, TerminalMode, copy_size, foreground_group, is_controlling, set_foreground_group,
+    wait_readable, wait_writable,
 };
 
 /// What the process was before the Rust runtime changed it, kept for the command.
@@ -322,14 +330,21 @@ pub fn fork() -> io::Result<Fork> {
     }
 }
 
-/// Forgets what the caller gave us and only the command needs: arguments, environment, descriptors and
-/// their contents. Standard descriptors are closed too, since who waits for the end of a pipe must not
-/// wait for us.
-pub fn forget_caller() {
+/// Forgets what the caller gave us and only the command needs: arguments, environment, and descriptors and
+/// their contents, all but those that are to be kept. Standard descriptors are closed too, since who waits
+/// for the end of a pipe must not wait for us.
+pub fn forget_caller(kept: &mut [RawFd]) {
     wipe_arguments();
     Environ::take().wipe();
-    // SAFETY: the supervisor owns no descriptor and uses none from here on.
-    unsafe { libc::close_range(0, libc::c_uint::MAX, 0) };
+    kept.sort_unstable();
+    let mut first = 0;
+    for kept in kept.iter().chain([&RawFd::MAX]) {
+        if first < *kept {
+            // SAFETY: whoever owns a descriptor in this process has named it to be kept.
+            unsafe { libc::close_range(first as libc::c_uint, *kept as libc::c_uint - 1, 0) };
+        }
+        first = kept.saturating_add(1);
+    }
     release_program();
     clear_registers();
 }
@@ -428,7 +443,7 @@ pub fn can_be_continued() -> bool {
 }
 
 /// The parent of any process, as /proc tells it: the fourth field, behind a name that may hold anything.
-fn parent_of(process: Pid) -> Option<Pid> {
+pub fn parent_of(process: Pid) -> Option<Pid> {
     let status = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     status
         .rsplit_once(')')?

@@ -15,6 +15,7 @@ tests![
     every_target_has_a_property_and_a_corpus,
     every_file_of_the_corpora_and_every_finding_keeps_the_property_of_its_target,
     texts_at_random_keep_the_properties_of_the_formats,
+    streams_at_random_are_filtered_like_texts,
 ];
 
 fn folder(name: &str) -> PathBuf {
@@ -106,5 +107,21 @@ fn texts_at_random_keep_the_properties_of_the_formats() {
             let outcome = catch_unwind(AssertUnwindSafe(|| property(text.as_bytes())));
             assert!(outcome.is_ok(), "{text:?} breaks a property");
         }
+    }
+}
+
+/// Secrets and texts of few letters, so that everything overlaps.
+fn streams_at_random_are_filtered_like_texts() {
+    let mut numbers = numbers();
+    for _ in 0..3_000 {
+        let length = numbers.next().unwrap() % 80;
+        let letters = numbers.by_ref().take(length);
+        let input: Vec<_> = letters.map(|number| b"aaabbc\n\0\0"[number % 9]).collect();
+        let outcome = catch_unwind(AssertUnwindSafe(|| properties::redact::holds(&input)));
+        assert!(
+            outcome.is_ok(),
+            "{:?} breaks its property",
+            input.escape_ascii().to_string()
+        );
     }
 }

@@ -27,6 +27,7 @@ mod print;
 mod profile;
 mod prompt;
 mod recipes;
+mod redact;
 mod render;
 mod resolve;
 mod seal;
@@ -86,6 +87,7 @@ fn main() -> ExitCode {
         prompt::TESTS,
         recipes::TESTS,
         recipes::CLAIMS,
+        redact::TESTS,
         render::TESTS,
         resolve::TESTS,
         seal::TESTS,

@@ -510,7 +510,9 @@ fn runners_that_cannot_be_told_draw_one_hint() {
             "{name} cannot be told now what to mask; --redact keeps secrets out of what the command writes"
         );
         assert_eq!(outcome.warnings(), [hint], "{outcome}");
-        let outcome = run().args(["--mask=off", "--", "true"]).finish();
-        assert_eq!(outcome.stderr, "");
+        for option in ["--mask=off", "--redact"] {
+            let outcome = run().args([option, "--", "true"]).finish();
+            assert_eq!(outcome.stderr, "", "{outcome}");
+        }
     }
 }

@@ -25,8 +25,21 @@ tests![
 
 const QUESTION: &str = "client key: ";
 
-/// What a test varies: nothing, a process in front, no warnings.
-const VARIATIONS: [&str; 3] = ["--exec", "--supervise", "--quiet"];
+/// What a test varies: nothing, a process in front, another terminal, no warnings.
+const VARIATIONS: [&[&str]; 4] = [
+    &["--exec"],
+    &["--supervise"],
+    &["--redact", "--quiet"],
+    &["--quiet"],
+];
+
+/// What the command shows of a value.
+fn shown(options: &[&str]) -> &'static str {
+    match options {
+        ["--redact", ..] => "[APP_NAME]",
+        _ => "Acme",
+    }
+}
 
 /// A run that has to ask.
 fn asking(tree: &Tree) -> Run {
@@ -59,9 +72,12 @@ fn assert_restored(terminal: &Terminal) {
 /// behind.
 fn leaving(leave: impl Fn(&mut Terminal)) {
     let tree = Tree::example();
-    for option in VARIATIONS {
+    for options in VARIATIONS {
         let witness = Witness::new();
-        let run = asking(&tree).args([option, "--"]).args(witness.command());
+        let run = asking(&tree)
+            .args(options)
+            .arg("--")
+            .args(witness.command());
         let mut terminal = asked(run);
         leave(&mut terminal);
         assert_restored(&terminal);
@@ -71,18 +87,22 @@ fn leaving(leave: impl Fn(&mut Terminal)) {
 
 fn a_key_is_asked_for_without_echo() {
     let tree = Tree::example();
-    for option in VARIATIONS {
-        let run = asking(&tree).args([option, "--", "printenv", "APP_NAME"]);
+    for options in VARIATIONS {
+        let run = asking(&tree)
+            .args(options)
+            .args(["--", "printenv", "APP_NAME"]);
         let mut terminal = asked(run);
         terminal.send(format!("{CLIENT_KEY}\r"));
-        terminal.expect("Acme");
+        terminal.expect(shown(options));
         let outcome = terminal.wait();
         outcome.assert_status(0);
         // The question stands on a line of its own, and there is one.
         let asked = outcome.text().matches(QUESTION).count();
         assert_eq!(asked, 1, "{outcome}");
         assert!(
-            outcome.text().ends_with("client key: \r\nAcme\r\n"),
+            outcome
+                .text()
+                .ends_with(&format!("client key: \r\n{}\r\n", shown(options))),
             "{outcome}"
         );
         assert!(!outcome.text().contains(CLIENT_KEY), "{outcome}");
@@ -173,8 +193,10 @@ fn a_signal_ends_the_run_and_restores_the_terminal() {
 
 fn a_signal_that_is_ignored_does_not_end_the_question() {
     let tree = Tree::example();
-    for option in VARIATIONS {
-        let run = asking(&tree).args([option, "--", "printenv", "APP_NAME"]);
+    for options in VARIATIONS {
+        let run = asking(&tree)
+            .args(options)
+            .args(["--", "printenv", "APP_NAME"]);
         let run = run.under(["sh", "-c", "trap '' INT HUP; exec \"$@\"", "sh"]);
         let mut terminal = asked(run);
         terminal.send("half-a-key\x03");
@@ -193,9 +215,11 @@ fn a_signal_that_is_ignored_does_not_end_the_question() {
 }
 
 /// Runs the program as a job of a shell, under both that people have.
-fn as_job(tree: &Tree, option: &str, script: &str, test: impl Fn(Terminal)) {
+fn as_job(tree: &Tree, options: &[&str], script: &str, test: impl Fn(Terminal)) {
     for shell in ["sh", "bash"] {
-        let run = asking(tree).args([option, "--", "printenv", "APP_NAME"]);
+        let run = asking(tree)
+            .args(options)
+            .args(["--", "printenv", "APP_NAME"]);
         let run = run.under([shell, "-c", script, shell]);
         test(Terminal::spawn(run));
     }
@@ -203,11 +227,11 @@ fn as_job(tree: &Tree, option: &str, script: &str, test: impl Fn(Terminal)) {
 
 /// Answers the question of a job that was just brought to the front.
 #[track_caller]
-fn answer_in_front(mut terminal: Terminal) {
+fn answer_in_front(mut terminal: Terminal, options: &[&str]) {
     terminal.expect(QUESTION);
     assert!(!terminal.echoes(), "{}", terminal.output_so_far());
     terminal.send(format!("{CLIENT_KEY}\r"));
-    terminal.expect("Acme\r\nended 0");
+    terminal.expect(&format!("{}\r\nended 0", shown(options)));
     let outcome = terminal.wait();
     outcome.assert_status(0);
     assert!(!outcome.text().contains(CLIENT_KEY), "{outcome}");
@@ -219,15 +243,15 @@ fn a_stopped_run_gives_the_terminal_back_and_asks_again() {
     let script = "set -m; \"$@\"; echo \"stopped $?\"; read line; echo \"read $line\"; \
                   fg >/dev/null; echo \"ended $?\"";
     let tree = Tree::example();
-    for option in VARIATIONS {
-        as_job(&tree, option, script, |mut terminal| {
+    for options in VARIATIONS {
+        as_job(&tree, options, script, |mut terminal| {
             terminal.expect(QUESTION);
             terminal.send("half-a-key\x1a");
             terminal.expect("stopped 148");
             assert_restored(&terminal);
             terminal.send("shown\r");
             terminal.expect("shown\r\nread shown");
-            answer_in_front(terminal);
+            answer_in_front(terminal, options);
         });
     }
 }
@@ -236,12 +260,12 @@ fn a_run_in_the_background_asks_when_it_comes_to_the_front() {
     let script = "set -m; \"$@\" & until grep -q stopped /proc/$!/status; do :; done; \
                   echo waiting; read line; fg >/dev/null; echo \"ended $?\"";
     let tree = Tree::example();
-    for option in VARIATIONS {
-        as_job(&tree, option, script, |mut terminal| {
+    for options in VARIATIONS {
+        as_job(&tree, options, script, |mut terminal| {
             terminal.expect("waiting");
             assert!(terminal.echoes(), "{}", terminal.output_so_far());
             terminal.send("\r");
-            answer_in_front(terminal);
+            answer_in_front(terminal, options);
         });
     }
 }
@@ -300,8 +324,8 @@ fn the_command_inherits_nothing_of_the_question() {
 
 fn without_a_terminal_nothing_is_asked() {
     let tree = Tree::example();
-    for option in VARIATIONS {
-        let run = asking(&tree).arg(option).stdin(format!("{CLIENT_KEY}\n"));
+    for options in VARIATIONS {
+        let run = asking(&tree).args(options).stdin(format!("{CLIENT_KEY}\n"));
         let outcome = run.refuses(125, &["no client key", "terminal"]);
         assert!(!outcome.stderr.contains(QUESTION), "{outcome}");
     }

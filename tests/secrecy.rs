@@ -3,7 +3,7 @@
 mod access;
 mod failures;
 mod limits;
-mod memory;
+pub mod memory;
 mod messages;
 mod secrets;
 mod tracer;

@@ -24,11 +24,12 @@ tests![
     no_early_term_is_lost_in_place,
     no_early_term_is_lost_behind_a_supervisor,
     no_early_term_is_lost_behind_a_supervisor_of_a_group,
+    no_early_term_is_lost_beside_a_filter,
     every_inherited_disposition_reaches_the_command,
     every_inherited_mask_reaches_the_command,
 ];
 
-const MODES: [&str; 2] = ["--exec", "--supervise"];
+const MODES: [&str; 3] = ["--exec", "--supervise", "--redact"];
 
 /// A path whose project needs no key, so that a run is short.
 const PLAIN: &str = "legacy/production/api";
@@ -48,7 +49,11 @@ impl Recorder {
 
     #[track_caller]
     fn of(tree: &Tree, options: &[&str], command: [std::ffi::OsString; 3]) -> Self {
-        let run = tree.dotenv_run().args(options).args([PLAIN, "--"]);
+        let run = tree
+            .dotenv_run()
+            .arg("-q")
+            .args(options)
+            .args([PLAIN, "--"]);
         let live = run.args(command).spawn();
         let command = live.wait_for_number("ready ");
         Recorder {
@@ -87,9 +92,9 @@ impl Recorder {
     }
 }
 
-/// Runs with a recorder: in place, behind a supervisor, and behind one of a group.
-fn recorders(tree: &Tree) -> [Recorder; 3] {
-    ["--exec", "--supervise", "--group"].map(|mode| Recorder::start(tree, &[mode]))
+/// Runs with a recorder: in place, behind a supervisor, behind one of a group, and beside a filter.
+fn recorders(tree: &Tree) -> [Recorder; 4] {
+    ["--exec", "--supervise", "--group", "--redact"].map(|mode| Recorder::start(tree, &[mode]))
 }
 
 pub fn every_signal_reaches_the_command_once() {
@@ -142,7 +147,7 @@ pub fn real_time_signals_are_queued_in_order() {
 
 pub fn what_the_command_sends_us_is_not_sent_back() {
     let tree = Tree::example();
-    for mode in ["--supervise", "--group"] {
+    for mode in ["--supervise", "--group", "--redact"] {
         Recorder::of(&tree, &[mode], accuser()).end();
     }
 }
@@ -150,7 +155,7 @@ pub fn what_the_command_sends_us_is_not_sent_back() {
 /// No shell is there to continue us, so we do not stop either.
 pub fn a_stopped_command_is_continued_and_gets_what_came_before() {
     let tree = Tree::example();
-    for mode in ["--supervise", "--group"] {
+    for mode in ["--supervise", "--group", "--redact"] {
         let mut recorder = Recorder::start(&tree, &[mode]);
         Sent::plain(libc::SIGSTOP).to(recorder.command);
         wait_until("a stopped command", || state(recorder.command) == 'T');
@@ -185,7 +190,7 @@ fn field(process: i32, name: &str) -> Option<u64> {
 /// The command ends while the supervisor cannot see it; the signals come after that.
 pub fn the_status_of_a_command_that_is_gone_stays_its_own() {
     let tree = Tree::example();
-    for mode in ["--supervise", "--group"] {
+    for mode in ["--supervise", "--group", "--redact"] {
         let recorder = Recorder::start(&tree, &[mode]);
         Sent::plain(libc::SIGSTOP).to(recorder.ours());
         wait_until("a stopped supervisor", || state(recorder.ours()) == 'T');
@@ -295,6 +300,10 @@ pub fn no_early_term_is_lost_behind_a_supervisor_of_a_group() {
     no_early_term_is_lost("--group");
 }
 
+pub fn no_early_term_is_lost_beside_a_filter() {
+    no_early_term_is_lost("--redact");
+}
+
 /// From 0 to 3 ms in steps of 10 µs, and then in wider ones until well behind the start of the command.
 fn no_early_term_is_lost(mode: &str) {
     let tree = Tree::example();
@@ -313,7 +322,7 @@ fn ends_by_early_term(tree: &Tree, mode: &str, delay: Duration) -> bool {
     let script = "exec 2>/dev/null; trap 'exit 7' TERM; echo begun; while :; do sleep 0.01; done";
     let run = tree
         .dotenv_run()
-        .args([mode, PLAIN, "--", "sh", "-c", script]);
+        .args(["-q", mode, PLAIN, "--", "sh", "-c", script]);
     let live = run.limit(Duration::from_secs(5)).spawn();
     let sent_at = Instant::now() + delay;
     while Instant::now() < sent_at {
@@ -360,7 +369,7 @@ fn assert_same_as_env(tree: &Tree, ignored: u64, blocked: u64) {
         direct.contains(&hexadecimal(blocked & !UNCATCHABLE)),
         "{direct}"
     );
-    for mode in ["--exec", "--supervise", "--group"] {
+    for mode in ["--exec", "--supervise", "--group", "--redact"] {
         let ours = told(
             tree.dotenv_run().args([mode, PLAIN, "--"]),
             ignored,

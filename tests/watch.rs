@@ -42,6 +42,7 @@ tests![
     processes::everything_sleeps_between_questions,
     processes::pid_1_starts_the_command_again needs(OWN_PROC),
     processes::a_group_gets_the_terminal_at_every_start,
+    processes::what_is_written_after_a_restart_is_filtered_too,
     processes::the_command_cannot_fake_a_change,
     processes::signals_go_to_the_command_that_runs,
     questions::another_host_is_asked_every_30_seconds_at_most,

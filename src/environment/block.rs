@@ -230,7 +230,11 @@ fn check_sizes<'a>(
 }
 
 /// Writes `NAME=value` strings, each with its NUL.
-fn write(secrets: &[&Variable<'_>]) -> Result<Locked, Error> {
+///
+/// # Errors
+///
+/// Those of [`Locked::with_capacity`].
+pub fn write(secrets: &[&Variable<'_>]) -> Result<Locked, Error> {
     let size = secrets.iter().map(|secret| length_of(secret) + 1).sum();
     let mut block = Locked::with_capacity(size).map_err(Error::Memory)?;
     for secret in secrets {

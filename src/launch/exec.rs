@@ -8,8 +8,11 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::filter::Source;
 use super::lookup;
+use super::supervise::Place;
 use crate::check;
+use crate::credentials;
 use crate::environment::Variable;
 use crate::environment::block::{Environment, is_passed, refuse_unsafe};
 use crate::error::{Error, shown};
@@ -24,19 +27,22 @@ pub struct Ready<'a> {
     environment: Environment<'a>,
     /// The files in memory, open until the command has them.
     _files: Vec<OwnedFd>,
+    /// What it writes to with `--redact`.
+    filter: Option<Source>,
 }
 
-/// Makes ready what the command of `run` is given. `supervisor` is the process in front of us, if there is one.
+/// Makes ready what the command of `run` is given. `supervisor` is the process in front of us, if there is one, and
+/// `filter` the one that learns the secrets.
 ///
 /// # Errors
 ///
-/// If the secrets cannot be passed on in the way that is asked for.
+/// If the secrets cannot be passed on in the way that is asked for, or the filter is not ready.
 pub fn prepare<'a>(
     run: &'a Run,
     secrets: &[Variable<'_>],
     inherited: impl Iterator<Item = &'a CStr>,
     inheritance: &Inheritance,
-    supervisor: Option<Pid>,
+    place: Place,
     report: &Report,
 ) -> Result<Ready<'a>, Error> {
     let files = memory_files(run, secrets, inheritance)?;
@@ -48,18 +54,30 @@ pub fn prepare<'a>(
         inherited.partition(|entry| is_passed(entry, inheritance));
     report.found(|findings| findings.drop(left.into_iter()));
     let mut added: Vec<_> = names.zip(paths).collect();
-    let renamed = meant_for(&inherited, supervisor);
+    let renamed = meant_for(&inherited, place.supervisor);
     if renamed.iter().any(|(name, _)| *name == "LISTEN_PID") {
         // It says the same in a form that cannot be rewritten, and contradicts.
         inherited.retain(|entry| process::value_of(entry, "LISTEN_PIDFDID").is_none());
     }
     added.extend(renamed);
-    let secrets = if run.file_only { &[] } else { secrets };
+    let holds_key = |entry: &&&CStr| {
+        let keys = credentials::KEYS.iter();
+        keys.copied()
+            .any(|name| process::value_of(entry, name).is_some())
+    };
+    let keys: Vec<_> = inherited.iter().filter(holds_key).copied().collect();
+    let set = if run.file_only { &[] } else { secrets };
     let command = &run.command;
+    let environment = Environment::build(set, &added, inherited, inheritance, command, report)?;
+    let mut filter = place.filter;
+    if let Some(filter) = &mut filter {
+        filter.tell(secrets, &keys)?;
+    }
     Ok(Ready {
         command,
-        environment: Environment::build(secrets, &added, inherited, inheritance, command, report)?,
+        environment,
         _files: files,
+        filter,
     })
 }
 
@@ -67,6 +85,9 @@ impl Ready<'_> {
     /// Replaces the process by the command, which is looked up in the `PATH` that we inherited; returns only why it
     /// could not.
     pub fn launch(self) -> Error {
+        if let Some(filter) = &self.filter {
+            filter.put_in_place(false);
+        }
         let error = process::become_command(self.command, &self.environment.entries());
         self.failed(error)
     }

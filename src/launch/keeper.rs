@@ -14,14 +14,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::board::{Board, Stage};
-use super::supervise::Beginning;
+use super::supervise::{Beginning, die_with_parent};
 use crate::credentials::Variables;
 use crate::crypto::{self, Digest, DigestKey};
 use crate::environment::Variable;
 use crate::error::Error;
 use crate::locked::Locked;
 use crate::options::{Network, OnChange, Watching};
-use crate::process::{self, Fork, Pid, SignalSet};
+use crate::process::{self, Fork, SignalSet};
 use crate::report::Report;
 use crate::signals::{SIGKILL, SIGTTOU};
 use crate::source::Sealed;
@@ -45,17 +45,12 @@ pub struct Keeper {
 impl Keeper {
     /// Becomes the keeper. Candidates become the command as `beginning` says.
     pub fn new(board: &'static Board, watching: Watching, beginning: Beginning) -> Self {
-        die_with(beginning.supervisor());
+        die_with_parent(SIGKILL, beginning.parent);
         Keeper {
             board,
             watching,
             beginning,
         }
-    }
-
-    /// The process in front of us.
-    pub fn supervisor(&self) -> Pid {
-        self.beginning.supervisor()
     }
 
     /// Starts candidates for as long as the process lives, and returns in each of them.
@@ -64,7 +59,6 @@ impl Keeper {
     ///
     /// If the first one cannot be started.
     pub fn keep(self, variables: &mut Variables, report: Report) -> Result<Candidate, Error> {
-        variables.repeat();
         let mut digests = DigestKey::new().map_err(Error::Supervise)?;
         // They had parts of the keys when these were taken.
         process::clear_registers();
@@ -103,7 +97,7 @@ impl Keeper {
         let forked = process::fork_beside().inspect_err(|_| board.set(Stage::None))?;
         let Fork::Parent(candidate) = forked else {
             drop(writer);
-            die_with(self.supervisor());
+            die_with_parent(SIGKILL, self.beginning.parent);
             board.wait_for_candidate();
             let lengths = memory.map(|lost| (lost.lose(), lost));
             let mut lost = lengths.into_iter();
@@ -160,14 +154,6 @@ impl Keeper {
             SignalSet::of(&[SIGTTOU]).block();
         }
         candidate
-    }
-}
-
-/// Has the kernel kill us when the supervisor ends, however it does.
-fn die_with(supervisor: Pid) {
-    process::die_with_parent(SIGKILL);
-    if process::parent() != supervisor {
-        process::die_by(SIGKILL);
     }
 }
 
@@ -304,7 +290,7 @@ impl Candidate {
 
     /// Waits for our turn, and begins as the process that signals are for.
     fn take_turn(&self) {
-        let supervisor = self.beginning.supervisor();
+        let supervisor = self.beginning.parent;
         self.board.tell(Stage::Ready, supervisor);
         self.board.wait_while(Stage::Ready);
         if self.board.is_at(Stage::Dismissed) {

@@ -4,8 +4,13 @@
 
 mod board;
 pub mod exec;
+pub mod filter;
 pub mod keeper;
 mod lookup;
+mod progress;
+mod screen;
+mod stream;
 pub mod supervise;
+pub mod supervisor;
 mod terminal;
 mod watch;

@@ -1,37 +1,60 @@
-//! Standing in front of the command: the parent forwards signals and mirrors the status, and holds no
-//! secret, because it is there before any is read.
+//! Standing in front of the command: which processes there are, and how each begins. The parent is there before any
+//! secret is read, and so holds none.
 //!
 //! The command stays in the caller's session and process group unless `--group` says otherwise, and so
 //! gets the terminal's signals from the terminal itself.
+//!
+//! With `--redact` on a terminal there are two parents. The command has a pseudo-terminal, and so a session, for which
+//! the process that leads it, the monitor, does what a shell does for a job; the supervisor, whose child the monitor is,
+//! is what the user's shell sees of it, and passes keys on.
+//!
+//! With `--watch` the parent's child is not the command but the keeper, beside which commands are started.
 
 #![forbid(unsafe_code)]
 
-use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::os::fd::OwnedFd;
 
 use super::board::Board;
+use super::filter::{self, Filter, Sink, Source};
 use super::keeper::Keeper;
+use super::screen::Screen;
+use super::supervisor::Supervisor;
 use super::terminal::Terminal;
-use super::watch::{Due, Watch};
+use super::watch::Watch;
 use crate::error::Error;
-use crate::options::{Parent, Supervision};
-use crate::process::{self, Change, Fork, Pid, Signal, SignalSet};
-use crate::signals::{
-    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU,
-    SIGWINCH,
-};
+use crate::options::{Parent, Supervision, Watching};
+use crate::process::{self, Fork, Pid, SignalSet};
+use crate::signals::{SIGHUP, SIGKILL};
 
 /// Which process the caller has become.
 pub enum Side {
     /// The one that runs the pipeline and becomes the command.
-    Worker {
-        /// The process that stands in front of it, if one does.
-        supervisor: Option<Pid>,
-    },
+    Worker(Place),
     /// The one that starts others, each of which runs the pipeline.
-    Keeper(Keeper),
+    Keeper(Keeper, Place),
+    /// The one that filters what the command writes.
+    Filter(Filter, Option<Screen>),
     /// The one that stands in front of it.
     Supervisor(Supervisor),
+}
+
+/// What is around a process that becomes the command.
+#[derive(Default)]
+pub struct Place {
+    /// The process that the user started, if it stands in front of this one.
+    pub supervisor: Option<Pid>,
+    /// The command's end of the filter, with `--redact`.
+    pub filter: Option<Source>,
+}
+
+/// What the command is to find as it was before there was a parent in front.
+struct Start<'a> {
+    how: &'a Supervision,
+    /// The process that the user started.
+    supervisor: Pid,
+    mask: SignalSet,
+    children_ignored: bool,
+    watching: Option<(Watching, &'static Board)>,
 }
 
 /// Puts a supervisor in front of the rest of the program if one is needed. The process must still have a
@@ -39,7 +62,7 @@ pub enum Side {
 ///
 /// # Errors
 ///
-/// If there can be no other process.
+/// If there can be no other process, or none of what a filter needs.
 pub fn supervise(how: &Supervision) -> Result<Side, Error> {
     let is_needed = match how.parent {
         Parent::Always => true,
@@ -51,68 +74,156 @@ pub fn supervise(how: &Supervision) -> Result<Side, Error> {
             process::end_by_signals();
         }
         process::initial_mask().set_as_mask();
-        return Ok(Side::Worker { supervisor: None });
+        return Ok(Side::Worker(Place::default()));
     }
     let mask = process::initial_mask();
     SignalSet::ALL.set_as_mask();
-    let children_ignored = process::expect_children();
+    let board = |watching| Ok((watching, process::share(Board::default())?));
+    let start = Start {
+        how,
+        supervisor: process::id(),
+        mask,
+        children_ignored: process::expect_children(),
+        watching: how
+            .watching
+            .map(board)
+            .transpose()
+            .map_err(Error::Supervise)?,
+    };
     if how.subreaper {
         process::adopt_orphans();
     }
-    let supervisor = process::id();
-    let terminal = how.group.then_some(Terminal);
-    let in_foreground = terminal
-        .as_ref()
-        .is_some_and(|terminal| terminal.is_held_by(process::group()));
-    let beginning = Beginning {
-        supervisor,
-        mask,
-        children_ignored,
-        group: how.group,
-        die_with_parent: how.die_with_parent,
-    };
-    let watching = match how.watching {
-        Some(watching) => {
-            let board = process::share(Board::default()).map_err(Error::Supervise)?;
-            Some((watching, board))
-        }
-        None => None,
-    };
-    match process::fork().map_err(Error::Supervise)? {
-        Fork::Child => {
-            if let Some((watching, board)) = watching {
-                let keeper = Keeper::new(board, watching, beginning);
-                return Ok(Side::Keeper(keeper));
+    let filtered = how.redact.then(filter::connect).transpose();
+    start.put_in_front(filtered.map_err(Error::Supervise)?)
+}
+
+impl Start<'_> {
+    /// Starts the worker or the keeper, or the monitor in front of it, and the filter beside it if there is to be one.
+    fn put_in_front(
+        &self,
+        filtered: Option<(Source, Sink, Option<Screen>)>,
+    ) -> Result<Side, Error> {
+        let (mut source, rest) = filtered
+            .map(|(source, sink, screen)| (source, (sink, screen)))
+            .unzip();
+        let (sink, screen) = rest.unzip();
+        let screen = screen.flatten();
+        let slave = source.as_mut().map(Source::slave).transpose();
+        let slave = slave.map_err(Error::Supervise)?.flatten();
+        // Where there is a monitor, it gives the command a group and a terminal.
+        let terminal = (self.how.group && slave.is_none()).then_some(Terminal);
+        let is_in_foreground = match (&screen, &terminal) {
+            (Some(screen), _) => screen.is_for_command(),
+            (_, Some(terminal)) => terminal.is_held_by(process::group()),
+            _ => false,
+        };
+        match process::fork().map_err(Error::Supervise)? {
+            Fork::Child => {
+                drop((sink, screen));
+                match slave {
+                    Some(slave) => self.monitor(slave, is_in_foreground, source),
+                    None => Ok(self.worker(self.supervisor, terminal, is_in_foreground, source)),
+                }
             }
-            beginning.begin_in(terminal.as_ref().filter(|_| in_foreground));
-            beginning.restore_mask();
-            Ok(Side::Worker {
-                supervisor: Some(supervisor),
-            })
-        }
-        Fork::Parent(worker) => {
-            if how.group && watching.is_none() {
-                process::set_group(worker);
+            Fork::Parent(worker) => {
+                if terminal.is_some() && self.watching.is_none() {
+                    process::set_group(worker);
+                }
+                drop(source);
+                // Where there is a monitor, it is the one that watches.
+                let watch = self.watch(worker).filter(|_| slave.is_none());
+                let mut supervisor = Supervisor::of(worker, terminal, self.how, watch);
+                let Some(sink) = sink else {
+                    return Ok(Side::Supervisor(supervisor));
+                };
+                match self.start_filter(worker, sink)? {
+                    (Fork::Child, filter) => Ok(Side::Filter(filter, screen)),
+                    (Fork::Parent(filter), _) => {
+                        supervisor.filter_with(filter, screen);
+                        Ok(Side::Supervisor(supervisor))
+                    }
+                }
             }
-            let watch =
-                watching.map(|(watching, board)| Watch::new(board, worker, watching.on_change));
-            Ok(Side::Supervisor(Supervisor {
-                watch,
-                worker,
-                has_own_group: how.group,
-                terminal,
-                stop_timeout: how.stop_timeout,
-                kill_at: None,
-                confine_at: Some(Instant::now() + SHORT),
-            }))
         }
+    }
+
+    /// Starts the filter behind the worker, whose end it must see. Without one, the worker ends too: nobody answers it.
+    fn start_filter(&self, worker: Pid, sink: Sink) -> Result<(Fork, Filter), Error> {
+        let filter = Filter::of(worker, sink, self.supervisor);
+        let started = filter.and_then(|filter| Ok((process::fork()?, filter)));
+        started.map_err(|error| {
+            process::send(worker, SIGKILL);
+            Error::Supervise(error)
+        })
+    }
+
+    /// Becomes the leader of a session on the terminal, with the worker as its child.
+    fn monitor(
+        &self,
+        slave: OwnedFd,
+        is_in_foreground: bool,
+        source: Option<Source>,
+    ) -> Result<Side, Error> {
+        process::lead_session_on(&slave).map_err(Error::Supervise)?;
+        // Without the supervisor nobody types any more.
+        die_with_parent(self.how.die_with_parent.unwrap_or(SIGHUP), self.supervisor);
+        let monitor = process::id();
+        match process::fork().map_err(Error::Supervise)? {
+            Fork::Child => Ok(self.worker(monitor, Some(Terminal), is_in_foreground, source)),
+            Fork::Parent(worker) => {
+                if self.watching.is_none() {
+                    process::set_group(worker);
+                }
+                let watch = self.watch(worker);
+                let mut supervisor = Supervisor::of(worker, Some(Terminal), self.how, watch);
+                supervisor.monitor_for(self.supervisor, slave);
+                Ok(Side::Supervisor(supervisor))
+            }
+        }
+    }
+
+    /// The part in watching that the parent of `keeper` has.
+    fn watch(&self, keeper: Pid) -> Option<Watch> {
+        let (watching, board) = self.watching?;
+        Some(Watch::new(board, keeper, watching.on_change))
+    }
+
+    /// Becomes the worker, the child of `parent`, or the keeper, who starts it.
+    fn worker(
+        &self,
+        parent: Pid,
+        terminal: Option<Terminal>,
+        is_in_foreground: bool,
+        source: Option<Source>,
+    ) -> Side {
+        let beginning = Beginning {
+            parent,
+            mask: self.mask,
+            children_ignored: self.children_ignored,
+            group: terminal.is_some(),
+            die_with_parent: self.how.die_with_parent,
+        };
+        if let Some(source) = &source {
+            source.put_in_place(true);
+        }
+        let place = Place {
+            supervisor: Some(self.supervisor),
+            filter: source,
+        };
+        if let Some((watching, board)) = self.watching {
+            return Side::Keeper(Keeper::new(board, watching, beginning), place);
+        }
+        beginning.begin_in(terminal.filter(|_| is_in_foreground));
+        beginning.restore_mask();
+        Side::Worker(place)
     }
 }
 
 /// How the process that signals are for begins, which only it can do for itself.
 #[derive(Clone, Copy)]
 pub struct Beginning {
-    supervisor: Pid,
+    /// The process in front of it.
+    pub parent: Pid,
     mask: SignalSet,
     children_ignored: bool,
     group: bool,
@@ -120,19 +231,15 @@ pub struct Beginning {
 }
 
 impl Beginning {
-    /// Begins, still in the supervisor's group, and with the terminal if that has it.
+    /// Begins, still in the parent's group, and with the terminal if that has it.
     pub fn begin(&self) {
         let terminal = self.group.then_some(Terminal);
         let group = process::group();
-        self.begin_in(
-            terminal
-                .filter(|terminal| terminal.is_held_by(group))
-                .as_ref(),
-        );
+        self.begin_in(terminal.filter(|terminal| terminal.is_held_by(group)));
     }
 
-    /// Begins, and takes this terminal over.
-    fn begin_in(&self, terminal: Option<&Terminal>) {
+    /// Begins, in a group of its own if it is to have one, and gives that this terminal.
+    fn begin_in(&self, terminal: Option<Terminal>) {
         if self.group {
             process::set_group(process::id());
             if let Some(terminal) = terminal {
@@ -140,10 +247,7 @@ impl Beginning {
             }
         }
         if let Some(signal) = self.die_with_parent {
-            process::die_with_parent(signal);
-            if process::parent() != self.supervisor {
-                process::die_by(signal);
-            }
+            die_with_parent(signal, self.parent);
         }
         if self.children_ignored {
             process::ignore_children();
@@ -154,223 +258,12 @@ impl Beginning {
     pub fn restore_mask(&self) {
         self.mask.set_as_mask();
     }
-
-    /// The process in front of us.
-    pub fn supervisor(&self) -> Pid {
-        self.supervisor
-    }
 }
 
-/// The waiting parent.
-pub struct Supervisor {
-    worker: Pid,
-    has_own_group: bool,
-    /// The terminal, which the command's group is given while it is in the foreground.
-    terminal: Option<Terminal>,
-    stop_timeout: Option<Duration>,
-    /// When the command is killed because it has not ended.
-    kill_at: Option<Instant>,
-    /// When the waiting parent is confined, if it is not yet.
-    confine_at: Option<Instant>,
-    /// What else there is to watch over. Until there is a command, the worker is the keeper.
-    watch: Option<Watch>,
-}
-
-/// How long a run may be that does not pay for the confinement of its supervisor, which takes the kernel
-/// as long as all the rest of the start.
-const SHORT: Duration = Duration::from_millis(20);
-
-impl Supervisor {
-    /// Forgets all that the caller gave us, passes signals on until the command has ended, and ends as it did.
-    pub fn run(mut self) -> ExitCode {
-        process::forget_caller();
-        let end = self.wait_for_end();
-        if let Some(watch) = &mut self.watch {
-            watch.end();
-        }
-        mirror(end)
+/// Has the kernel send us `signal` when `parent` is gone, or dies of it if it is already.
+pub fn die_with_parent(signal: i32, parent: Pid) {
+    process::die_with_parent(signal);
+    if process::parent() != parent {
+        process::die_by(signal);
     }
-
-    fn wait_for_end(&mut self) -> Change {
-        loop {
-            let Some(signal) = self.next_signal() else {
-                process::send(self.target(), SIGKILL);
-                self.kill_at = None;
-                continue;
-            };
-            let is_to_be_forwarded = self.is_to_be_forwarded(&signal);
-            if signal.number == SIGCHLD {
-                if let Some(end) = self.reap()
-                    && !self.has_successor(end)
-                {
-                    return end;
-                }
-                self.look();
-            } else if self.ends_watch(&signal)
-                && let Some(watch) = &mut self.watch
-            {
-                watch.end();
-            }
-            if is_to_be_forwarded {
-                self.forward(&signal);
-            }
-        }
-    }
-
-    /// Does what is due since the secrets have changed.
-    fn look(&mut self) {
-        match self.watch.as_mut().map_or(Due::Nothing, Watch::look) {
-            Due::Nothing => (),
-            Due::Begin(first) => self.worker = first,
-            Due::Stop => {
-                process::send(self.target(), SIGTERM);
-                self.kill_in_time();
-            }
-            Due::Signal(signal) => process::send(self.target(), signal),
-        }
-    }
-
-    /// Whether the command that has ended like this is followed by another one, which is then the worker. One that was
-    /// ended by a key of a terminal which only its own group is told of is not.
-    fn has_successor(&mut self, end: Change) -> bool {
-        if matches!(end, Change::Killed(SIGINT | SIGQUIT | SIGHUP)) {
-            return false;
-        }
-        match self.watch.as_mut().and_then(Watch::successor) {
-            Some(successor) => {
-                self.worker = successor;
-                self.kill_at = None;
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// Whether the caller wants an end: nothing is started after this signal. A hangup may be a way to tell the command
-    /// something, if it is not about to be stopped.
-    fn ends_watch(&self, signal: &Signal) -> bool {
-        let is_stopping = self.watch.as_ref().is_some_and(Watch::is_stopping);
-        match signal.number {
-            SIGTERM | SIGINT | SIGQUIT => signal.sender() != Some(self.worker),
-            SIGHUP => is_stopping || signal.is_from_kernel(),
-            _ => false,
-        }
-    }
-
-    /// Waits for the next signal; `None` if it is time to kill the command.
-    fn next_signal(&mut self) -> Option<Signal> {
-        let awaited = match &self.watch {
-            Some(watch) if watch.is_beginning() => SignalSet::of(&[SIGCHLD]),
-            _ => SignalSet::ALL,
-        };
-        if self.confine_at.is_some() {
-            let early = awaited.wait(self.confine_at);
-            if early.is_some() {
-                return early;
-            }
-            process::confine();
-            self.confine_at = None;
-        }
-        awaited.wait(self.kill_at)
-    }
-
-    /// Where signals go: the worker, or its group.
-    fn target(&self) -> Pid {
-        if self.has_own_group {
-            -self.worker
-        } else {
-            self.worker
-        }
-    }
-
-    /// Takes note of what happened to children: of the worker's end, of its stopping, and of the end of
-    /// orphans, which is all that they need of us.
-    fn reap(&mut self) -> Option<Change> {
-        while let Some((child, change)) = process::reap() {
-            match change {
-                Change::Stopped(signal) if child == self.worker => self.stop(signal),
-                Change::Stopped(_) => (),
-                Change::Exited(_) | Change::Killed(_) => {
-                    if let Some(watch) = &mut self.watch {
-                        watch.reaped(child);
-                    }
-                    if child == self.worker {
-                        self.take_terminal_back();
-                        return Some(change);
-                    }
-                }
-            }
-        }
-        None
-    }
-
-    /// Stops like the command, so that the shell that started us takes over, where there is one. Where there
-    /// is none, the kernel lets no key stop the command either, unless it is in a group of its own.
-    fn stop(&self, signal: i32) {
-        if process::id() != process::INIT && process::can_be_continued() {
-            self.take_terminal_back();
-            process::stop_by(signal);
-        } else if self.has_own_group && signal == SIGTSTP {
-            process::send(self.target(), SIGCONT);
-        }
-    }
-
-    fn take_terminal_back(&self) {
-        if let Some(terminal) = &self.terminal
-            && terminal.is_held_by(self.worker)
-        {
-            terminal.hand_to(process::group());
-        }
-    }
-
-    /// The kernel has sent the terminal's signals to the command too, if it is in our group; only the
-    /// hangup goes to the session's leader alone. What the command sends us is not sent back.
-    fn is_to_be_forwarded(&self, signal: &Signal) -> bool {
-        if !signal.is_from_kernel() {
-            let sender = signal.sender();
-            let is_ours = self.watch.as_ref().is_some_and(|it| it.is_ours(sender));
-            return sender != Some(self.worker) && !is_ours;
-        }
-        match signal.number {
-            SIGCHLD => false,
-            SIGHUP => self.has_own_group || process::leads_session(),
-            SIGINT | SIGQUIT | SIGTSTP | SIGTTIN | SIGTTOU | SIGWINCH => self.has_own_group,
-            _ => true,
-        }
-    }
-
-    fn forward(&mut self, signal: &Signal) {
-        if signal.number == SIGCONT
-            && let Some(terminal) = &self.terminal
-            && terminal.is_held_by(process::group())
-        {
-            terminal.hand_to(self.worker);
-        }
-        signal.forward(self.target());
-        if matches!(signal.number, SIGTERM | SIGINT | SIGHUP | SIGQUIT) {
-            self.kill_in_time();
-        }
-    }
-
-    /// Has the command killed if it does not end in time from now.
-    fn kill_in_time(&mut self) {
-        if self.kill_at.is_none() {
-            self.kill_at = self.stop_timeout.map(|timeout| Instant::now() + timeout);
-        }
-    }
-}
-
-/// Ends as the command ended: with its status, or by its signal. As PID 1, which no signal can kill,
-/// with 128 more.
-fn mirror(end: Change) -> ExitCode {
-    let status = match end {
-        Change::Exited(status) => status,
-        Change::Killed(signal) | Change::Stopped(signal) => {
-            if process::id() != process::INIT {
-                process::die_by(signal);
-            }
-            128 + signal
-        }
-    };
-    ExitCode::from(u8::try_from(status).unwrap_or(u8::MAX))
 }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod caching;
+mod combinations;
 mod completions;
 mod network;
 mod profile;
@@ -24,13 +25,14 @@ use crate::check;
 use crate::dotenv::parse::is_name;
 use crate::dotenv::render::Form;
 use crate::error::{Error, ProfileFlaw, Usage};
-use crate::mask::Mask;
+use crate::mask::{Audience, Mask};
 use crate::path::{SecretPath, is_slug, is_ulid};
 use crate::profile::Profile;
 use crate::report::Verbosity;
 use crate::signals;
 
 pub use caching::Caching;
+use combinations::SUPERVISING;
 pub use completions::{Shell, completions};
 use network::seconds;
 pub use network::{Network, ProxyVariables, Trust};
@@ -41,46 +43,6 @@ pub use watch::{OnChange, Watching};
 
 /// The service's own address.
 const DEFAULT_API_URL: &str = "https://api.dotenv.cloud";
-
-/// The options that need a parent in front of the command.
-const SUPERVISING: [&str; 6] = [
-    "supervise",
-    "group",
-    "subreaper",
-    "stop-timeout",
-    "die-with-parent",
-    "watch",
-];
-
-/// The options that exclude each other.
-const CONFLICTS: [[&str; 2]; 16] = [
-    ["cache", "no-cache"],
-    ["stale", "no-cache"],
-    ["exec", "supervise"],
-    ["exec", "group"],
-    ["exec", "subreaper"],
-    ["exec", "stop-timeout"],
-    ["exec", "die-with-parent"],
-    ["exec", "watch"],
-    ["print", "watch"],
-    ["list", "watch"],
-    ["print", "list"],
-    ["print", "file"],
-    ["list", "file"],
-    ["print", "json"],
-    ["print", "check"],
-    ["list", "check"],
-];
-
-/// The options that mean nothing without one of others.
-const NEEDS: [(&str, &[&str]); 6] = [
-    ("pass", &["clean-env"]),
-    ("strict", &["resolve", "resolve-env"]),
-    ("file-only", &["file"]),
-    ("allow-file", &["print"]),
-    ("json", &["list", "check"]),
-    ("on-change", &["watch"]),
-];
 
 /// What the command line asks for.
 pub enum Request {
@@ -169,24 +131,6 @@ pub enum Action {
     },
 }
 
-impl Action {
-    /// Whether and how a parent stays in front of what is done.
-    pub fn supervision(&self) -> &Supervision {
-        const AS_INIT: Supervision = Supervision {
-            parent: Parent::AsInit,
-            group: false,
-            subreaper: false,
-            stop_timeout: None,
-            die_with_parent: None,
-            watching: None,
-        };
-        match self {
-            Action::Run(run) => &run.supervision,
-            Action::Print { .. } | Action::List { .. } => &AS_INIT,
-        }
-    }
-}
-
 /// How a command is run.
 pub struct Run {
     /// The command and its arguments, byte for byte; at least one element, but for a check.
@@ -214,6 +158,8 @@ pub struct Supervision {
     pub die_with_parent: Option<i32>,
     /// `--watch`: what happens when the secrets change.
     pub watching: Option<Watching>,
+    /// `--redact`: a filter puts names in the place of secrets in what the command writes.
+    pub redact: bool,
 }
 
 /// Whether a process of ours stays in front of the command.
@@ -291,6 +237,42 @@ impl Preserve {
 }
 
 impl Options {
+    /// Whether what the command writes is filtered.
+    pub fn redacts(&self) -> bool {
+        matches!(&self.action, Action::Run(run) if run.supervision.redact)
+    }
+
+    /// Whether keys are needed again and again.
+    pub fn watches(&self) -> bool {
+        matches!(&self.action, Action::Run(run) if run.supervision.watching.is_some())
+    }
+
+    /// Who is to be told what to mask, given the environment that we were started with. That a runner cannot be told
+    /// makes no difference to what is filtered anyway.
+    pub fn audience(&self, variable: impl Fn(&str) -> Option<String>) -> Audience {
+        match self.mask.audience(variable) {
+            Audience::Deaf(_) if self.redacts() => Audience::Nobody,
+            audience => audience,
+        }
+    }
+
+    /// Whether and how a parent stays in front of what is done.
+    pub fn supervision(&self) -> &Supervision {
+        const AS_INIT: Supervision = Supervision {
+            parent: Parent::AsInit,
+            group: false,
+            subreaper: false,
+            stop_timeout: None,
+            die_with_parent: None,
+            watching: None,
+            redact: false,
+        };
+        match &self.action {
+            Action::Run(run) if self.check.is_none() => &run.supervision,
+            Action::Run(_) | Action::Print { .. } | Action::List { .. } => &AS_INIT,
+        }
+    }
+
     /// Forgets the names of the files that hold keys: one may be a key that was given in a file's stead.
     pub fn forget_key_files(&mut self) {
         self.api_key_file = None;
@@ -467,26 +449,6 @@ impl Given {
         self.options.get(long)?.last().cloned().flatten()
     }
 
-    fn check_combinations(&self) -> Result<(), Error> {
-        if let Some([one, other]) = CONFLICTS
-            .iter()
-            .find(|pair| pair.iter().all(|it| self.has(it)))
-        {
-            return Err(Usage::Conflict { one, other }.into());
-        }
-        let is_alone = |(option, needed): &&(&str, &[&str])| {
-            self.has(option) && !needed.iter().any(|one| self.has(one))
-        };
-        match NEEDS.iter().find(is_alone) {
-            Some((option, needed)) => Err(Usage::Alone {
-                option,
-                needed: needed[0],
-            }
-            .into()),
-            None => Ok(()),
-        }
-    }
-
     fn action(&self, command: Option<Vec<OsString>>, api_url: &ApiUrl) -> Result<Action, Error> {
         if self.has("print") || self.has("list") {
             if command.is_some() {
@@ -543,6 +505,7 @@ impl Given {
                 None => self.has("die-with-parent").then_some(signals::SIGTERM),
             },
             watching: self.watching(api_url)?,
+            redact: self.has("redact"),
         })
     }
 

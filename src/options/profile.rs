@@ -9,8 +9,9 @@ use std::path::PathBuf;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
+use super::KeyFiles;
+use super::combinations::{CONFLICTS, NEEDS};
 use super::table::{Kind, Spec};
-use super::{CONFLICTS, KeyFiles, NEEDS};
 use crate::error::ProfileFlaw;
 
 /// The options that make no sense where they would be found only after they have taken effect.

@@ -1,4 +1,5 @@
-//! A filter on the system calls of a process that only waits for another one and passes signals on (seccomp(2)).
+//! A filter on the system calls of a process that only waits for another one and passes signals, keys or output on
+//! (seccomp(2)).
 
 use std::ptr;
 
@@ -33,6 +34,44 @@ const ALLOWED: [libc::c_long; 27] = [
     libc::SYS_wait4,
 ];
 
+/// What passing keys on needs too.
+const FOR_KEYS: [libc::c_long; 2] = [libc::SYS_ppoll, libc::SYS_write];
+
+/// What passing output on in several threads needs beside that, and making buffers in locked memory.
+const FOR_OUTPUT: [libc::c_long; 8] = [
+    libc::SYS_mlock,
+    libc::SYS_mlock2,
+    libc::SYS_mprotect,
+    libc::SYS_mremap,
+    libc::SYS_munlock,
+    libc::SYS_prlimit64,
+    libc::SYS_sched_yield,
+    libc::SYS_gettid,
+];
+
+/// What a process has to do beside waiting for another one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Duty {
+    /// To pass signals on.
+    Signals,
+    /// To pass keys on too.
+    Keys,
+    /// To pass output on too.
+    Output,
+}
+
+impl Duty {
+    fn calls(self) -> impl Iterator<Item = libc::c_long> {
+        let keys = (self != Duty::Signals).then_some(FOR_KEYS);
+        let output = (self == Duty::Output).then_some(FOR_OUTPUT);
+        let others = keys
+            .into_iter()
+            .flatten()
+            .chain(output.into_iter().flatten());
+        ALLOWED.into_iter().chain(others)
+    }
+}
+
 /// The architecture by whose numbers calls are made (`AUDIT_ARCH_...`, linux/audit.h): its ELF machine, and flags for
 /// 64 bits and little-endian byte order.
 const ARCHITECTURE: Option<u32> = if cfg!(target_arch = "x86_64") {
@@ -48,13 +87,13 @@ const NUMBER: u32 = 0;
 const ARCHITECTURE_AT: u32 = 4;
 const THIRD_ARGUMENT: u32 = 32;
 
-/// Has the kernel refuse all other calls from now on (`EPERM`), for this thread and what it might start. Where there
-/// are no filters, nothing happens.
-pub fn confine() {
+/// Has the kernel refuse all other calls than those of its duty from now on (`EPERM`), for this thread and what it
+/// might start; who passes output on has other threads too. Where there are no filters, nothing happens.
+pub fn confine(duty: Duty) {
     let Some(architecture) = ARCHITECTURE else {
         return;
     };
-    let mut program = program(architecture);
+    let mut program = program(architecture, duty);
     let filter = libc::sock_fprog {
         len: program.len() as libc::c_ushort,
         filter: program.as_mut_ptr(),
@@ -62,12 +101,16 @@ pub fn confine() {
     // SAFETY: prctl with PR_SET_NO_NEW_PRIVS takes integers and touches no memory.
     unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
     let mode = libc::SECCOMP_SET_MODE_FILTER;
+    let flags = match duty {
+        Duty::Output => libc::SECCOMP_FILTER_FLAG_TSYNC,
+        Duty::Signals | Duty::Keys => 0,
+    };
     // SAFETY: `filter` refers to a live array of the length that it gives; the kernel copies it.
-    unsafe { libc::syscall(libc::SYS_seccomp, mode, 0, ptr::from_ref(&filter)) };
+    unsafe { libc::syscall(libc::SYS_seccomp, mode, flags, ptr::from_ref(&filter)) };
 }
 
 /// The filter as a program of classic BPF.
-fn program(architecture: u32) -> Vec<libc::sock_filter> {
+fn program(architecture: u32, duty: Duty) -> Vec<libc::sock_filter> {
     const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
     const REFUSE: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
     let writing = (libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_PATH) as u32;
@@ -83,7 +126,7 @@ fn program(architecture: u32) -> Vec<libc::sock_filter> {
         end(ALLOW),
         end(REFUSE),
     ];
-    for call in ALLOWED {
+    for call in duty.calls() {
         program.push(skip_unless_equal(call as u32, 1));
         program.push(end(ALLOW));
     }
@@ -127,7 +170,7 @@ mod tests {
     #[test]
     fn a_confined_thread_reads_and_waits_and_does_nothing_else() {
         let confined = std::thread::spawn(|| {
-            super::confine();
+            super::confine(super::Duty::Signals);
             let file = File::options().write(true).open("/dev/null").map(drop);
             let listener = TcpListener::bind("127.0.0.1:0").map(drop);
             let command = Command::new("true").spawn().map(drop);

@@ -106,6 +106,13 @@ pub fn send(target: Pid, signal: c_int) {
     unsafe { libc::kill(target, signal) };
 }
 
+/// Queues `signal` for the process `target` with a value (sigqueue(3)); that it is gone already is not an error.
+pub fn tell(target: Pid, signal: c_int, value: c_int) {
+    let sival_ptr = ptr::without_provenance_mut(value as usize);
+    // SAFETY: the value is a number in the place of a pointer, which nobody follows.
+    unsafe { libc::sigqueue(target, signal, libc::sigval { sival_ptr }) };
+}
+
 /// A set of signals as the kernel has it: bit N-1 stands for signal N.
 ///
 /// The C library's own sets leave out the two signals that it uses itself, and the command must find
@@ -242,6 +249,13 @@ impl Signal {
         );
         // SAFETY: for these codes the kernel fills the sender's ID.
         by_process.then(|| unsafe { self.info.si_pid() })
+    }
+
+    /// The value that it was queued with, if a process has done so for itself (see [`tell`]).
+    pub fn value(&self) -> Option<c_int> {
+        // SAFETY: for this code the kernel fills the value.
+        let value = || unsafe { self.info.si_value() }.sival_ptr.addr() as c_int;
+        (self.info.si_code == libc::SI_QUEUE).then(value)
     }
 }
 

@@ -69,6 +69,11 @@ fn wrappers(scratch: &Scratch) -> Vec<Wrapper> {
             &[ours, "--supervise", "--api-url", &url, "demo", "--"],
             true,
         ),
+        wrapper(
+            "dotenv-run --redact",
+            &[ours, "-q", "--redact", "--api-url", &url, "demo", "--"],
+            true,
+        ),
         wrapper("tini", &["tini", "-s", "--"], true),
         wrapper("dumb-init", &["dumb-init", "--"], true),
         wrapper("catatonit", &["catatonit", "--"], true),
@@ -155,12 +160,15 @@ pub struct Scratch(pub PathBuf);
 
 impl Scratch {
     pub fn new() -> Self {
-        let root = std::env::temp_dir().join(format!("dotenv-run-bench-{}", std::process::id()));
-        let variables = [
+        Scratch::holding(&[
             ("APP_NAME", "Acme"),
             ("LOG_LEVEL", "info"),
             ("DATABASE_URL", "postgres://shared"),
-        ];
+        ])
+    }
+
+    pub fn holding(variables: &[(&str, &str)]) -> Self {
+        let root = std::env::temp_dir().join(format!("dotenv-run-bench-{}", std::process::id()));
         let text: String = variables
             .iter()
             .map(|(name, value)| format!("{name}={value}\n"))

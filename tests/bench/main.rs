@@ -7,6 +7,7 @@ mod cold;
 mod derive;
 mod launch;
 mod parse;
+mod redact;
 mod scale;
 // The service of the tests. Of what else they stand on, nothing is used here.
 #[allow(dead_code, unused_imports, unused_macros)]
@@ -26,7 +27,7 @@ fn main() {
     {
         return launch::echo();
     }
-    let tables: [(&str, fn()); 7] = [
+    let tables: [(&str, fn()); 8] = [
         ("derive", derive::run),
         ("parse", parse::run),
         ("launch", launch::run),
@@ -34,6 +35,7 @@ fn main() {
         ("scale", scale::run),
         ("cold", cold::run),
         ("variables", variables::run),
+        ("redact", redact::run),
     ];
     allow_many_files();
     let only: Vec<_> = std::env::args()

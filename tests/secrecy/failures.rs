@@ -263,9 +263,13 @@ const WRAPPERS: [&str; 11] = [
 ];
 
 /// What no test can bring about, and why.
-const BEYOND_REACH: [(&str, &str); 8] = [
+const BEYOND_REACH: [(&str, &str); 9] = [
     ("Error::Memory", "needs swap and a limit on locked memory"),
     ("Error::MemoryFile", "needs a kernel that is out of memory"),
+    (
+        "Error::NoFilter",
+        "needs a filter that ends before it is told the secrets",
+    ),
     ("Error::Prompt", "needs a terminal that breaks meanwhile"),
     ("Error::Supervise", "needs a kernel without free processes"),
     ("Error::Thread", "needs a kernel without free processes"),

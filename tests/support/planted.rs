@@ -34,7 +34,7 @@ const PLANTS: &[Plant] = &[
     Plant {
         name: "supervisor keeps the environment",
         file: "launch/supervise.rs",
-        anchor: "Fork::Parent(worker) => {",
+        anchor: "let mut supervisor = Supervisor::of(worker, terminal, self.how, watch);",
         code: "let entries = process::Environ::take();
             let copies: Vec<_> = entries.entries().map(|entry| entry.to_owned()).collect();
             std::mem::forget(copies);",
@@ -135,7 +135,7 @@ const PLANTS: &[Plant] = &[
     Plant {
         name: "file of the supervisor",
         file: "launch/supervise.rs",
-        anchor: "Fork::Parent(worker) => {",
+        anchor: "let mut supervisor = Supervisor::of(worker, terminal, self.how, watch);",
         code: r#"let _ = std::fs::remove_file("/nonexistent/file");"#,
     },
     Plant {

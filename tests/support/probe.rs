@@ -112,6 +112,13 @@ pub fn binder() -> [OsString; 3] {
     command("bind")
 }
 
+/// A command that writes each line of its input in two pieces, split at every byte, and each piece when the one before has
+/// been read: to standard output, or to standard error.
+pub fn splitter(number: i32) -> [OsString; 4] {
+    let [program, flag, role] = command("split");
+    [program, flag, role, number.to_string().into()]
+}
+
 fn command(role: &str) -> [OsString; 3] {
     let program = std::env::current_exe().expect("the path of the tests");
     [program.into(), FLAG.into(), role.into()]
@@ -150,6 +157,17 @@ pub fn main() -> Option<ExitCode> {
         "read-keys" => {
             let serials = arguments.filter_map(|word| word.to_str()?.parse().ok());
             read_keys(serials.map(Key).collect());
+            Some(ExitCode::SUCCESS)
+        }
+        "split" => {
+            let descriptor = arguments.next()?.to_str()?.parse().ok()?;
+            for line in std::io::stdin().lines().map_while(Result::ok) {
+                (1..line.len()).for_each(|at| {
+                    let (one, other) = line.as_bytes().split_at(at);
+                    write(descriptor, one);
+                    write(descriptor, &[other, b"\n"].concat());
+                });
+            }
             Some(ExitCode::SUCCESS)
         }
         "time" => {
@@ -192,6 +210,20 @@ fn read_keys(mut wanted: Vec<Key>) {
         let payload: String = payload.iter().map(|byte| format!("{byte:02x}")).collect();
         let (kind, description) = (attributes.kind, attributes.description);
         println!("{} {kind} {payload} {description}", key.0);
+    }
+}
+
+/// Writes to a pipe, and waits until all of it was read.
+fn write(pipe: i32, bytes: &[u8]) {
+    // SAFETY: pointer and length are those of a live slice.
+    let written = unsafe { libc::write(pipe, bytes.as_ptr().cast(), bytes.len()) };
+    assert_eq!(written, bytes.len() as isize, "{}", Error::last_os_error());
+    let mut unread: libc::c_int = 1;
+    while unread > 0 {
+        // SAFETY: the call fills the integer, which is live.
+        let told = unsafe { libc::ioctl(pipe, libc::FIONREAD, &raw mut unread) };
+        assert_eq!(told, 0, "{}", Error::last_os_error());
+        std::thread::yield_now();
     }
 }
 

@@ -32,6 +32,13 @@ impl TempDir {
         path
     }
 
+    /// Makes a pipe with a name.
+    pub fn fifo(&self, name: &str) -> PathBuf {
+        let path = self.path().join(name);
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("a named pipe");
+        path
+    }
+
     /// Writes a file that can be executed.
     pub fn executable(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.file(name, content);

@@ -97,7 +97,7 @@ pub fn pid_1_starts_the_command_again() {
 
 /// Behind a supervisor of a group, whoever reads from the terminal must be its foreground.
 pub fn a_group_gets_the_terminal_at_every_start() {
-    for mode in ["--group", "--supervise"] {
+    for mode in ["--group", "--supervise", "--redact"] {
         let tree = tree();
         let script = "while read line; do echo \"<$line>\"; done";
         let mut terminal = Terminal::spawn(watched(tree.dotenv_run().arg(mode), script));
@@ -112,6 +112,39 @@ pub fn a_group_gets_the_terminal_at_every_start() {
         terminal.send("\x03");
         terminal.wait().assert_killed_by(Signal::SIGINT);
     }
+}
+
+/// The values of all generations, each from when on there is a command that has them.
+pub fn what_is_written_after_a_restart_is_filtered_too() {
+    let secret = |generation| format!("swordfish-{generation}");
+    let level = |generation: usize| format!("SECRET={}\n", secret(generation));
+    let of = |generation| {
+        let project = Project::new("my-app", Custody::client()).level("", &level(generation));
+        Tree::of(&World::new(vec![project]))
+    };
+    let tree = of(1);
+    let run = tree
+        .dotenv_run()
+        .client_key()
+        .args(["--watch=1", "--redact"]);
+    let script = "echo \"start $SECRET swordfish-1\"; trap 'echo stop $SECRET >&2; exit 7' TERM; \
+        while :; do sleep 0.01; done";
+    let live = run.args(["my-app", "--", "sh", "-c", script]).spawn();
+    for generation in 1..=3 {
+        if generation > 1 {
+            let document = fs::read(of(generation).secrets("my-app")).expect("a document");
+            replace(&tree, &tree.secrets("my-app"), document);
+        }
+        let lines = "start [SECRET] [SECRET]\n".repeat(generation);
+        wait_until("a command", || live.output_so_far() == lines);
+    }
+    let processes = family(live.pid());
+    live.signal(Signal::SIGTERM);
+    let outcome = live.wait();
+    outcome.assert_status(7);
+    let stops = told(&outcome);
+    assert_eq!(stops, ["stop [SECRET]"; 3], "{outcome}");
+    assert_gone(&processes);
 }
 
 /// It sends its parent every signal, and so also those by which our own processes speak to each other.

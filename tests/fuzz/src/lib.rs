@@ -6,6 +6,7 @@
 pub mod blob;
 mod grammar;
 pub mod parse;
+pub mod redact;
 mod reference;
 pub mod render;
 pub mod resolve;
@@ -15,9 +16,10 @@ pub mod wire;
 pub type Property = fn(&[u8]);
 
 /// Every target by its name, which is also that of its folder in `corpus` and in `regressions`.
-pub const TARGETS: [(&str, Property); 5] = [
+pub const TARGETS: [(&str, Property); 6] = [
     ("blob", blob::holds),
     ("parse", parse::holds),
+    ("redact", redact::holds),
     ("render", render::holds),
     ("resolve", resolve::holds),
     ("wire", wire::holds),
