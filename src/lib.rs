@@ -1,8 +1,8 @@
 //! `dotenv-run` runs a command with the secrets of a dotEnv Cloud path in its environment, without a file on disk.
 //!
 //! The library is what its two programs share: [`options`] says what is wanted, [`credentials`] finds the keys,
-//! [`source`] brings the sealed levels unless [`cache`] has them, [`levels`] opens them with [`crypto`],
-//! [`environment`] merges them, and [`launch`] becomes the command, whose output [`redact`] can keep them out of.
+//! [`source`] brings the sealed levels unless [`cache`] has them, [`levels`] opens them with [`crypto`], all for
+//! [`obtain`]; [`environment`] merges them, and [`launch`] becomes the command, whose output [`redact`] can keep them out of.
 //! Secrets lie in [`locked`] memory on the way.
 
 use std::alloc::System;
@@ -26,6 +26,7 @@ pub mod launch;
 pub mod levels;
 pub mod locked;
 pub mod mask;
+pub mod obtain;
 pub mod options;
 pub mod output;
 pub mod path;

@@ -3,13 +3,10 @@
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use dotenv_run::attribution::{self, PRODUCT, Surroundings};
 use dotenv_run::audit::Audit;
-use dotenv_run::cache::{Answer, Cache, Pending};
 use dotenv_run::check::{self, Findings, Stage};
-use dotenv_run::credentials::{ApiKey, ClientKey, Variables};
+use dotenv_run::credentials::{ApiKey, Variables};
 use dotenv_run::dotenv::parse::Value;
 use dotenv_run::environment::block::refuse_unsafe;
 use dotenv_run::environment::select::select;
@@ -19,18 +16,14 @@ use dotenv_run::launch;
 use dotenv_run::launch::exec::Ready;
 use dotenv_run::launch::keeper::{Candidate, Keeper};
 use dotenv_run::launch::supervise::{Place, Side, supervise};
-use dotenv_run::levels::{self, OpenLevel};
 use dotenv_run::locked::{self, Protection};
+use dotenv_run::obtain::Wanted;
 use dotenv_run::options::{self, Action, ApiUrl, Options, Request};
 use dotenv_run::output;
 use dotenv_run::process::{self, Environ};
 use dotenv_run::profile::Profile;
 use dotenv_run::redact;
 use dotenv_run::report::{self, Report, Verbosity};
-use dotenv_run::source::cloud::Identity;
-use dotenv_run::source::fetch::Fetch;
-use dotenv_run::source::tree::Tree;
-use dotenv_run::source::{self, Descriptor, OrganizationHint, Sealed};
 
 fn main() -> ExitCode {
     report::hide_panics("dotenv-run");
@@ -156,7 +149,14 @@ fn prepare<'a>(
     if let Action::Print { allow_file, .. } = options.action {
         output::check_destination(allow_file)?;
     }
-    let (levels, cache) = open(options, environ, variables, audit, candidate, report)?;
+    let wanted = Wanted {
+        options,
+        environ,
+        variables,
+        candidate,
+        report,
+    };
+    let (levels, cache) = wanted.obtain(audit)?;
     options.forget_key_files();
     let options = &*options;
     if !options.inheritance.keep_credentials {
@@ -239,152 +239,6 @@ fn prepare<'a>(
         candidate.become_next();
     }
     Ok(ready)
-}
-
-/// Brings the levels and opens them. What is left to do with a cache is given back too.
-fn open(
-    options: &Options,
-    environ: &Environ,
-    variables: &Variables,
-    audit: &mut Audit,
-    candidate: Option<&Candidate>,
-    report: &Report,
-) -> Result<(Vec<OpenLevel>, Option<Pending>), Error> {
-    let organization = options.organization.clone();
-    let (path, file) = (&options.path, options.api_key_file.as_deref());
-    let url = match &options.api_url {
-        ApiUrl::Service(url) => url,
-        ApiUrl::Tree(root) => {
-            if options.caching.is_some() {
-                report.note(format_args!("a sealed tree is not cached"));
-            }
-            let hint = OrganizationHint::InTree(organization);
-            // Its descriptor is free again when the client key is read from one.
-            let read = || source::read(&Tree::open(root)?, path, &hint, *report);
-            let sealed = report.timed(Stage::Fetch, read);
-            let fetch = Fetch::over(sealed);
-            let answer = unseal(fetch, options, variables, audit, candidate, report)?;
-            return Ok((answer.levels, None));
-        }
-    };
-    let key = report.timed(Stage::Keys, || ApiKey::find(file, variables, report))?;
-    audit.note_key(&key);
-    let hint = OrganizationHint::new(organization, key.organization());
-    let cache = options
-        .caching
-        .and_then(|caching| Cache::open(caching, &key, url, &hint, path, *report));
-    let keep_texts = cache.is_some();
-    let key = Arc::new(key);
-    // Only a check still has a use for the key when everything is there.
-    let again = report
-        .is_checking()
-        .then(|| (Arc::clone(&key), hint.clone()));
-    let network = &options.network;
-    let ask = || {
-        let agent = user_agent(options, environ);
-        let identity = Identity { key, agent };
-        let fetch = source::fetch(url, identity, network, path, hint, keep_texts, *report)?;
-        unseal(fetch, options, variables, audit, candidate, report)
-    };
-    let reopen = |sealed: Sealed, key| {
-        check_documents(candidate, &sealed);
-        ignore_client_key(&sealed, options, variables, report);
-        ClientKey::discard(options.client_key.as_deref(), variables);
-        let opened = levels::open(sealed, options.allow_plaintext, report, |_| Ok(key))?;
-        Ok(opened.0)
-    };
-    let (levels, pending) = match cache {
-        Some(cache) => {
-            let is_renewal = candidate.is_some_and(Candidate::is_renewal);
-            let levels = match is_renewal {
-                true => cache.renewed(ask),
-                false => cache.levels(reopen, ask),
-            };
-            levels.map(|(levels, cache)| (levels, Some(cache)))?
-        }
-        None => (ask()?.levels, None),
-    };
-    if let Some((key, hint)) = again {
-        let agent = user_agent(options, environ);
-        let identity = Identity {
-            key: Arc::clone(&key),
-            agent,
-        };
-        check::look_at_key(&key, report, || {
-            source::api_keys(url, identity, network, path, hint, report)
-        });
-    }
-    Ok((levels, pending))
-}
-
-/// Who the service is told that asks.
-fn user_agent(options: &Options, environ: &Environ) -> String {
-    match options.attribution {
-        true => attribution::user_agent(&Surroundings {
-            variable: &|name| environ.text(name),
-            file: &|file| std::fs::read_to_string(file).ok(),
-        }),
-        false => PRODUCT.to_owned(),
-    }
-}
-
-/// Opens what a fetch brings, with a key that is derived as soon as its descriptor is there.
-fn unseal(
-    mut fetch: Fetch,
-    options: &Options,
-    variables: &Variables,
-    audit: &mut Audit,
-    candidate: Option<&Candidate>,
-    report: &Report,
-) -> Result<Answer, Error> {
-    let (path, file) = (&options.path, options.client_key.as_deref());
-    let find = || ClientKey::find(file, variables, report);
-    let client_key = || report.timed(Stage::Keys, find);
-    // Nobody is asked for a key before the secrets are there, and none is derived for what is known.
-    let early = fetch.descriptor().filter(|descriptor| {
-        levels::is_fast_to_derive(descriptor)
-            && (!descriptor.is_client_managed() || ClientKey::is_at_hand(file, variables))
-            && !candidate.is_some_and(Candidate::is_renewal)
-    });
-    let early = early.map(|descriptor| {
-        let key = levels::data_key(&descriptor, path, report, client_key);
-        (descriptor, key)
-    });
-    let mut sealed = fetch.finish()?;
-    audit.note_organization(sealed.organization.as_deref());
-    check_documents(candidate, &sealed);
-    let texts = sealed.texts.take();
-    ignore_client_key(&sealed, options, variables, report);
-    let key = |descriptor: &Arc<Descriptor>| {
-        levels::warn_of_few_iterations(descriptor, path, report);
-        match early {
-            Some((used, key)) if Arc::ptr_eq(&used, descriptor) => key,
-            _ => levels::data_key(descriptor, path, report, client_key),
-        }
-    };
-    let (levels, key) = levels::open(sealed, options.allow_plaintext, report, key)?;
-    Ok(Answer { levels, key, texts })
-}
-
-/// Ends a renewal here if there is nothing new.
-fn check_documents(candidate: Option<&Candidate>, sealed: &Sealed) {
-    if let Some(candidate) = candidate {
-        candidate.check_documents(sealed);
-    }
-}
-
-/// Passes over the client key where it is of no use.
-fn ignore_client_key(sealed: &Sealed, options: &Options, variables: &Variables, report: &Report) {
-    let file = options.client_key.as_deref();
-    if sealed.is_client_managed() {
-        return;
-    }
-    if sealed.is_server_managed() && ClientKey::is_given(file, variables) {
-        report.warn(format_args!(
-            "the project is server-managed: the client key is ignored"
-        ));
-    }
-    ClientKey::discard(file, variables);
 }
 
 fn print(text: &str) -> Result<ExitCode, Error> {
