@@ -216,8 +216,12 @@ fn family(process: Pid) -> Vec<Pid> {
 #[track_caller]
 fn assert_gone(processes: &[Pid]) {
     for process in processes {
-        let status = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-        let is_left = !status.is_empty() && !status.contains(") Z ");
-        assert!(!is_left, "{status}");
+        assert!(!is_left(process), "{process}");
     }
+}
+
+/// Whether a process runs; not one that has ended and of which nobody has taken note yet.
+fn is_left(process: &Pid) -> bool {
+    let status = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    !status.is_empty() && !status.contains(") Z ")
 }
