@@ -129,9 +129,9 @@ impl Start<'_> {
                 if terminal.is_some() && self.watching.is_none() {
                     process::set_group(worker);
                 }
-                drop(source);
                 // Where there is a monitor, it is the one that watches.
                 let watch = self.watch(worker).filter(|_| slave.is_none());
+                drop((source, slave));
                 let mut supervisor = Supervisor::of(worker, terminal, self.how, watch);
                 let Some(sink) = sink else {
                     return Ok(Side::Supervisor(supervisor));
