@@ -110,14 +110,14 @@ const BATCH: usize = 4096;
 /// The length of the lines that base64(1) writes.
 const BASE64_LINE: usize = 76;
 
-/// The number of characters from which on a text is masked.
-const SHORTEST: usize = 4;
+/// The number of characters from which on a text is hidden; of bytes, where it need not be text.
+pub const SHORTEST: usize = 4;
 
 /// The number of digits up to which a number is a port, a year or a count.
-pub(crate) const NUMBER: usize = 5;
+const NUMBER: usize = 5;
 
 /// Words that a log cannot do without.
-pub(crate) const COMMON: [&str; 26] = [
+const COMMON: [&str; 26] = [
     "admin",
     "debug",
     "default",
@@ -351,10 +351,15 @@ fn text(buffer: &Locked) -> &str {
     std::str::from_utf8(buffer.bytes()).unwrap_or_default()
 }
 
+/// Whether a value is too short or too common to be hidden: a log without it could not be read.
+pub fn is_common(value: &[u8]) -> bool {
+    let is_number = value.len() <= NUMBER && value.iter().all(u8::is_ascii_digit);
+    let mut words = COMMON.iter().map(|word| word.as_bytes());
+    value.len() < SHORTEST || is_number || words.any(|word| word.eq_ignore_ascii_case(value))
+}
+
 /// Whether a text can be masked without ruining the log.
 fn is_rare(text: &str) -> bool {
     let text = text.trim();
-    let is_number = text.len() <= NUMBER && text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_common = COMMON.iter().any(|word| text.eq_ignore_ascii_case(word));
-    text.chars().count() >= SHORTEST && !is_number && !is_common
+    text.chars().count() >= SHORTEST && !is_common(text.as_bytes())
 }

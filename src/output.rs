@@ -5,7 +5,6 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileTypeExt;
 
 use crate::check;
 use crate::dotenv::render::{Form, NoSpelling, render};
@@ -118,12 +117,15 @@ pub fn mask(
 /// A stream, if it is a pipe or a socket.
 fn pipe(stream: BorrowedFd<'_>) -> Option<File> {
     let stream: File = stream.try_clone_to_owned().ok()?.into();
-    let kind = stream.metadata().ok()?.file_type();
-    (kind.is_fifo() || kind.is_socket()).then_some(stream)
+    process::is_pipe(&stream).then_some(stream)
 }
 
 /// Writes all of it, also where the one who started us made the stream one that does not wait.
-fn write_all(stream: &mut File, mut bytes: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+///
+/// Any other error of write(2).
+pub fn write_all(stream: &mut File, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match stream.write(bytes) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

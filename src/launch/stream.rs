@@ -3,11 +3,12 @@
 #![forbid(unsafe_code)]
 
 use std::fs::File;
-use std::io::{self, ErrorKind, IsTerminal, Read, Write};
+use std::io::{self, ErrorKind, IsTerminal, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use super::progress::Progress;
+use crate::output;
 use crate::process::{self, Event, PseudoTerminal};
 use crate::redact::{CHUNK, Redactor};
 
@@ -82,7 +83,7 @@ impl Stream {
             if self.is_on_screen && !shown.is_empty() {
                 progress.begin();
             }
-            if self.write(&shown).is_err() || next == Next::End {
+            if output::write_all(&mut self.output, &shown).is_err() || next == Next::End {
                 break;
             }
             shown.clear();
@@ -127,20 +128,6 @@ impl Stream {
             // A terminal of which no process has the command's side any more answers with an error.
             _ => Next::End,
         }
-    }
-
-    fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            match self.output.write(bytes) {
-                Ok(count) => bytes = &bytes[count..],
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    process::wait_writable(self.output.as_fd())?;
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => (),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 }
 

@@ -5,17 +5,7 @@
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use base64::engine::{Engine, GeneralPurpose};
 
-use crate::mask::{COMMON, NUMBER};
-
-/// The length in bytes below which nothing is looked for: it would be found everywhere.
-pub const SHORTEST: usize = 4;
-
-/// Whether a value is too short or too common to be looked for: a log without it could not be read.
-pub fn is_common(value: &[u8]) -> bool {
-    let is_number = value.len() <= NUMBER && value.iter().all(u8::is_ascii_digit);
-    let mut words = COMMON.iter().map(|word| word.as_bytes());
-    value.len() < SHORTEST || is_number || words.any(|word| word.eq_ignore_ascii_case(value))
-}
+use crate::mask::is_common;
 
 /// Gives every form of a value, itself first, to `found`; some come more than once. A value that is too common has none,
 /// and neither has a line of it that is.
@@ -229,7 +219,6 @@ fn quoted(value: &[u8], found: &mut dyn FnMut(&[u8])) {
             byte != b'\n' && !continues(byte)
         }));
     }
-
     if value.contains(&b'\'') {
         found(&replaced(value, b'\'', br"'\''"));
         found(&with_quotes_in_quotes(value));

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use crate::environment::Variable;
 use crate::locked::{Locked, NoMemory};
+use crate::mask::is_common;
 use crate::report::Report;
-use forms::is_common;
 pub use patterns::Patterns;
 
 /// How many bytes a stream takes at a time: what a pipe holds.

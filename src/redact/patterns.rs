@@ -8,8 +8,9 @@ use aho_corasick::automaton::{Automaton, StateID};
 use aho_corasick::nfa::contiguous::NFA;
 use aho_corasick::{Anchored, MatchKind};
 
-use super::forms::{SHORTEST, each_form};
+use super::forms::each_form;
 use crate::locked::{Locked, NoMemory};
+use crate::mask::SHORTEST;
 
 /// How many bytes of a pattern the automaton knows. It lies on the heap, and its size goes by this number; the whole
 /// patterns lie in locked memory, and what begins like one is compared with it.
