@@ -10,13 +10,13 @@ use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
-use crate::credentials::ApiKey;
-use crate::environment::Variable;
+use crate::cli::{Action, Options};
 use crate::error::Error;
-use crate::options::{Action, Options};
-use crate::process::{self, CalendarTime};
+use crate::keys::ApiKey;
 use crate::report::Report;
-use crate::source::wire;
+use crate::store::documents;
+use crate::sys::{self, CalendarTime};
+use crate::variables::Variable;
 
 /// Where the line goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl Destination {
             socket.connect(path).map(|()| socket)
         };
         Ok(match self {
-            Destination::Descriptor(number) => Sink::File(process::take_output(number)?),
+            Destination::Descriptor(number) => Sink::File(sys::take_output(number)?),
             Destination::Journal => Sink::Journal(connect(JOURNAL)?),
             Destination::Syslog => Sink::Syslog(connect(SYSLOG)?),
         })
@@ -104,7 +104,7 @@ impl Sink {
                 &format!(
                     "<{PRIORITY}>{} dotenv-run[{}]: {line}",
                     CalendarTime::here().rfc3164(),
-                    process::id()
+                    sys::id()
                 ),
             ),
         }
@@ -217,20 +217,25 @@ impl Audit {
     }
 
     fn line(&self, outcome: &Outcome<'_>) -> String {
-        let text = |text: &Option<String>| text.as_deref().map_or("null".to_owned(), wire::string);
-        let names: Vec<_> = self.names.iter().map(|name| wire::string(name)).collect();
+        let text =
+            |text: &Option<String>| text.as_deref().map_or("null".to_owned(), documents::string);
+        let names: Vec<_> = self
+            .names
+            .iter()
+            .map(|name| documents::string(name))
+            .collect();
         let outcome = match outcome {
-            Outcome::Done(word) => format!("\"outcome\":{}", wire::string(word)),
+            Outcome::Done(word) => format!("\"outcome\":{}", documents::string(word)),
             Outcome::Failed(error) => format!(
                 "\"outcome\":\"failed\",\"status\":{},\"error\":{}",
                 error.status(),
-                wire::string(&error.kind())
+                documents::string(&error.kind())
             ),
         };
         format!(
             "{{\"time\":\"{}\",\"path\":{},\"organization\":{},\"key\":{},\"names\":[{}],\"command\":{},{outcome}}}",
             CalendarTime::in_utc().rfc3339(),
-            wire::string(&self.path),
+            documents::string(&self.path),
             text(&self.organization),
             text(&self.key),
             names.join(","),

@@ -16,8 +16,8 @@ use ring::hmac::{self, HMAC_SHA256};
 use ring::rand::{SecureRandom, SystemRandom};
 use sha2::Digest as _;
 
-use crate::locked::{self, Locked, NoMemory};
-use crate::process;
+use crate::sys;
+use crate::sys::locked::{self, Locked, NoMemory};
 
 /// The length of a data key in bytes.
 const KEY_LENGTH: usize = 32;
@@ -68,7 +68,7 @@ impl DataKey {
         let mut key = Locked::for_key(KEY_LENGTH)?;
         pbkdf2_into(&mut key.spare()[..KEY_LENGTH], secret, salt, iterations);
         // The secret, and the state of HMAC that stands for it.
-        process::clear_traces();
+        sys::clear_traces();
         key.grow(KEY_LENGTH);
         Ok(DataKey(key))
     }

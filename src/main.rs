@@ -6,28 +6,29 @@ use std::process::ExitCode;
 
 use dotenv_run::audit::Audit;
 use dotenv_run::check::{self, Findings, Stage};
-use dotenv_run::credentials::{ApiKey, Variables};
+use dotenv_run::cli::{self, Action, ApiUrl, Options, Request};
+use dotenv_run::deliver::list;
+use dotenv_run::deliver::output;
 use dotenv_run::dotenv::parse::Value;
-use dotenv_run::environment::block::refuse_unsafe;
-use dotenv_run::environment::select::select;
-use dotenv_run::environment::{self, list};
 use dotenv_run::error::{Error, shown};
-use dotenv_run::launch;
-use dotenv_run::launch::exec::Ready;
-use dotenv_run::launch::keeper::{Candidate, Keeper};
-use dotenv_run::launch::supervise::{Place, Side, supervise};
-use dotenv_run::locked::{self, Protection};
-use dotenv_run::obtain::Wanted;
-use dotenv_run::options::{self, Action, ApiUrl, Options, Request};
-use dotenv_run::output;
-use dotenv_run::process::{self, Environ};
-use dotenv_run::profile::Profile;
-use dotenv_run::redact;
+use dotenv_run::keys::profile_file::Profile;
+use dotenv_run::keys::{ApiKey, Variables};
 use dotenv_run::report::{self, Report, Verbosity};
+use dotenv_run::run;
+use dotenv_run::run::beginning::{Place, Side, supervise};
+use dotenv_run::run::exec::Ready;
+use dotenv_run::run::redact;
+use dotenv_run::run::watch::keeper::{Candidate, Keeper};
+use dotenv_run::store::obtain::Wanted;
+use dotenv_run::sys::locked::{self, Protection};
+use dotenv_run::sys::{self, Environ};
+use dotenv_run::variables;
+use dotenv_run::variables::block::refuse_unsafe;
+use dotenv_run::variables::select::select;
 
 fn main() -> ExitCode {
     report::hide_panics("dotenv-run");
-    process::restore_signals();
+    sys::restore_signals();
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let check = check::form_in(&arguments);
     let request = Options::parse(arguments, |name| std::env::var_os(name), Profile::read);
@@ -43,9 +44,9 @@ fn main() -> ExitCode {
         (request, _) => request,
     };
     let outcome = request.and_then(|request| match request {
-        Request::Help => print(&options::help()),
+        Request::Help => print(&cli::help()),
         Request::Version => print(concat!("dotenv-run ", env!("CARGO_PKG_VERSION"), "\n")),
-        Request::Completions(shell) => print(&options::completions(shell)),
+        Request::Completions(shell) => print(&cli::completions(shell)),
         Request::Run(options) => run(options, report),
     });
     outcome.unwrap_or_else(|error| {
@@ -91,7 +92,7 @@ fn work(
 ) -> Result<ExitCode, Error> {
     let mut environ = Environ::take();
     let mut variables = Variables::take(&mut environ)?;
-    process::wipe_arguments();
+    sys::wipe_arguments();
     variables.complete(&mut options);
     if let Some(file) = &options.open_profile {
         report.warn(format_args!(
@@ -162,14 +163,14 @@ fn prepare<'a>(
     if !options.inheritance.keep_credentials {
         variables.forget(report);
     }
-    let mut read = report.timed(Stage::Parse, || environment::read(&levels, report))?;
+    let mut read = report.timed(Stage::Parse, || variables::read(&levels, report))?;
     if let Some(cache) = cache {
         cache.finish();
     }
     if options.level_only {
         read.retain(|level| level.name() == options.path.deepest());
     }
-    let mut secrets = report.timed(Stage::Parse, || environment::merge(&read));
+    let mut secrets = report.timed(Stage::Parse, || variables::merge(&read));
     report.note(format_args!(
         "{} secrets from {}",
         secrets.len(),
@@ -178,7 +179,7 @@ fn prepare<'a>(
     let values = match options.resolve {
         Some(how) => {
             let inherited = |name: &str| environ.text(name);
-            let resolved = || environment::resolved(&secrets, how, &inherited, report);
+            let resolved = || variables::resolved(&secrets, how, &inherited, report);
             report.timed(Stage::Parse, resolved)?
         }
         None => Vec::new(),
@@ -206,8 +207,7 @@ fn prepare<'a>(
             if options.redacts() {
                 redact::warn_of_common(&secrets, report);
             }
-            let made =
-                || launch::exec::prepare(run, &secrets, inherited, inheritance, place, report);
+            let made = || run::exec::prepare(run, &secrets, inherited, inheritance, place, report);
             let ready = report.timed(Stage::Environment, made)?;
             if report.is_checking() || candidate.is_some_and(Candidate::is_renewal) {
                 ready.look_up(report)?;

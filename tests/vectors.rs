@@ -6,10 +6,10 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use dotenv_run::crypto::{self, DataKey, OpenError};
 use dotenv_run::dotenv::parse::parse;
-use dotenv_run::levels;
 use dotenv_run::path::SecretPath;
 use dotenv_run::report::{Report, Verbosity};
-use dotenv_run::source::wire;
+use dotenv_run::store::documents;
+use dotenv_run::store::open;
 use serde_json::{Deserializer, Value, json};
 
 use crate::support::*;
@@ -205,16 +205,16 @@ fn blobs_that_must_not_open_do_not() {
 }
 
 /// The data key of a project whose descriptor has these fields, or what is wrong with them.
-fn data_key_from(key: Value) -> Result<DataKey, wire::Malformed> {
+fn data_key_from(key: Value) -> Result<DataKey, documents::Malformed> {
     let content = json!({ "key": key }).to_string();
     let document = json!({ "data": { "attributes": { "content": content } } });
-    let descriptor = wire::descriptor(&document.to_string())?;
+    let descriptor = documents::descriptor(&document.to_string())?;
     let Ok(path) = SecretPath::parse("p") else {
         unreachable!()
     };
     let no_client_key = || unreachable!("the key is in the descriptor");
     let report = Report::new("test", Verbosity::Quiet);
-    let key = levels::data_key(&descriptor, &path, &report, no_client_key);
+    let key = open::data_key(&descriptor, &path, &report, no_client_key);
     Ok(key.unwrap_or_else(|error| panic!("{error}")))
 }
 

@@ -8,23 +8,23 @@
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
-use dotenv_run::credentials::{ClientKey, Variables};
+use dotenv_run::cli::seal::{HELP, SealOptions, SealRequest};
 use dotenv_run::crypto::{self, DEFAULT_ITERATIONS, DataKey};
 use dotenv_run::dotenv::parse::parse;
-use dotenv_run::environment::warn_of_skipped;
 use dotenv_run::error::{self, Error, Seal};
-use dotenv_run::levels;
-use dotenv_run::locked;
-use dotenv_run::options::seal::{HELP, SealOptions, SealRequest};
+use dotenv_run::keys::{ClientKey, Variables};
 use dotenv_run::path::{LevelName, SecretPath};
-use dotenv_run::process::{self, Environ};
 use dotenv_run::report::{self, Report, Verbosity};
-use dotenv_run::source::tree::{MAX_DOCUMENT, Tree};
-use dotenv_run::source::{Custody, Document, Format, Level, Source, wire};
+use dotenv_run::store::open;
+use dotenv_run::store::tree::{MAX_DOCUMENT, Tree};
+use dotenv_run::store::{Custody, Document, Format, Level, Source, documents};
+use dotenv_run::sys::locked;
+use dotenv_run::sys::{self, Environ};
+use dotenv_run::variables::warn_of_skipped;
 
 fn main() -> ExitCode {
     report::hide_panics("dotenv-seal");
-    process::initial_mask().set_as_mask();
+    sys::initial_mask().set_as_mask();
     let report = Report::new("dotenv-seal", Verbosity::Normal);
     let request = SealRequest::parse(std::env::args_os().skip(1));
     match request.and_then(|request| run(request, &report)) {
@@ -58,13 +58,13 @@ fn init(options: &SealOptions, report: &Report) -> Result<(), Error> {
         return Err(Seal::KeyOf32Bytes.into());
     }
     let salt = crypto::new_salt().map_err(Seal::System)?;
-    let descriptor = wire::descriptor_document(&salt, DEFAULT_ITERATIONS);
+    let descriptor = documents::descriptor_document(&salt, DEFAULT_ITERATIONS);
     let level = {
-        let parsed = wire::descriptor(&descriptor).map_err(|flaw| Error::Malformed {
+        let parsed = documents::descriptor(&descriptor).map_err(|flaw| Error::Malformed {
             document: "the new key descriptor".to_owned(),
             flaw,
         })?;
-        let key = levels::data_key(&parsed, &options.path, report, || Ok(client_key))?;
+        let key = open::data_key(&parsed, &options.path, report, || Ok(client_key))?;
         sealed(LevelName::Project, &key, b"")?
     };
     let tree = Tree::create(&options.tree)?;
@@ -79,7 +79,7 @@ fn init(options: &SealOptions, report: &Report) -> Result<(), Error> {
     }
     tree.write(
         Document::Secrets { organization, path },
-        &wire::secrets_document(organization, path, &[level]),
+        &documents::secrets_document(organization, path, &[level]),
     )?;
     tree.write(Document::EncryptionKey { organization, path }, &descriptor)
 }
@@ -87,7 +87,7 @@ fn init(options: &SealOptions, report: &Report) -> Result<(), Error> {
 /// The organization that a tree names; a tree without one gets `wanted` or a new ID.
 fn organization(tree: &Tree, wanted: Option<&str>) -> Result<String, Error> {
     if tree.has(Document::Organization)? {
-        let actual = read(tree, Document::Organization, wire::organization)?.ulid;
+        let actual = read(tree, Document::Organization, documents::organization)?.ulid;
         return match wanted {
             Some(wanted) if !wanted.eq_ignore_ascii_case(&actual) => {
                 Err(Error::OtherOrganization {
@@ -102,7 +102,10 @@ fn organization(tree: &Tree, wanted: Option<&str>) -> Result<String, Error> {
         Some(ulid) => ulid.to_owned(),
         None => crypto::new_ulid().map_err(Seal::System)?,
     };
-    tree.write(Document::Organization, &wire::organization_document(&ulid))?;
+    tree.write(
+        Document::Organization,
+        &documents::organization_document(&ulid),
+    )?;
     Ok(ulid)
 }
 
@@ -112,12 +115,12 @@ fn put(options: &SealOptions, report: &Report) -> Result<(), Error> {
     let client_key = find_key(options, report)?;
     let tree = Tree::open(&options.tree)?;
     tree.lock()?;
-    let organization = &read(&tree, Document::Organization, wire::organization)?.ulid;
+    let organization = &read(&tree, Document::Organization, documents::organization)?.ulid;
     let path = &options.path;
     let descriptor = read(
         &tree,
         Document::EncryptionKey { organization, path },
-        wire::descriptor,
+        documents::descriptor,
     )?;
     if !matches!(descriptor.custody, Custody::Client) {
         return Err(Seal::NotClientManaged {
@@ -125,8 +128,8 @@ fn put(options: &SealOptions, report: &Report) -> Result<(), Error> {
         }
         .into());
     }
-    levels::warn_of_few_iterations(&descriptor, path, report);
-    let key = levels::data_key(&descriptor, path, report, || Ok(client_key))?;
+    open::warn_of_few_iterations(&descriptor, path, report);
+    let key = open::data_key(&descriptor, path, report, || Ok(client_key))?;
     let store = Store {
         tree: &tree,
         organization,
@@ -194,7 +197,7 @@ impl Store<'_> {
 
     /// The levels in the document of a path.
     fn read(&self, path: &SecretPath) -> Result<Vec<Level>, Error> {
-        let secrets = read(self.tree, self.document(path), wire::secrets)?;
+        let secrets = read(self.tree, self.document(path), documents::secrets)?;
         match secrets.format {
             Format::Env => Ok(secrets.levels),
             Format::Json => Err(Seal::NotEnv {
@@ -254,7 +257,7 @@ impl Store<'_> {
         }
         let text = |(path, levels): (SecretPath, Vec<Level>)| {
             (
-                wire::secrets_document(self.organization, &path, &levels),
+                documents::secrets_document(self.organization, &path, &levels),
                 path,
             )
         };
@@ -277,7 +280,7 @@ impl Store<'_> {
 
 /// Prints each path with its own level and the size of the level's text in bytes.
 fn list(tree: &Tree) -> Result<(), Error> {
-    let organization = &read(tree, Document::Organization, wire::organization)?.ulid;
+    let organization = &read(tree, Document::Organization, documents::organization)?.ulid;
     let store = Store { tree, organization };
     let mut text = String::new();
     for path in tree.paths(organization, "")? {
@@ -292,7 +295,7 @@ fn list(tree: &Tree) -> Result<(), Error> {
 fn read<T>(
     tree: &Tree,
     document: Document<'_>,
-    decoder: fn(&str) -> Result<T, wire::Malformed>,
+    decoder: fn(&str) -> Result<T, documents::Malformed>,
 ) -> Result<T, Error> {
     let text = tree.read(document)?;
     decoder(&text).map_err(|flaw| Error::Malformed {

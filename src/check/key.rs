@@ -6,12 +6,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use miniserde::Serialize;
 
-use super::Stage;
-use crate::credentials::ApiKey;
+use crate::check::Stage;
 use crate::error::Error;
-use crate::process::CalendarTime;
+use crate::keys::ApiKey;
 use crate::report::Report;
-use crate::source::wire::ApiKeyRecord;
+use crate::store::documents::ApiKeyRecord;
+use crate::sys::CalendarTime;
 
 /// What stands behind the colon of an ability that changes something.
 const CHANGES: [&str; 7] = [

@@ -13,15 +13,15 @@ use std::time::Duration;
 
 use miniserde::{Serialize, json};
 
-pub use self::key::{Abilities, look_at_key};
-use crate::environment::Variable;
-use crate::environment::block::name_of;
+pub use crate::check::key::{Abilities, look_at_key};
+use crate::cli::{ApiUrl, Options};
+use crate::deliver::output;
 use crate::error::{Error, shown};
-use crate::locked::Protection;
-use crate::options::{ApiUrl, Options};
-use crate::output;
 use crate::report::Report;
-use crate::source::{Custody, Descriptor};
+use crate::store::{Custody, Descriptor};
+use crate::sys::locked::Protection;
+use crate::variables::Variable;
+use crate::variables::block::name_of;
 
 /// How the findings are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,8 +4,8 @@
 
 use std::fmt::{self, Write};
 
-use super::{Command, Findings, Key, Level, Size, Source, Times};
-use crate::locked::Protection;
+use crate::check::{Command, Findings, Key, Level, Size, Source, Times};
+use crate::sys::locked::Protection;
 
 /// The width of a line.
 const WIDTH: usize = 80;

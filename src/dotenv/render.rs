@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::parse::Value;
+use crate::dotenv::parse::Value;
 
 /// A format to print variables in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::io;
 
-use super::plain;
+use crate::error::plain;
 
 /// What is wrong with a profile.
 #[derive(Debug)]

@@ -6,8 +6,8 @@
 use std::fmt;
 use std::io;
 
-use super::plain;
 use crate::dotenv::parse::ParseError;
+use crate::error::plain;
 use crate::path::LevelName;
 
 /// What `dotenv-seal` refuses.

@@ -301,7 +301,7 @@ fn variants(source: &str) -> BTreeSet<String> {
 
 pub fn every_failure_of_the_program_is_in_the_table() {
     let sources = [
-        include_str!("../../src/error.rs"),
+        include_str!("../../src/error/mod.rs"),
         include_str!("../../src/error/network.rs"),
         include_str!("../../src/error/profile.rs"),
         include_str!("../../src/error/seal.rs"),

@@ -28,26 +28,26 @@ const PLANTS: &[Plant] = &[
     Plant {
         name: "dumpable again",
         file: "main.rs",
-        anchor: "process::restore_signals();",
+        anchor: "sys::restore_signals();",
         code: "unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) };",
     },
     Plant {
         name: "supervisor keeps the environment",
-        file: "launch/supervise.rs",
+        file: "run/beginning.rs",
         anchor: "let mut supervisor = Supervisor::of(worker, terminal, self.how, watch);",
-        code: "let entries = process::Environ::take();
+        code: "let entries = sys::Environ::take();
             let copies: Vec<_> = entries.entries().map(|entry| entry.to_owned()).collect();
             std::mem::forget(copies);",
     },
     Plant {
         name: "keeper copies the keys",
-        file: "launch/keeper.rs",
-        anchor: "process::clear_registers();",
+        file: "run/watch/keeper.rs",
+        anchor: "sys::clear_registers();",
         code: "std::mem::forget(std::hint::black_box(variables.memory().bytes().to_vec()));",
     },
     Plant {
         name: "environment is not overwritten",
-        file: "process.rs",
+        file: "sys/mod.rs",
         anchor: "fn wipe_string(string: *mut c_char) {",
         code: "return;",
     },
@@ -67,13 +67,13 @@ const PLANTS: &[Plant] = &[
     },
     Plant {
         name: "copy on the heap",
-        file: "environment/block.rs",
+        file: "variables/block.rs",
         anchor: r#"block.push(b"\0");"#,
         code: "std::mem::forget(std::hint::black_box(block.bytes().to_vec()));",
     },
     Plant {
         name: "copy on the stack",
-        file: "process.rs",
+        file: "sys/mod.rs",
         anchor: "// SAFETY: both arrays end with a null pointer and hold",
         code: "let last = unsafe { CStr::from_ptr(environment[environment.len() - 2]) };
             #[inline(never)]
@@ -86,7 +86,7 @@ const PLANTS: &[Plant] = &[
     },
     Plant {
         name: "copy in a vector register",
-        file: "process.rs",
+        file: "sys/mod.rs",
         anchor: "// SAFETY: both arrays end with a null pointer and hold",
         code: r#"let last = unsafe { CStr::from_ptr(environment[environment.len() - 2]) };
             let end = last.to_bytes().as_ptr_range().end.wrapping_sub(16);
@@ -94,7 +94,7 @@ const PLANTS: &[Plant] = &[
     },
     Plant {
         name: "message shows the line",
-        file: "environment/mod.rs",
+        file: "variables/mod.rs",
         anchor: "Format::Env => {",
         code: r#"if let Err(error) = parse(text) {
                 let line = text.split(|byte| *byte == b'\n').nth(error.line - 1);
@@ -103,7 +103,7 @@ const PLANTS: &[Plant] = &[
     },
     Plant {
         name: "message shows a key in base64",
-        file: "credentials.rs",
+        file: "keys/mod.rs",
         anchor: "fn checked(source: &str, mut key: Locked)",
         code: r#"let shown = [b"key ", key.bytes()].concat();
             eprintln!("{}", base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE, shown));"#,
@@ -111,7 +111,7 @@ const PLANTS: &[Plant] = &[
     Plant {
         name: "note shows a value",
         file: "main.rs",
-        anchor: "let mut secrets = report.timed(Stage::Parse, || environment::merge(&read));",
+        anchor: "let mut secrets = report.timed(Stage::Parse, || variables::merge(&read));",
         code: r#"for secret in &secrets {
                 let part: String = secret.value.pieces().collect();
                 report.note(format_args!("{:x?}", part.as_bytes()));
@@ -120,13 +120,13 @@ const PLANTS: &[Plant] = &[
     },
     Plant {
         name: "file opened for writing",
-        file: "launch/exec.rs",
+        file: "run/exec.rs",
         anchor: "pub fn launch(self) -> Error {",
         code: r#"let _ = std::fs::File::options().write(true).open("/dev/null");"#,
     },
     Plant {
         name: "file without a name",
-        file: "launch/exec.rs",
+        file: "run/exec.rs",
         anchor: "pub fn launch(self) -> Error {",
         code: r#"use std::os::unix::fs::OpenOptionsExt;
             let mut options = std::fs::File::options();
@@ -134,32 +134,32 @@ const PLANTS: &[Plant] = &[
     },
     Plant {
         name: "file of the supervisor",
-        file: "launch/supervise.rs",
+        file: "run/beginning.rs",
         anchor: "let mut supervisor = Supervisor::of(worker, terminal, self.how, watch);",
         code: r#"let _ = std::fs::remove_file("/nonexistent/file");"#,
     },
     Plant {
         name: "connection to another port",
-        file: "launch/exec.rs",
+        file: "run/exec.rs",
         anchor: "pub fn launch(self) -> Error {",
         code: r#"let _ = std::net::TcpStream::connect("127.0.0.1:9");"#,
     },
     Plant {
         name: "datagram to somebody",
-        file: "launch/exec.rs",
+        file: "run/exec.rs",
         anchor: "pub fn launch(self) -> Error {",
         code: r#"let socket = std::net::UdpSocket::bind("127.0.0.1:0");
             let _ = socket.map(|socket| socket.send_to(b"secret", "127.0.0.1:9"));"#,
     },
     Plant {
         name: "write to another descriptor",
-        file: "launch/exec.rs",
+        file: "run/exec.rs",
         anchor: "pub fn launch(self) -> Error {",
         code: r#"unsafe { libc::write(0, c"secret".as_ptr().cast(), 6) };"#,
     },
     Plant {
         name: "write to standard output",
-        file: "launch/exec.rs",
+        file: "run/exec.rs",
         anchor: "pub fn launch(self) -> Error {",
         code: r#"print!("secret\n");"#,
     },

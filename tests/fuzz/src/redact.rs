@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use dotenv_run::redact::forms::each_form;
-use dotenv_run::redact::{Patterns, Redactor};
+use dotenv_run::deliver::encodings::each_form;
+use dotenv_run::run::redact::{Patterns, Redactor};
 
 /// As many secrets as there are letters to call them by.
 const NAMES: [&str; 4] = ["A", "B", "C", "D"];

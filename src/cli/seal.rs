@@ -1,0 +1,145 @@
+//! The command line of `dotenv-seal`.
+
+#![forbid(unsafe_code)]
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use lexopt::{Arg, Parser};
+
+use crate::cli::{bad, usage};
+use crate::error::{Error, Usage};
+use crate::path::{SecretPath, is_ulid};
+
+/// What `dotenv-seal` is asked for.
+pub enum SealRequest {
+    /// Print the help text.
+    Help,
+    /// Print the version.
+    Version,
+    /// Print a fresh client key.
+    Keygen,
+    /// Make a project.
+    Init(SealOptions),
+    /// Seal a level.
+    Put(SealOptions),
+    /// Print what is there.
+    List {
+        /// The directory of the tree.
+        tree: PathBuf,
+    },
+}
+
+/// What `init` and `put` go by.
+pub struct SealOptions {
+    /// The directory of the tree.
+    pub tree: PathBuf,
+    /// The project, or the path whose deepest level is put.
+    pub path: SecretPath,
+    /// `--client-key`.
+    pub client_key: Option<PathBuf>,
+    /// `--organization`: a ULID, for the first project of a tree.
+    pub organization: Option<String>,
+    /// `--allow-empty`: seal a text without any variable.
+    pub allow_empty: bool,
+    /// `--allow-swap`: go on where memory cannot be locked.
+    pub allow_swap: bool,
+}
+
+/// The text of `--help`.
+pub const HELP: &str = "\
+Usage: dotenv-seal keygen
+       dotenv-seal init TREE PROJECT [--organization ID] [--allow-swap] --client-key FILE
+       dotenv-seal put TREE PATH [--allow-empty] [--allow-swap] --client-key FILE
+       dotenv-seal list TREE
+Make and update a sealed tree, which dotenv-run reads with --api-url file://TREE.
+
+  keygen  print a fresh client key
+  init    make a project that has no secrets yet
+  put     seal the .env text on standard input as the deepest level of PATH
+          (project[/target[/environment]])
+  list    print paths, levels and sizes in bytes
+
+      --client-key FILE   read the client key from FILE or 'fd:N'; without it, from
+                          DOTENV_CLIENT_KEY_FILE, DOTENV_CLIENT_KEY, the places of
+                          dotenv-run, or a prompt
+      --organization ID   with the first init of a tree: its organization (default: a new ID)
+      --allow-empty       seal a text without any variable
+      --allow-swap        go on where memory cannot be locked and the machine swaps
+      --help              print this and exit
+      --version           print the version and exit
+
+Exit status: 0, or 125 if it failed; then every document is as it was or whole.
+";
+
+impl SealRequest {
+    /// Reads the arguments, without the program's own name.
+    ///
+    /// # Errors
+    ///
+    /// An [`Error::Usage`] for whatever is not understood; nothing has happened then.
+    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Error> {
+        let (mut words, mut client_key, mut organization) = (Vec::new(), None, None);
+        let (mut allow_empty, mut allow_swap) = (false, false);
+        let mut parser = Parser::from_args(arguments);
+        while let Some(argument) = parser.next().map_err(usage)? {
+            match argument {
+                Arg::Long("client-key") => client_key = Some(parser.value().map_err(usage)?.into()),
+                Arg::Long("organization") => organization = Some(parser.value().map_err(usage)?),
+                Arg::Long("allow-empty") => allow_empty = true,
+                Arg::Long("allow-swap") => allow_swap = true,
+                Arg::Long("help") => return Ok(SealRequest::Help),
+                Arg::Long("version") => return Ok(SealRequest::Version),
+                Arg::Value(word) => words.push(word),
+                other => return Err(usage(other.unexpected())),
+            }
+        }
+        let form: Vec<_> = words.iter().map(|word| word.to_str()).collect();
+        let used: &[&str] = match form[..] {
+            [Some("init"), ..] => &["--client-key", "--organization", "--allow-swap"],
+            [Some("put"), ..] => &["--client-key", "--allow-empty", "--allow-swap"],
+            _ => &[],
+        };
+        let given = [
+            (client_key.is_some(), "--client-key"),
+            (organization.is_some(), "--organization"),
+            (allow_empty, "--allow-empty"),
+            (allow_swap, "--allow-swap"),
+        ];
+        if let Some((_, option)) = given
+            .into_iter()
+            .find(|(given, option)| *given && !used.contains(option))
+        {
+            return Err(bad(option, "of no use with this command"));
+        }
+        let options = |path: &str| {
+            let path = SecretPath::parse(path).map_err(|reason| bad("PATH", reason))?;
+            let (tree, organization) = (
+                PathBuf::from(&words[1]),
+                organization.map(ulid).transpose()?,
+            );
+            Ok(SealOptions {
+                tree,
+                path,
+                client_key,
+                organization,
+                allow_empty,
+                allow_swap,
+            })
+        };
+        match form[..] {
+            [Some("keygen")] => Ok(SealRequest::Keygen),
+            [Some("init"), _, Some(project)] => options(project).map(SealRequest::Init),
+            [Some("put"), _, Some(path)] => options(path).map(SealRequest::Put),
+            [Some("list"), _] => Ok(SealRequest::List {
+                tree: PathBuf::from(&words[1]),
+            }),
+            _ => Err(Usage::SealForm.into()),
+        }
+    }
+}
+
+fn ulid(value: OsString) -> Result<String, Error> {
+    let ulid = value.into_string().ok().filter(|text| is_ulid(text));
+    ulid.ok_or_else(|| bad("--organization", "not an ID (26 characters)"))
+}

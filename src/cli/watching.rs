@@ -1,0 +1,89 @@
+//! How often it is asked whether the secrets have changed, and what happens then.
+
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use crate::cli::network::seconds;
+use crate::cli::{ApiUrl, Given, read, signal};
+use crate::error::Error;
+
+/// The time between two questions unless the user says otherwise, and the shortest for a service on another host: it
+/// has many clients, and allows 100 requests a minute to all of an organization.
+const COURTESY: Duration = Duration::from_secs(30);
+
+/// The shortest time between two questions.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// A watched run.
+#[derive(Clone, Copy)]
+pub struct Watching {
+    /// `--watch`: the least time from one question to the next.
+    pub interval: Duration,
+    /// `--on-change`.
+    pub on_change: OnChange,
+}
+
+/// What happens to the command when there is another set of secrets.
+#[derive(Clone, Copy)]
+pub enum OnChange {
+    /// It is stopped and started again.
+    Restart,
+    /// It gets this signal.
+    Signal(i32),
+    /// It is stopped, and so are we.
+    Exit,
+}
+
+impl Given {
+    pub(super) fn watching(&self, api_url: &ApiUrl) -> Result<Option<Watching>, Error> {
+        if !self.has("watch") {
+            return Ok(None);
+        }
+        let is_near = match api_url {
+            ApiUrl::Tree(_) => true,
+            ApiUrl::Service(url) => url.is_loopback,
+        };
+        let reader: fn(&str) -> _ = if is_near { near } else { far };
+        let interval = match self.last("watch") {
+            None => COURTESY,
+            Some(value) => read("--watch", &value, reader)?,
+        };
+        let on_change = match self.last("on-change") {
+            None => OnChange::Restart,
+            Some(value) => read("--on-change", &value, on_change)?,
+        };
+        Ok(Some(Watching {
+            interval,
+            on_change,
+        }))
+    }
+}
+
+fn near(text: &str) -> Result<Duration, &'static str> {
+    match seconds(text)? {
+        interval if interval < SHORTEST => Err("at least 1 second is needed"),
+        interval => Ok(interval),
+    }
+}
+
+fn far(text: &str) -> Result<Duration, &'static str> {
+    match seconds(text)? {
+        interval if interval < COURTESY => Err(
+            "a service on another host is asked every 30 seconds at most, because it allows 100 requests \
+             a minute to all clients of an organization",
+        ),
+        interval => Ok(interval),
+    }
+}
+
+fn on_change(text: &str) -> Result<OnChange, &'static str> {
+    match text {
+        "restart" => Ok(OnChange::Restart),
+        "exit" => Ok(OnChange::Exit),
+        _ => match signal(text) {
+            Ok(signal) => Ok(OnChange::Signal(signal)),
+            Err(_) => Err("restart, exit or the name of a signal is needed"),
+        },
+    }
+}

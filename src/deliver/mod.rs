@@ -1,0 +1,8 @@
+//! What else the command or the caller gets: printed forms, lists, files in memory, masks.
+
+#![forbid(unsafe_code)]
+
+pub mod encodings;
+pub mod list;
+pub mod mask;
+pub mod output;

@@ -1,0 +1,166 @@
+//! Secrets on their way out: printed, as a file in memory for the command, or as what a CI runner is to mask.
+
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use crate::check;
+use crate::deliver::mask::{self, Audience};
+use crate::dotenv::render::{Form, NoSpelling, render};
+use crate::error::Error;
+use crate::report::Report;
+use crate::sys;
+use crate::sys::locked::Locked;
+use crate::variables::Variable;
+
+/// Refuses a standard output that is a regular file, unless that is meant: what is printed would be a
+/// secret on disk.
+///
+/// # Errors
+///
+/// If it is one.
+pub fn check_destination(allow_file: bool) -> Result<(), Error> {
+    let metadata = sys::standard_output()
+        .and_then(|output| output.metadata())
+        .map_err(Error::Output)?;
+    if metadata.is_file() && !allow_file {
+        Err(Error::PrintToFile)
+    } else {
+        Ok(())
+    }
+}
+
+/// Writes a text to standard output.
+///
+/// # Errors
+///
+/// If writing fails.
+pub fn write(text: &[u8]) -> Result<(), Error> {
+    sys::standard_output()
+        .and_then(|mut output| output.write_all(text))
+        .map_err(Error::Output)
+}
+
+/// Makes a file in memory that holds the set and that the command inherits.
+///
+/// # Errors
+///
+/// If a value has no spelling in the format, or the system gives no such file.
+pub fn memory_file(variables: &[Variable<'_>], form: Form) -> Result<OwnedFd, Error> {
+    sys::sealed_memory_file(rendered(variables, form)?.bytes()).map_err(Error::MemoryFile)
+}
+
+/// The streams of which a runner may be told on one what to mask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Masks {
+    /// Standard error, or else standard output.
+    OnEither,
+    /// Standard error alone: standard output is for data.
+    OnError,
+}
+
+/// Tells the runner in `audience` to mask the values, on a stream that somebody reads as it comes. To a terminal or into
+/// a file the commands would show what they are to hide. A check finds out who would be told, and tells nobody.
+///
+/// # Errors
+///
+/// If there is no locked memory, or the runner cannot be told: then its log would show what the command says.
+pub fn mask(
+    variables: &[Variable<'_>],
+    audience: Audience,
+    streams: Masks,
+    report: &Report,
+) -> Result<(), Error> {
+    let found = |runner, skipped: &[String]| {
+        report.found(|findings| {
+            let skipped = skipped.to_vec();
+            findings.mask = Some(check::Mask { runner, skipped });
+        });
+    };
+    found(None, &[]);
+    let runner = match audience {
+        Audience::Nobody => return Ok(()),
+        Audience::Deaf(name) => {
+            report.warn(format_args!(
+                "{name} cannot be told now what to mask; --redact keeps secrets out of what the command writes"
+            ));
+            return Ok(());
+        }
+        Audience::Runner(runner) => runner,
+    };
+    let stream = pipe(io::stderr().as_fd()).or_else(|| match streams {
+        Masks::OnEither => pipe(io::stdout().as_fd()),
+        Masks::OnError => None,
+    });
+    let Some(mut stream) = stream else {
+        report.warn(format_args!(
+            "nothing is masked: the output does not go to the runner"
+        ));
+        return Ok(());
+    };
+    let skipped = mask::register(runner, variables, |lines| match report.is_checking() {
+        true => Ok(()),
+        false => write_all(&mut stream, lines).map_err(Error::Mask),
+    })?;
+    found(Some(runner.name()), &skipped);
+    if !skipped.is_empty() {
+        report.warn(format_args!(
+            "too short or too common to be masked: {}",
+            skipped.join(", ")
+        ));
+    }
+    Ok(())
+}
+
+/// A stream, if it is a pipe or a socket.
+fn pipe(stream: BorrowedFd<'_>) -> Option<File> {
+    let stream: File = stream.try_clone_to_owned().ok()?.into();
+    sys::is_pipe(&stream).then_some(stream)
+}
+
+/// Writes all of it, also where the one who started us made the stream one that does not wait.
+///
+/// # Errors
+///
+/// Any other error of write(2).
+pub fn write_all(stream: &mut File, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match stream.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                sys::wait_writable(stream.as_fd())?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The text of the set, in locked memory.
+///
+/// # Errors
+///
+/// If a value has no spelling in the format, or there is no locked memory.
+pub fn rendered(variables: &[Variable<'_>], form: Form) -> Result<Locked, Error> {
+    let pairs = || {
+        variables
+            .iter()
+            .map(|variable| (&*variable.name, variable.value))
+    };
+    let render = |sink: &mut dyn FnMut(&str)| {
+        let no_spelling = |NoSpelling { name }| Error::NoSpelling {
+            name,
+            form: form.name(),
+        };
+        render(form, pairs(), sink).map_err(no_spelling)
+    };
+    let mut length = 0;
+    render(&mut |piece| length += piece.len())?;
+    let mut text = Locked::with_capacity(length).map_err(Error::Memory)?;
+    render(&mut |piece| text.push(piece.as_bytes()))?;
+    Ok(text)
+}

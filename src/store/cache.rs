@@ -1,0 +1,351 @@
+//! Answers of the service that are kept for the next start, in keys of the kernel: never in a file.
+//!
+//! An answer is kept in two keys, one with the documents as they came, one with the key that opens them. Both are
+//! sealed under a key made from the API key, and called by names made from it: who does not have the API key can neither
+//! read nor recognize them. They lie in the session keyring, which the command is given another one in place of, or in
+//! the user's keyring where the process has no session keyring of its own. Whatever goes wrong here is no reason to
+//! fail: then the service is asked.
+
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::time::Duration;
+
+use crate::cli::{Caching, ServiceUrl};
+use crate::crypto::{CacheKey, DataKey};
+use crate::error::{Error, TRY_AGAIN, plain};
+use crate::keys::ApiKey;
+use crate::path::SecretPath;
+use crate::report::Report;
+use crate::store::open::OpenLevel;
+use crate::store::{OrganizationHint, Sealed, Texts};
+use crate::sys::keyring::{self, Key};
+use crate::sys::locked::Locked;
+use crate::sys::time_since_start;
+
+/// Stands in front of every entry. Another version, and every other program version, has other entries.
+const FORMAT: u8 = 1;
+
+/// The length in bytes of the time in front of what an entry holds.
+const TIME: usize = size_of::<u64>();
+
+/// The length in bytes of what stands in front of the documents: the length of the first one.
+const PREFIX: usize = size_of::<u32>();
+
+/// The size in bytes of what is not even tried to be kept; sealing adds a little.
+const MAX_CONTENT: usize = keyring::MAX_SIZE;
+
+/// What the two keys of an answer hold.
+#[derive(Clone, Copy)]
+enum Part {
+    Documents,
+    DataKey,
+}
+
+impl Part {
+    /// What says in an entry which one it is, and cannot be changed.
+    fn header(self) -> [u8; 2] {
+        [FORMAT, self as u8]
+    }
+}
+
+/// The place of one answer among all that can be kept.
+pub struct Cache {
+    caching: Caching,
+    path: SecretPath,
+    /// Where the keys are.
+    keyring: Key,
+    /// That keyring, if it is one that the command is not to have.
+    session: Option<Key>,
+    sealing: CacheKey,
+    names: [String; 2],
+    report: Report,
+}
+
+impl Cache {
+    /// The place of the answer that `key` gets from the service at `url` for `path`; `None` where the kernel keeps
+    /// nothing for us.
+    ///
+    /// The client key has no part in it, because it is not asked for when an entry is used: another one is noticed
+    /// when the service is asked again.
+    pub fn open(
+        caching: Caching,
+        key: &ApiKey,
+        url: &ServiceUrl,
+        organization: &OrganizationHint,
+        path: &SecretPath,
+        report: Report,
+    ) -> Option<Self> {
+        let version = env!("CARGO_PKG_VERSION");
+        let answer = format!(
+            "{version}\0{}\0{}\0{path}",
+            url.base,
+            organization.known_or_given()
+        );
+        let [key, answer] = [key.as_str(), &answer].map(str::as_bytes);
+        let open = || {
+            let session = keyring::own_session()?;
+            Ok(Cache {
+                caching,
+                path: path.clone(),
+                keyring: session.unwrap_or(keyring::USER),
+                session,
+                sealing: CacheKey::new(key, answer).map_err(|_| io::ErrorKind::OutOfMemory)?,
+                names: [Part::Documents, Part::DataKey]
+                    .map(|part| CacheKey::name_of(&part.header(), key, answer)),
+                report,
+            })
+        };
+        let opened: io::Result<Self> = open();
+        opened
+            .inspect_err(|error| report.note(format_args!("no cache: {}", plain(error))))
+            .ok()
+    }
+
+    /// Brings the levels, opened: by `reopen` from what is kept, with its key, if that is young enough; else by `ask` from
+    /// the service; and if that fails in a way that may pass, from what is kept once more.
+    ///
+    /// # Errors
+    ///
+    /// Those of `ask`.
+    pub fn levels(
+        self,
+        reopen: impl Fn(Sealed, DataKey) -> Result<Vec<OpenLevel>, Error>,
+        ask: impl FnOnce() -> Result<Answer, Error>,
+    ) -> Result<(Vec<OpenLevel>, Pending), Error> {
+        let reopen = |Entry { key, sealed, .. }| {
+            let levels = reopen(sealed, key);
+            levels.inspect_err(|_| self.delete()).ok()
+        };
+        let mut kept = self.find();
+        if let Some(entry) = kept.take_if(|entry| entry.age <= self.caching.age) {
+            let seconds = entry.age.as_secs();
+            if let Some(levels) = reopen(entry) {
+                self.report
+                    .note(format_args!("cached {seconds} s ago, nothing is fetched"));
+                self.report
+                    .found(|findings| findings.from_cache("cache", seconds));
+                return Ok((levels, self.pending(None)));
+            }
+        }
+        let error = match ask() {
+            Ok(answer) => {
+                let fetched = answer.texts.zip(answer.key);
+                return Ok((answer.levels, self.pending(fetched)));
+            }
+            Err(error) => error,
+        };
+        if is_denial(&error) {
+            self.delete();
+        }
+        let Some(entry) = kept.filter(|_| error.status() == TRY_AGAIN) else {
+            return Err(error);
+        };
+        let seconds = entry.age.as_secs();
+        let Some(levels) = reopen(entry) else {
+            return Err(error);
+        };
+        self.report
+            .found(|findings| findings.from_cache("stale-cache", seconds));
+        self.report.warn(format_args!(
+            "{error}; what was cached {seconds} s ago is used"
+        ));
+        Ok((levels, self.pending(None)))
+    }
+
+    /// Brings the levels by `ask`, whatever is kept.
+    ///
+    /// # Errors
+    ///
+    /// Those of `ask`.
+    pub fn renewed(
+        self,
+        ask: impl FnOnce() -> Result<Answer, Error>,
+    ) -> Result<(Vec<OpenLevel>, Pending), Error> {
+        let answer = ask().inspect_err(|error| {
+            if is_denial(error) {
+                self.delete();
+            }
+        })?;
+        let fetched = answer.texts.zip(answer.key);
+        Ok((answer.levels, self.pending(fetched)))
+    }
+
+    fn pending(self, fetched: Option<(Texts, DataKey)>) -> Pending {
+        Pending {
+            cache: self,
+            fetched,
+        }
+    }
+
+    /// The answer, if it is kept and not older than can be of use. What is damaged or incomplete is deleted.
+    fn find(&self) -> Option<Entry> {
+        let entry = match [Part::Documents, Part::DataKey].map(|part| self.read(part)) {
+            [Found::Nothing, Found::Nothing] => return None,
+            [Found::Content(since, documents), Found::Content(other, key)] if since == other => {
+                self.entry(since, &documents, &key)
+            }
+            _ => None,
+        };
+        if entry.is_none() {
+            self.delete();
+        }
+        entry.filter(|entry| entry.age <= self.caching.age + self.caching.stale)
+    }
+
+    fn entry(&self, since: Duration, documents: &Locked, key: &Locked) -> Option<Entry> {
+        let (length, texts) = documents.bytes().split_first_chunk()?;
+        let length = u32::from_be_bytes(*length) as usize;
+        let texts = str::from_utf8(texts).ok()?;
+        let (secrets, descriptor) = texts.split_at_checked(length)?;
+        Some(Entry {
+            age: time_since_start().checked_sub(since)?,
+            sealed: Sealed::from_texts(&self.path, secrets, descriptor)?,
+            key: DataKey::restored(key.bytes())?,
+        })
+    }
+
+    fn read(&self, part: Part) -> Found {
+        let read = || {
+            let key = keyring::find(self.keyring, &self.names[part as usize])?;
+            key.map(keyring::read).transpose()
+        };
+        let sealed = match read() {
+            Ok(Some(sealed)) => sealed,
+            Ok(None) => return Found::Nothing,
+            Err(_) => return Found::Damaged,
+        };
+        let Ok(mut content) = self.sealing.open(&part.header(), sealed) else {
+            return Found::Damaged;
+        };
+        let Some(time) = content.bytes().first_chunk() else {
+            return Found::Damaged;
+        };
+        let since = Duration::from_nanos(u64::from_be_bytes(*time));
+        content.keep(TIME..content.bytes().len());
+        Found::Content(since, content)
+    }
+
+    /// Keeps an answer in place of the one before.
+    fn store(&self, texts: &Texts, key: &DataKey) -> io::Result<()> {
+        let now = time_since_start().as_nanos() as u64;
+        let time = now.to_be_bytes();
+        let Texts {
+            secrets,
+            descriptor,
+        } = texts;
+        if TIME + PREFIX + secrets.len() + descriptor.len() > MAX_CONTENT {
+            return Err(io::Error::other("the answer is longer than a key can be"));
+        }
+        let length = (secrets.len() as u32).to_be_bytes();
+        let content: [&[u8]; 4] = [&time, &length, secrets.as_bytes(), descriptor.as_bytes()];
+        let lifetime = self.caching.age + self.caching.stale;
+        let add = |part: Part, content: &[&[u8]]| {
+            let sealed = self.sealing.seal(&part.header(), content)?;
+            keyring::add(self.keyring, &self.names[part as usize], &sealed, lifetime)
+        };
+        add(Part::Documents, &content).and_then(|()| add(Part::DataKey, &[&time, key.bytes()]))
+    }
+
+    /// Deletes what is kept, unless this is a check.
+    fn delete(&self) {
+        if self.report.is_checking() {
+            return;
+        }
+        for name in &self.names {
+            if let Ok(Some(key)) = keyring::find(self.keyring, name) {
+                keyring::remove(self.keyring, key);
+            }
+        }
+    }
+
+    /// Takes all that is kept out of the command's reach, and leaves it everything else in the session keyring. If that
+    /// fails, nothing is kept there.
+    fn hide(&self) -> io::Result<()> {
+        let Some(session) = self.session else {
+            return Ok(());
+        };
+        let members = keyring::members(session).inspect_err(|_| self.delete())?;
+        let (ours, others): (Vec<_>, Vec<_>) = members
+            .into_iter()
+            .partition(|key| keyring::is_made_by_us(*key, is_name));
+        let lost = keyring::replace_session(session, &others).inspect_err(|_| {
+            for key in ours {
+                keyring::remove(session, key);
+            }
+        })?;
+        if lost > 0 {
+            self.report.warn(format_args!(
+                "{lost} keys of the session are over the quota of the command's own keyring"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a key is called as ours are.
+fn is_name(description: &str) -> bool {
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    description.len() == 64 && description.bytes().all(is_digit)
+}
+
+/// What there is of one part of an answer.
+enum Found {
+    Nothing,
+    /// Something that is not ours, or is no more.
+    Damaged,
+    /// When it was kept, and what.
+    Content(Duration, Locked),
+}
+
+/// What the service has answered.
+pub struct Answer {
+    /// The levels, opened.
+    pub levels: Vec<OpenLevel>,
+    /// The key that opened them, if any of them was sealed; without it nothing is kept.
+    pub key: Option<DataKey>,
+    /// The documents as they came, if they are to be kept.
+    pub texts: Option<Texts>,
+}
+
+/// Whether an error says that the API key may not, or no longer, have the answer.
+fn is_denial(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Unauthorized { .. } | Error::Forbidden { .. } | Error::NotFound { .. }
+    )
+}
+
+/// What is left to do with a cache when its answer has turned out to be good.
+pub struct Pending {
+    cache: Cache,
+    fetched: Option<(Texts, DataKey)>,
+}
+
+impl Pending {
+    /// Keeps what was fetched, and takes all that is kept out of the command's reach. A check has no command, and leaves
+    /// later starts what they would find without it.
+    pub fn finish(self) {
+        if self.cache.report.is_checking() {
+            return;
+        }
+        let stored = match &self.fetched {
+            Some((texts, key)) => self
+                .cache
+                .store(texts, key)
+                .inspect_err(|_| self.cache.delete()),
+            None => Ok(()),
+        };
+        if let Err(error) = stored.and(self.cache.hide()) {
+            let report = self.cache.report;
+            report.note(format_args!("nothing cached: {}", plain(&error)));
+        }
+    }
+}
+
+/// An answer that was kept.
+struct Entry {
+    age: Duration,
+    sealed: Sealed,
+    key: DataKey,
+}

@@ -1,0 +1,12 @@
+//! Documents over HTTP: requests, TLS, proxies, and how long they may take.
+
+#![forbid(unsafe_code)]
+
+pub mod at_once;
+pub mod attribution;
+mod certificate;
+pub mod client;
+pub mod deadline;
+mod proxy;
+pub mod retry;
+pub mod tls;

@@ -1,0 +1,52 @@
+//! The authorities whose certificates are trusted.
+
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+
+use crate::cli::Trust;
+use crate::error::{Error, plain};
+
+/// Reads the authorities that `trust` names.
+///
+/// # Errors
+///
+/// If a file that is named cannot be read or holds no usable certificate.
+pub fn authorities(trust: &Trust) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let (source, file) = match trust {
+        Trust::BuiltIn => return Ok(webpki_root_certs::TLS_SERVER_ROOT_CERTS.to_vec()),
+        Trust::Option(file) => ("--ca-file", file),
+        Trust::Variable(file) => ("SSL_CERT_FILE", file),
+    };
+    let fail = |reason| Error::CaFile {
+        source,
+        file: file.to_owned(),
+        reason,
+    };
+    let certificates = certificates_in(file).map_err(fail)?;
+    let total = certificates.len();
+    let usable: Vec<_> = certificates.into_iter().filter(is_usable).collect();
+    // The bundle of a system may hold some that are no longer of use; a file of one's own should not.
+    let is_lenient = matches!(trust, Trust::Variable(_));
+    if total == 0 {
+        return Err(fail("no certificate in it".to_owned()));
+    }
+    if usable.is_empty() || usable.len() < total && !is_lenient {
+        return Err(fail("an invalid certificate in it".to_owned()));
+    }
+    Ok(usable)
+}
+
+fn certificates_in(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let pem = std::fs::read(file).map_err(|error| plain(&error))?;
+    let certificates: Result<_, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    certificates.map_err(|_| "not a PEM file".to_owned())
+}
+
+fn is_usable(certificate: &CertificateDer<'static>) -> bool {
+    let mut store = rustls::RootCertStore::empty();
+    store.add(certificate.clone()).is_ok()
+}

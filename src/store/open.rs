@@ -1,0 +1,172 @@
+//! From sealed levels to their plaintext: whose key opens them, and what is refused on the way.
+
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use crate::check::{self, Stage};
+use crate::crypto::{DataKey, ITERATIONS, OpenError};
+use crate::error::{Error, Sealed as SealedError};
+use crate::keys::ClientKey;
+use crate::path::{LevelName, SecretPath};
+use crate::report::Report;
+use crate::store::{Custody, Descriptor, Format, Level, Sealed, Secrets};
+use crate::sys::locked::Locked;
+
+/// The iterations that take no longer than a fetch may be late, which is 200 ms, on any machine of our days.
+const FAST_ITERATIONS: u32 = 1_000_000;
+
+/// The plaintext of one level, in locked memory.
+pub struct OpenLevel {
+    /// Which level it is.
+    pub name: LevelName,
+    /// How the text is written.
+    pub format: Format,
+    /// The text.
+    pub text: Locked,
+}
+
+/// Opens every level, and gives back the key that did it; `key` is asked for it only if a level is sealed.
+///
+/// Levels of a client-managed project that are not encrypted are accepted only with `allow_plaintext`.
+///
+/// # Errors
+///
+/// If any level cannot be opened: then none is given out.
+pub fn open(
+    sealed: Sealed,
+    allow_plaintext: bool,
+    report: &Report,
+    key: impl FnOnce(&Arc<Descriptor>) -> Result<DataKey, Error>,
+) -> Result<(Vec<OpenLevel>, Option<DataKey>), Error> {
+    let Sealed {
+        secrets,
+        descriptor: Some(descriptor),
+        ..
+    } = sealed
+    else {
+        return Ok((Vec::new(), None));
+    };
+    let Secrets { format, levels } = secrets;
+    report.found(|findings| {
+        findings.descriptor(&descriptor);
+        findings.levels = levels.iter().map(found).collect();
+    });
+    let client_managed = descriptor.is_client_managed();
+    if let Some(level) = levels.iter().find(|level| !level.encrypted)
+        && client_managed
+        && !allow_plaintext
+    {
+        return Err(Error::Plaintext { level: level.name });
+    }
+    if levels.iter().all(|level| !level.encrypted) {
+        let texts = levels.iter().map(|level| plaintext(level, format));
+        return Ok((texts.collect::<Result<_, _>>()?, None));
+    }
+    let key = key(&descriptor)?;
+    let opened = levels.iter().map(|level| open_level(level, &key, format));
+    let opened: Vec<_> = report.timed(Stage::Open, || opened.collect());
+    let any_opened = opened
+        .iter()
+        .zip(&levels)
+        .any(|(result, level)| level.encrypted && result.is_ok());
+    let name_failure = |(result, level): (Result<OpenLevel, OpenError>, &Level)| {
+        result.map_err(|error| failure(error, level.name, client_managed, any_opened))
+    };
+    let opened = opened.into_iter().zip(&levels).map(name_failure);
+    Ok((opened.collect::<Result<_, _>>()?, Some(key)))
+}
+
+/// Whether a derivation that turns out to be of no use is over so soon that it holds nothing up.
+pub fn is_fast_to_derive(descriptor: &Descriptor) -> bool {
+    descriptor.iterations <= FAST_ITERATIONS
+}
+
+/// The key that a project's levels are sealed with.
+///
+/// # Errors
+///
+/// If the descriptor is not acceptable, or there is no client key.
+pub fn data_key(
+    descriptor: &Descriptor,
+    path: &SecretPath,
+    report: &Report,
+    client_key: impl FnOnce() -> Result<ClientKey, Error>,
+) -> Result<DataKey, Error> {
+    let Some(salt) = &descriptor.salt else {
+        return match &descriptor.custody {
+            Custody::Server { secret } => DataKey::legacy(secret.as_bytes()).map_err(Error::Memory),
+            Custody::Client => Err(Error::NoSalt {
+                project: path.project().to_owned(),
+            }),
+        };
+    };
+    let iterations = descriptor.iterations;
+    if !ITERATIONS.contains(&iterations) {
+        return Err(Error::Iterations { count: iterations });
+    }
+    let derive = |secret: &[u8]| {
+        report.timed(Stage::Derive, || {
+            DataKey::derive(secret, salt, iterations).map_err(Error::Memory)
+        })
+    };
+    match &descriptor.custody {
+        Custody::Server { secret } => derive(secret.as_bytes()),
+        Custody::Client => derive(client_key()?.bytes()),
+    }
+}
+
+/// Warns if the key of a project is acceptable, and weaker than a new one would be.
+pub fn warn_of_few_iterations(descriptor: &Descriptor, path: &SecretPath, report: &Report) {
+    if descriptor.has_few_iterations() {
+        report.warn(format_args!(
+            "only {} iterations protect the key of {}",
+            descriptor.iterations,
+            path.project()
+        ));
+    }
+}
+
+/// What is known of a level before it is opened.
+fn found(level: &Level) -> check::Level {
+    check::Level {
+        name: level.name.as_str(),
+        encrypted: level.encrypted,
+        bytes: None,
+        names: None,
+    }
+}
+
+fn open_level(level: &Level, key: &DataKey, format: Format) -> Result<OpenLevel, OpenError> {
+    let text = if level.encrypted {
+        key.open(&level.content)?
+    } else {
+        Locked::copy_of(level.content.as_bytes()).map_err(OpenError::Memory)?
+    };
+    Ok(OpenLevel {
+        name: level.name,
+        format,
+        text,
+    })
+}
+
+fn plaintext(level: &Level, format: Format) -> Result<OpenLevel, Error> {
+    let text = Locked::copy_of(level.content.as_bytes()).map_err(Error::Memory)?;
+    Ok(OpenLevel {
+        name: level.name,
+        format,
+        text,
+    })
+}
+
+/// What it means that a level did not open, given whether the same key opened another one.
+fn failure(error: OpenError, level: LevelName, client_managed: bool, any_opened: bool) -> Error {
+    let reason = match error {
+        OpenError::Memory(error) => return Error::Memory(error),
+        OpenError::Base64 | OpenError::TooShort => SealedError::NoBlob,
+        OpenError::NotAuthentic if any_opened => SealedError::Changed,
+        OpenError::NotAuthentic if client_managed => SealedError::WrongClientKey,
+        OpenError::NotAuthentic => SealedError::WrongServerKey,
+    };
+    Error::Sealed { level, reason }
+}

@@ -1,0 +1,311 @@
+//! Signals: masks, dispositions, sending, waiting for them.
+
+use std::ffi::c_int;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::ptr;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use crate::sys::{Pid, START, id};
+
+/// Whether a signal is ignored.
+pub fn is_ignored(signal: c_int) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: `action` is writable memory of the type that sigaction fills; no new disposition is given.
+    let told = unsafe { libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) } == 0;
+    // SAFETY: sigaction returned success, so it has filled all of `action`.
+    told && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
+}
+
+fn set_disposition(signal: c_int, disposition: libc::sighandler_t) {
+    // SAFETY: the disposition is SIG_IGN or SIG_DFL, so no handler of ours can run.
+    unsafe { libc::signal(signal, disposition) };
+}
+
+/// Undoes what the Rust runtime did to signals before `main`: it handles SIGSEGV and SIGBUS such that the
+/// first one that somebody sends is lost, and ignores SIGPIPE.
+///
+/// SIGPIPE gets a handler instead, under which writing to a closed pipe fails as if it were ignored and
+/// the signal ends us if another process sent it. execve(2) makes it the default again.
+pub fn restore_signals() {
+    for fault in [libc::SIGSEGV, libc::SIGBUS] {
+        if !is_ignored(fault) {
+            set_disposition(fault, libc::SIG_DFL);
+        }
+    }
+    if !START.sigpipe_ignored.load(Ordering::Relaxed) {
+        handle(libc::SIGPIPE, end_unless_own);
+    }
+}
+
+/// As PID 1, which the kernel keeps from dying by a signal: ends on each of those that would end any other
+/// process, until execve(2) makes them the default again.
+pub fn end_by_signals() {
+    let real_time = libc::SIGRTMIN()..=libc::SIGRTMAX();
+    for signal in ENDING.into_iter().chain(real_time) {
+        if !is_ignored(signal) {
+            handle(signal, end_unless_own);
+        }
+    }
+}
+
+/// The signals that end a process unless it says otherwise, without SIGPIPE, those of a fault and those
+/// of real time.
+const ENDING: [c_int; 15] = [
+    libc::SIGHUP,
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGABRT,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGALRM,
+    libc::SIGTERM,
+    libc::SIGSTKFLT,
+    libc::SIGXCPU,
+    libc::SIGXFSZ,
+    libc::SIGVTALRM,
+    libc::SIGPROF,
+    libc::SIGIO,
+    libc::SIGPWR,
+];
+
+type Handler = extern "C" fn(c_int, *const libc::siginfo_t, *const libc::c_void);
+
+fn handle(signal: c_int, handler: Handler) {
+    // SAFETY: `sigaction` is a plain structure for which all zeros is valid: no flags, an empty mask.
+    let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+    action.sa_sigaction = handler as libc::sighandler_t;
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
+    // SAFETY: `action` is live, and its handler, of the type that SA_SIGINFO asks for, only makes calls
+    // that are safe in handlers.
+    unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) };
+}
+
+extern "C" fn end_unless_own(
+    signal: c_int,
+    info: *const libc::siginfo_t,
+    _context: *const libc::c_void,
+) {
+    // SAFETY: the kernel passes a live siginfo_t.
+    let info = unsafe { &*info };
+    // SAFETY: whatever the code, the sender's place is readable; it is compared only.
+    let sender = unsafe { info.si_pid() };
+    let is_own = info.si_code == libc::SI_USER && sender == id();
+    if signal != libc::SIGPIPE || !is_own {
+        die_by(signal);
+        // SAFETY: _exit ends the process without running anything of ours.
+        unsafe { libc::_exit(128 + signal) };
+    }
+}
+
+/// Sends `signal` to the process `target`; that it is gone already is not an error.
+pub fn send(target: Pid, signal: c_int) {
+    // SAFETY: kill takes integers and touches no memory.
+    unsafe { libc::kill(target, signal) };
+}
+
+/// Queues `signal` for the process `target` with a value (sigqueue(3)); that it is gone already is not an error.
+pub fn tell(target: Pid, signal: c_int, value: c_int) {
+    let sival_ptr = ptr::without_provenance_mut(value as usize);
+    // SAFETY: the value is a number in the place of a pointer, which nobody follows.
+    unsafe { libc::sigqueue(target, signal, libc::sigval { sival_ptr }) };
+}
+
+/// A set of signals as the kernel has it: bit N-1 stands for signal N.
+///
+/// The C library's own sets leave out the two signals that it uses itself, and the command must find
+/// even these as the caller had them. So the system calls are made directly.
+#[derive(Clone, Copy)]
+pub struct SignalSet(pub(super) u64);
+
+impl SignalSet {
+    /// Every signal there is.
+    pub const ALL: SignalSet = SignalSet(!0);
+
+    /// The given signals.
+    pub fn of(signals: &[c_int]) -> Self {
+        SignalSet(
+            signals
+                .iter()
+                .fold(0, |set, signal| set | 1 << (signal - 1)),
+        )
+    }
+
+    /// The signals that end or stop a process unless it says otherwise, without those of a fault of its
+    /// own, and without those that stop it because it is in the background.
+    pub fn ending_or_stopping() -> Self {
+        const OTHERS: [c_int; 13] = [
+            libc::SIGILL,
+            libc::SIGTRAP,
+            libc::SIGBUS,
+            libc::SIGFPE,
+            libc::SIGKILL,
+            libc::SIGSEGV,
+            libc::SIGCHLD,
+            libc::SIGCONT,
+            libc::SIGSTOP,
+            libc::SIGTTIN,
+            libc::SIGTTOU,
+            libc::SIGURG,
+            libc::SIGWINCH,
+        ];
+        SignalSet::ALL.without(SignalSet::of(&OTHERS))
+    }
+
+    /// This set without the signals of another one.
+    pub fn without(self, other: SignalSet) -> Self {
+        SignalSet(self.0 & !other.0)
+    }
+
+    /// Every signal but the given one.
+    fn all_but(signal: c_int) -> Self {
+        SignalSet(!(1 << (signal - 1)))
+    }
+
+    /// Makes this set the thread's signal mask and returns the one before.
+    pub fn set_as_mask(self) -> SignalSet {
+        self.change_mask(libc::SIG_SETMASK)
+    }
+
+    /// Adds this set to the thread's signal mask and returns the mask before.
+    pub fn block(self) -> SignalSet {
+        self.change_mask(libc::SIG_BLOCK)
+    }
+
+    fn change_mask(self, how: c_int) -> SignalSet {
+        let (set, mut before) = (self.0, 0u64);
+        let (new, old) = (&raw const set, &raw mut before);
+        // SAFETY: both pointers are to live 64-bit sets, the size that is passed.
+        unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, new, old, size_of::<u64>()) };
+        SignalSet(before)
+    }
+
+    /// Waits for one of these signals, which must be blocked, and takes it; `None` when `until` has come.
+    pub fn wait(self, until: Option<Instant>) -> Option<Signal> {
+        loop {
+            let remaining = until.map(|until| until.saturating_duration_since(Instant::now()));
+            let timeout = remaining.map(|remaining| libc::timespec {
+                tv_sec: remaining.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+                tv_nsec: remaining.subsec_nanos().into(),
+            });
+            let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+            let mut info = MaybeUninit::<libc::siginfo_t>::uninit();
+            let set = &raw const self.0;
+            // SAFETY: `set` is a live set of the size that is passed, `timeout` is null or live, and
+            // `info` is writable memory of the type that the call fills.
+            let number = unsafe {
+                let call = libc::SYS_rt_sigtimedwait;
+                libc::syscall(call, set, info.as_mut_ptr(), timeout, size_of::<u64>())
+            };
+            if let Ok(number @ 1..) = c_int::try_from(number) {
+                // SAFETY: the call returned a signal, so it has filled `info`.
+                let info = unsafe { info.assume_init() };
+                return Some(Signal { number, info });
+            }
+            if io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock {
+                return None;
+            }
+        }
+    }
+
+    /// A descriptor that is readable while one of these signals, which must be blocked, is pending.
+    ///
+    /// # Errors
+    ///
+    /// Any error of signalfd(2).
+    pub fn descriptor(self) -> io::Result<OwnedFd> {
+        let set = &raw const self.0;
+        let flags = libc::SFD_CLOEXEC;
+        // SAFETY: `set` is a live set of the size that is passed.
+        let made = unsafe { libc::syscall(libc::SYS_signalfd4, -1, set, size_of::<u64>(), flags) };
+        match RawFd::try_from(made) {
+            // SAFETY: the kernel has just given us this descriptor, and nothing else owns it.
+            Ok(descriptor @ 0..) => Ok(unsafe { OwnedFd::from_raw_fd(descriptor) }),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+/// A signal that was taken with [`SignalSet::wait`].
+pub struct Signal {
+    /// Its number.
+    pub number: c_int,
+    info: libc::siginfo_t,
+}
+
+impl Signal {
+    /// Whether the kernel sent it, as it does for the terminal's keys, and not a process.
+    pub fn is_from_kernel(&self) -> bool {
+        self.info.si_code > 0
+    }
+
+    /// The process that sent it, where a process did.
+    pub fn sender(&self) -> Option<Pid> {
+        let by_process = matches!(
+            self.info.si_code,
+            libc::SI_USER | libc::SI_QUEUE | libc::SI_TKILL
+        );
+        // SAFETY: for these codes the kernel fills the sender's ID.
+        by_process.then(|| unsafe { self.info.si_pid() })
+    }
+
+    /// The value that it was queued with, if a process has done so for itself (see [`tell`]).
+    pub fn value(&self) -> Option<c_int> {
+        // SAFETY: for this code the kernel fills the value.
+        let value = || unsafe { self.info.si_value() }.sival_ptr.addr() as c_int;
+        (self.info.si_code == libc::SI_QUEUE).then(value)
+    }
+}
+
+impl Signal {
+    /// Sends it on, with the value that came with it if it was queued with one (sigqueue(3)). A process
+    /// group gets it without a value.
+    pub fn forward(&self, target: Pid) {
+        let has_value = self.info.si_code < 0 && self.info.si_code != libc::SI_TKILL;
+        if !has_value || target < 0 {
+            return send(target, self.number);
+        }
+        let info = &raw const self.info;
+        // SAFETY: `info` is what the kernel filled for this signal, and outlives the call.
+        unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, target, self.number, info) };
+    }
+}
+
+/// The signal mask that the process was started with.
+pub fn initial_mask() -> SignalSet {
+    SignalSet(START.mask.load(Ordering::Relaxed))
+}
+
+/// Stops the process by `signal` until somebody continues it; returns at once where it does not stop.
+pub fn stop_by(signal: c_int) {
+    if signal != libc::SIGSTOP {
+        set_disposition(signal, libc::SIG_DFL);
+    }
+    send(id(), signal);
+    let before = SignalSet::all_but(signal).set_as_mask();
+    before.set_as_mask();
+}
+
+/// Gives SIGCHLD its default disposition, without which an ended child could not be waited for, and tells whether it
+/// was ignored.
+pub fn expect_children() -> bool {
+    let ignored = is_ignored(libc::SIGCHLD);
+    if ignored {
+        set_disposition(libc::SIGCHLD, libc::SIG_DFL);
+    }
+    ignored
+}
+
+/// Ignores SIGCHLD, as before [`expect_children`].
+pub fn ignore_children() {
+    set_disposition(libc::SIGCHLD, libc::SIG_IGN);
+}
+
+/// Ends the process by `signal`, as a command that was killed by it; returns if the signal does not kill.
+pub fn die_by(signal: c_int) {
+    set_disposition(signal, libc::SIG_DFL);
+    send(id(), signal);
+    SignalSet::all_but(signal).set_as_mask();
+}

@@ -1,0 +1,250 @@
+//! The block of `NAME=value` strings that the command gets: the rules about names, the kernel's limits, and the strings
+//! themselves, of which the secrets lie in locked memory.
+
+#![forbid(unsafe_code)]
+
+use std::collections::HashSet;
+use std::ffi::{CStr, CString};
+
+use crate::check;
+use crate::cli::Inheritance;
+use crate::error::Error;
+use crate::keys;
+use crate::report::Report;
+use crate::sys;
+use crate::sys::locked::Locked;
+use crate::variables::Variable;
+
+/// The size in bytes of the largest `NAME=value` that Linux passes on, without its NUL (`MAX_ARG_STRLEN`, execve(2)).
+const MAX_VARIABLE: usize = 32 * 4096 - 1;
+
+/// The most that Linux passes on in all, whatever the stack limit says (three quarters of `_STK_LIM`).
+const MAX_TOTAL: usize = 6 * 1024 * 1024;
+
+/// What is left of that for the name of the command's file and, if it is a script, of its interpreter,
+/// which the kernel counts too.
+const FILE_NAME: usize = 4096;
+
+/// Beginnings of names that take over a loader or a shell.
+const UNSAFE_PREFIXES: [&str; 3] = ["BASH_FUNC_", "DYLD_", "LD_"];
+
+/// Names that take over a loader, a shell or an interpreter, and those of our own settings.
+const UNSAFE_NAMES: [&str; 31] = [
+    "BASHOPTS",
+    "BASH_ENV",
+    "DOTENV_API_URL",
+    "DOTENV_ORGANIZATION",
+    "DOTENV_RUN_CACHE",
+    "DOTENV_RUN_PATH",
+    "ENV",
+    "GCONV_PATH",
+    "GIT_EXEC_PATH",
+    "GIT_SSH_COMMAND",
+    "GLIBC_TUNABLES",
+    "IFS",
+    "JAVA_TOOL_OPTIONS",
+    "JDK_JAVA_OPTIONS",
+    "NODE_OPTIONS",
+    "PATH",
+    "PERL5LIB",
+    "PERL5OPT",
+    "PROMPT_COMMAND",
+    "PS4",
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "PYTHONSTARTUP",
+    "RUBYLIB",
+    "RUBYOPT",
+    "SHELLOPTS",
+    "_JAVA_OPTIONS",
+    keys::VARIABLES[0],
+    keys::VARIABLES[1],
+    keys::VARIABLES[2],
+    keys::VARIABLES[3],
+];
+
+/// The environment of the command.
+pub struct Environment<'a> {
+    inherited: Vec<&'a CStr>,
+    added: Vec<CString>,
+    secrets: Locked,
+}
+
+impl<'a> Environment<'a> {
+    /// Puts `secrets` and then `added`, pairs of name and value, over `inherited`. The secrets are written, once,
+    /// into locked memory. `command` counts toward the kernel's limit.
+    ///
+    /// # Errors
+    ///
+    /// If a name is refused, or the kernel would not take the result.
+    pub fn build(
+        secrets: &[Variable<'_>],
+        added: &[(&str, String)],
+        mut inherited: Vec<&'a CStr>,
+        inheritance: &Inheritance,
+        command: &[CString],
+        report: &Report,
+    ) -> Result<Self, Error> {
+        let present: HashSet<_> = inherited
+            .iter()
+            .filter_map(|entry| name_of(entry))
+            .collect();
+        let is_set = |secret: &&Variable<'_>| {
+            !(inheritance.preserve.covers(&secret.name) && present.contains(&*secret.name))
+        };
+        let (secrets, preserved): (Vec<_>, Vec<_>) = secrets.iter().partition(is_set);
+        report.found(|findings| {
+            let name = |secret: &&Variable<'_>| secret.name.to_string();
+            let replaced = secrets
+                .iter()
+                .filter(|secret| present.contains(&*secret.name));
+            findings.overridden = replaced.map(name).collect();
+            findings.preserved = preserved.iter().map(name).collect();
+        });
+        refuse_unsafe(secrets.iter().map(|secret| &*secret.name), inheritance)?;
+        let mut set: HashSet<_> = secrets.iter().map(|secret| &*secret.name).collect();
+        if let Some((twice, _)) = added.iter().find(|(name, _)| !set.insert(name)) {
+            return Err(Error::NameCollision {
+                name: (*twice).to_owned(),
+            });
+        }
+        inherited.retain(|entry| !name_of(entry).is_some_and(|name| set.contains(name)));
+        let added = added
+            .iter()
+            .map(|(name, value)| CString::new(format!("{name}={value}")));
+        let added: Vec<_> = added.filter_map(Result::ok).collect();
+        let others = added.iter().chain(command).map(CString::as_c_str);
+        check_sizes(&secrets, inherited.iter().copied().chain(others), report)?;
+        Ok(Environment {
+            inherited,
+            added,
+            secrets: write(&secrets)?,
+        })
+    }
+
+    /// The `NAME=value` strings, the inherited ones first.
+    pub fn entries(&self) -> Vec<&CStr> {
+        let secrets = self.secrets.bytes().split_inclusive(|byte| *byte == 0);
+        let secrets = secrets.filter_map(|entry| CStr::from_bytes_with_nul(entry).ok());
+        let added = self.added.iter().map(CString::as_c_str);
+        self.inherited
+            .iter()
+            .copied()
+            .chain(added)
+            .chain(secrets)
+            .collect()
+    }
+}
+
+/// The name in a `NAME=value` string; an environment may hold strings without `=` too, which name
+/// nothing, and some that are not UTF-8, which no secret is called.
+pub fn name_of(entry: &CStr) -> Option<&str> {
+    let entry = entry.to_bytes();
+    let end = entry.iter().position(|byte| *byte == b'=')?;
+    std::str::from_utf8(&entry[..end]).ok()
+}
+
+/// Whether the command inherits an entry at all.
+pub fn is_passed(entry: &CStr, inheritance: &Inheritance) -> bool {
+    !inheritance.clean
+        || inheritance
+            .pass
+            .iter()
+            .any(|name| Some(name.as_str()) == name_of(entry))
+}
+
+/// Refuses names that would take over the command's loader, shell or interpreter (`formats.md` section 4).
+///
+/// # Errors
+///
+/// If there are any that `--allow-unsafe-env` does not name.
+pub fn refuse_unsafe<'a>(
+    names: impl Iterator<Item = &'a str>,
+    inheritance: &Inheritance,
+) -> Result<(), Error> {
+    let is_unsafe = |name: &str| {
+        UNSAFE_NAMES.contains(&name)
+            || UNSAFE_PREFIXES
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+    };
+    let is_allowed = |name: &str| {
+        inheritance
+            .allow_unsafe
+            .iter()
+            .any(|allowed| allowed == name)
+    };
+    let refused = names.filter(|name| is_unsafe(name) && !is_allowed(name));
+    let names: Vec<_> = refused.map(str::to_owned).collect();
+    if names.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::UnsafeNames { names })
+    }
+}
+
+/// The size of a secret as `NAME=value`, without its NUL.
+fn length_of(secret: &Variable<'_>) -> usize {
+    secret.name.len() + 1 + secret.value.len()
+}
+
+/// Checks what execve(2) checks: each string, and all strings with a pointer for each. `others` are those
+/// that are no secrets.
+fn check_sizes<'a>(
+    secrets: &[&Variable<'_>],
+    others: impl Iterator<Item = &'a CStr>,
+    report: &Report,
+) -> Result<(), Error> {
+    let Some(largest) = secrets.iter().max_by_key(|secret| length_of(secret)) else {
+        return Ok(());
+    };
+    let (name, size) = (largest.name.clone().into_owned(), length_of(largest));
+    if size > MAX_VARIABLE {
+        return Err(Error::VariableTooLong {
+            name,
+            size,
+            limit: MAX_VARIABLE,
+        });
+    }
+    let sizes = secrets
+        .iter()
+        .map(|secret| length_of(secret))
+        .chain(others.map(CStr::count_bytes));
+    let size = sizes.map(|size| size + 1 + size_of::<usize>()).sum();
+    let limit = sys::argument_limit().min(MAX_TOTAL) - FILE_NAME;
+    report.found(|findings| {
+        findings.size = Some(check::Size {
+            bytes: size,
+            limit,
+            largest: name.clone(),
+        });
+    });
+    if size > limit {
+        return Err(Error::EnvironmentTooLong {
+            size,
+            limit,
+            largest: name,
+        });
+    }
+    Ok(())
+}
+
+/// Writes `NAME=value` strings, each with its NUL.
+///
+/// # Errors
+///
+/// Those of [`Locked::with_capacity`].
+pub fn write(secrets: &[&Variable<'_>]) -> Result<Locked, Error> {
+    let size = secrets.iter().map(|secret| length_of(secret) + 1).sum();
+    let mut block = Locked::with_capacity(size).map_err(Error::Memory)?;
+    for secret in secrets {
+        block.push(secret.name.as_bytes());
+        block.push(b"=");
+        secret
+            .value
+            .pieces()
+            .for_each(|piece| block.push(piece.as_bytes()));
+        block.push(b"\0");
+    }
+    Ok(block)
+}

@@ -1,0 +1,187 @@
+//! From open levels to what the command gets: reading, merging, resolving, selecting, and the block itself.
+
+#![forbid(unsafe_code)]
+
+pub mod block;
+pub mod select;
+
+use std::borrow::Cow;
+use std::collections::{HashMap, hash_map};
+use std::rc::Rc;
+
+use crate::cli::Resolve;
+use crate::dotenv::parse::{Parsed, Skipped, Value, parse};
+use crate::dotenv::resolve::{Template, resolve};
+use crate::error::Error;
+use crate::path::LevelName;
+use crate::report::Report;
+use crate::store::open::OpenLevel;
+use crate::store::{Format, documents};
+
+/// One variable of the set.
+#[derive(Clone)]
+pub struct Variable<'a> {
+    /// Its name, in the end the one that the command sees.
+    pub name: Cow<'a, str>,
+    /// Its value.
+    pub value: Value<'a>,
+    /// The level that the value comes from.
+    pub level: LevelName,
+    /// The levels whose values it overrides, the deepest last.
+    pub overrides: Vec<LevelName>,
+}
+
+/// The variables of one level, read.
+pub struct LevelVariables<'a> {
+    level: LevelName,
+    text: LevelText<'a>,
+}
+
+enum LevelText<'a> {
+    Env(Parsed<'a>),
+    Json(Vec<(String, String)>),
+}
+
+impl LevelVariables<'_> {
+    /// Which level it is.
+    pub fn name(&self) -> LevelName {
+        self.level
+    }
+
+    fn pairs(&self) -> Vec<(&str, Value<'_>)> {
+        match &self.text {
+            LevelText::Env(parsed) => parsed
+                .entries()
+                .map(|entry| (entry.name, entry.value))
+                .collect(),
+            LevelText::Json(pairs) => pairs
+                .iter()
+                .map(|(name, value)| (name.as_str(), Value::verbatim(value)))
+                .collect(),
+        }
+    }
+}
+
+/// Reads every level.
+///
+/// # Errors
+///
+/// If one breaks its grammar.
+pub fn read<'a>(
+    levels: &'a [OpenLevel],
+    report: &Report,
+) -> Result<Vec<LevelVariables<'a>>, Error> {
+    report.found(|findings| {
+        for (found, level) in findings.levels.iter_mut().zip(levels) {
+            found.bytes = Some(level.text.bytes().len());
+        }
+    });
+    let read = |(index, level): (usize, &'a OpenLevel)| {
+        let variables = LevelVariables {
+            level: level.name,
+            text: read_level(level, report)?,
+        };
+        report.found(|findings| {
+            let found = findings.levels.get_mut(index);
+            found
+                .into_iter()
+                .for_each(|found| found.names = Some(variables.pairs().len()));
+        });
+        Ok(variables)
+    };
+    levels.iter().enumerate().map(read).collect()
+}
+
+fn read_level<'a>(level: &'a OpenLevel, report: &Report) -> Result<LevelText<'a>, Error> {
+    let (level, text, format) = (level.name, level.text.bytes(), level.format);
+    match format {
+        Format::Env => {
+            let parsed = parse(text).map_err(|error| Error::Parse { level, error })?;
+            warn_of_skipped(&format!("level {level}"), parsed.skipped, report);
+            Ok(LevelText::Env(parsed))
+        }
+        Format::Json => {
+            let text = std::str::from_utf8(text).map_err(|_| "not UTF-8".to_owned());
+            let pairs = text.and_then(documents::json_level);
+            pairs
+                .map(LevelText::Json)
+                .map_err(|flaw| Error::JsonLevel { level, flaw })
+        }
+    }
+}
+
+/// Warns of lines without `=`, once for a text.
+pub fn warn_of_skipped(text: &str, Skipped { first, count }: Skipped, report: &Report) {
+    match count {
+        0 => (),
+        1 => report.warn(format_args!(
+            "{text}: line {first} has no '=' and is skipped"
+        )),
+        _ => report.warn(format_args!(
+            "{text}: {count} lines, the first is {first}, have no '=' and are skipped"
+        )),
+    }
+}
+
+/// Merges the levels, given with the deepest last: the deepest value wins, at the position of the
+/// first one.
+pub fn merge<'a>(levels: &'a [LevelVariables<'_>]) -> Vec<Variable<'a>> {
+    let mut merged: Vec<Variable<'a>> = Vec::new();
+    let mut positions = HashMap::new();
+    for level in levels {
+        for (name, value) in level.pairs() {
+            match positions.entry(name) {
+                hash_map::Entry::Vacant(slot) => {
+                    slot.insert(merged.len());
+                    let (name, level) = (Cow::Borrowed(name), level.level);
+                    merged.push(Variable {
+                        name,
+                        value,
+                        level,
+                        overrides: Vec::new(),
+                    });
+                }
+                hash_map::Entry::Occupied(position) => {
+                    let variable = &mut merged[*position.get()];
+                    variable.overrides.push(variable.level);
+                    (variable.level, variable.value) = (level.level, value);
+                }
+            }
+        }
+    }
+    merged
+}
+
+/// The values after references were resolved, in the order of the variables.
+///
+/// # Errors
+///
+/// If a reference cannot be resolved, or with `--strict` if a name is not set. `inherited` gives the
+/// value of an inherited variable.
+pub fn resolved(
+    variables: &[Variable<'_>],
+    how: Resolve,
+    inherited: &dyn Fn(&str) -> Option<String>,
+    report: &Report,
+) -> Result<Vec<Rc<str>>, Error> {
+    let template = |variable: &Variable<'_>| Template {
+        name: variable.name.clone().into_owned(),
+        text: variable.value.pieces().collect(),
+        is_literal: variable.value.is_single_quoted(),
+    };
+    let templates: Vec<_> = variables.iter().map(template).collect();
+    let fallback = |name: &str| inherited(name).filter(|_| how.environment);
+    let outcome = resolve(&templates, &fallback).map_err(Error::Resolve)?;
+    if !outcome.unset.is_empty() {
+        if how.strict {
+            return Err(Error::Unset {
+                names: outcome.unset,
+            });
+        }
+        report.warn(format_args!(
+            "not set, and left as written: {}",
+            outcome.unset.join(", ")
+        ));
+    }
+    Ok(outcome.values)
+}
