@@ -32,6 +32,7 @@ check:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps
+	$(CARGO) test --test structure
 	mandoc -T lint -W style $(PAGES:%=man/%)
 
 # A static-pie binary, for images without a C library. What could unwind is left out and relocations are

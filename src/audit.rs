@@ -8,15 +8,16 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use miniserde::{Serialize, json};
 
 use crate::cli::{Action, Options};
 use crate::error::Error;
-use crate::keys::ApiKey;
+use crate::event::{Event, Listener};
 use crate::report::Report;
-use crate::store::documents;
 use crate::sys::{self, CalendarTime};
-use crate::variables::Variable;
 
 /// Where the line goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,17 +116,14 @@ fn send(socket: &UnixDatagram, message: &str) -> io::Result<()> {
     socket.send(message.as_bytes()).map(drop)
 }
 
-/// What came of a run.
-enum Outcome<'a> {
-    /// The command is about to take the process over, or what was asked for to be written.
-    Done(&'static str),
-    /// The run failed.
-    Failed(&'a Error),
-}
-
-/// What is known of a run, and where it is to be written down; perhaps nowhere.
+/// The record of a run, and where it is written; perhaps nowhere.
 pub struct Audit {
     sink: Option<(Destination, Sink)>,
+    record: &'static Mutex<Record>,
+}
+
+/// What is known of a run.
+struct Record {
     path: String,
     organization: Option<String>,
     key: Option<String>,
@@ -134,8 +132,34 @@ pub struct Audit {
     done: &'static str,
 }
 
+/// The line. The names of the fields are those of the JSON, which the manual explains.
+#[derive(Serialize)]
+struct Line<'a> {
+    time: String,
+    path: &'a str,
+    organization: Option<&'a str>,
+    key: Option<&'a str>,
+    names: &'a [String],
+    command: Option<&'a str>,
+    outcome: &'static str,
+}
+
+/// What the line of a failed run has besides.
+#[derive(Serialize)]
+struct FailedLine<'a> {
+    time: String,
+    path: &'a str,
+    organization: Option<&'a str>,
+    key: Option<&'a str>,
+    names: &'a [String],
+    command: Option<&'a str>,
+    outcome: &'static str,
+    status: u8,
+    error: &'a str,
+}
+
 impl Audit {
-    /// Begins the record of a run, and opens the destination that its options name.
+    /// Begins the record of the one run of this process, and opens the destination that its options name.
     ///
     /// # Errors
     ///
@@ -152,38 +176,25 @@ impl Audit {
             Action::Print { .. } => (None, "printed"),
             Action::List { .. } => (None, "listed"),
         };
-        Ok(Audit {
-            sink: options.audit.map(open).transpose()?,
+        let record = Record {
             path: options.path.to_string(),
             organization: options.organization.clone(),
             key: None,
             names: Vec::new(),
             command: command.map(|name| name.to_string_lossy().into_owned()),
             done,
+        };
+        Ok(Audit {
+            sink: options.audit.map(open).transpose()?,
+            record: Box::leak(Box::new(Mutex::new(record))),
         })
     }
 
-    /// Takes note of the API key, by its fingerprint.
-    pub fn note_key(&mut self, key: &ApiKey) {
-        if self.sink.is_some() {
-            self.key = Some(key.fingerprint());
-        }
-    }
-
-    /// Takes note of whose secrets they are, where that is known.
-    pub fn note_organization(&mut self, organization: Option<&str>) {
-        if let Some(organization) = organization {
-            self.organization = Some(organization.to_owned());
-        }
-    }
-
-    /// Takes note of the names that are given out.
-    pub fn note_names(&mut self, secrets: &[Variable<'_>]) {
-        if self.sink.is_some() {
-            let names = secrets
-                .iter()
-                .map(|secret| secret.name.clone().into_owned());
-            self.names = names.collect();
+    /// A report to which the record listens, if it is written anywhere.
+    pub fn listening(&self, report: Report) -> Report {
+        match self.sink {
+            Some(_) => report.with_listener(self.record),
+            None => report,
         }
     }
 
@@ -193,54 +204,64 @@ impl Audit {
     ///
     /// If it cannot be written: then it must not happen.
     pub fn done(&mut self) -> Result<(), Error> {
-        self.write(&Outcome::Done(self.done))
+        self.write(None)
     }
 
     /// Writes down why the run failed; if that fails too, there is nothing left to be kept from happening.
     pub fn failed(&mut self, error: &Error, report: &Report) {
-        if let Err(second) = self.write(&Outcome::Failed(error)) {
+        if let Err(second) = self.write(Some(error)) {
             report.warn(format_args!("{second}"));
         }
     }
 
-    fn write(&mut self, outcome: &Outcome<'_>) -> Result<(), Error> {
-        let line = self.line(outcome);
+    fn write(&mut self, error: Option<&Error>) -> Result<(), Error> {
         let Some((destination, sink)) = &mut self.sink else {
             return Ok(());
         };
-        let word = match outcome {
-            Outcome::Done(word) => word,
-            Outcome::Failed(_) => "failed",
-        };
-        sink.write(&line, word)
+        let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = error.map_or(record.done, |_| "failed");
+        sink.write(&record.line(outcome, error), outcome)
             .map_err(|error| failed(*destination, error))
     }
+}
 
-    fn line(&self, outcome: &Outcome<'_>) -> String {
-        let text =
-            |text: &Option<String>| text.as_deref().map_or("null".to_owned(), documents::string);
-        let names: Vec<_> = self
-            .names
-            .iter()
-            .map(|name| documents::string(name))
-            .collect();
-        let outcome = match outcome {
-            Outcome::Done(word) => format!("\"outcome\":{}", documents::string(word)),
-            Outcome::Failed(error) => format!(
-                "\"outcome\":\"failed\",\"status\":{},\"error\":{}",
-                error.status(),
-                documents::string(&error.kind())
-            ),
+impl Record {
+    fn line(&self, outcome: &'static str, error: Option<&Error>) -> String {
+        let line = Line {
+            time: CalendarTime::in_utc().rfc3339(),
+            path: &self.path,
+            organization: self.organization.as_deref(),
+            key: self.key.as_deref(),
+            names: &self.names,
+            command: self.command.as_deref(),
+            outcome,
         };
-        format!(
-            "{{\"time\":\"{}\",\"path\":{},\"organization\":{},\"key\":{},\"names\":[{}],\"command\":{},{outcome}}}",
-            CalendarTime::in_utc().rfc3339(),
-            documents::string(&self.path),
-            text(&self.organization),
-            text(&self.key),
-            names.join(","),
-            text(&self.command)
-        )
+        match error {
+            None => json::to_string(&line),
+            Some(error) => json::to_string(&FailedLine {
+                time: line.time,
+                path: line.path,
+                organization: line.organization,
+                key: line.key,
+                names: line.names,
+                command: line.command,
+                outcome,
+                status: error.status(),
+                error: &error.kind(),
+            }),
+        }
+    }
+}
+
+impl Listener for Mutex<Record> {
+    fn record(&self, event: &Event<'_>) {
+        let mut record = self.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::ApiKey { fingerprint, .. } => record.key = Some((*fingerprint).to_owned()),
+            Event::Organization(ulid) => record.organization = Some((*ulid).to_owned()),
+            Event::Secrets { names, .. } => record.names = names.clone(),
+            _ => (),
+        }
     }
 }
 

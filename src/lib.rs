@@ -19,6 +19,7 @@ pub mod crypto;
 pub mod deliver;
 pub mod dotenv;
 pub mod error;
+pub mod event;
 pub mod keys;
 pub mod path;
 pub mod report;

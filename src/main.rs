@@ -5,12 +5,13 @@
 use std::process::ExitCode;
 
 use dotenv_run::audit::Audit;
-use dotenv_run::check::{self, Findings, Stage};
+use dotenv_run::check::{self, Check};
 use dotenv_run::cli::{self, Action, ApiUrl, Options, Request};
 use dotenv_run::deliver::list;
 use dotenv_run::deliver::output;
 use dotenv_run::dotenv::parse::Value;
 use dotenv_run::error::{Error, shown};
+use dotenv_run::event::{Event, Stage};
 use dotenv_run::keys::profile_file::Profile;
 use dotenv_run::keys::{ApiKey, Variables};
 use dotenv_run::report::{self, Report, Verbosity};
@@ -19,12 +20,12 @@ use dotenv_run::run::beginning::{Place, Side, supervise};
 use dotenv_run::run::exec::Ready;
 use dotenv_run::run::redact;
 use dotenv_run::run::watch::keeper::{Candidate, Keeper};
-use dotenv_run::store::obtain::Wanted;
+use dotenv_run::store::obtain::{Occasion, Wanted};
 use dotenv_run::sys::locked::{self, Protection};
 use dotenv_run::sys::{self, Environ};
-use dotenv_run::variables;
 use dotenv_run::variables::block::refuse_unsafe;
 use dotenv_run::variables::select::select;
+use dotenv_run::variables::{self, Variable};
 
 fn main() -> ExitCode {
     report::hide_panics("dotenv-run");
@@ -38,9 +39,7 @@ fn main() -> ExitCode {
     };
     let report = Report::new("dotenv-run", verbosity);
     let request = match (request, check) {
-        (Err(error), Some(form)) => {
-            check::conclude(form, Err(error), &report.keeping(Findings::default()))
-        }
+        (Err(error), Some(form)) => Check::of(form, None).conclude(Err(error)),
         (request, _) => request,
     };
     let outcome = request.and_then(|request| match request {
@@ -60,9 +59,9 @@ fn run(options: Box<Options>, mut report: Report) -> Result<ExitCode, Error> {
     if options.allow_swap {
         locked::allow_swap();
     }
-    let check = options.check;
-    if check.is_some() {
-        report = report.keeping(Findings::about(&options));
+    let check = options.check.map(|form| Check::of(form, Some(&options)));
+    if let Some(check) = check {
+        report = report.with_listener(check);
     }
     let outcome = match supervise(options.supervision()) {
         Ok(Side::Worker(place)) => work(options, place, None, &report),
@@ -78,7 +77,7 @@ fn run(options: Box<Options>, mut report: Report) -> Result<ExitCode, Error> {
         Err(error) => Err(error),
     };
     match check {
-        Some(form) => check::conclude(form, outcome, &report),
+        Some(check) => check.conclude(outcome),
         None => outcome,
     }
 }
@@ -114,6 +113,7 @@ fn work(
     locked::lock_everything();
     let settled = |error| candidate.iter().fold(error, |error, it| it.failed(error));
     let mut audit = Audit::begin(&options).map_err(settled)?;
+    let report = &audit.listening(*report);
     let error = match prepare(
         &mut options,
         &environ,
@@ -154,10 +154,19 @@ fn prepare<'a>(
         options,
         environ,
         variables,
-        candidate,
+        occasion: match candidate {
+            Some(candidate) if candidate.is_renewal() => Occasion::Renewal,
+            _ if options.check.is_some() => Occasion::Check,
+            _ => Occasion::Start,
+        },
+        inspect: &|sealed| {
+            if let Some(candidate) = candidate {
+                candidate.check_documents(sealed);
+            }
+        },
         report,
     };
-    let (levels, cache) = wanted.obtain(audit)?;
+    let (levels, cache) = wanted.obtain()?;
     options.forget_key_files();
     let options = &*options;
     if !options.inheritance.keep_credentials {
@@ -189,7 +198,10 @@ fn prepare<'a>(
     }
     let selected = || select(secrets, &options.selection, report);
     let secrets = report.timed(Stage::Environment, selected)?;
-    report.found(|findings| findings.secrets(&secrets));
+    report.record(|| Event::Secrets {
+        names: names(&mut secrets.iter()),
+        empty: names(&mut secrets.iter().filter(|secret| secret.value.is_empty())),
+    });
     if secrets.is_empty() && !options.allow_empty {
         return Err(Error::Empty {
             path: options.path.to_string(),
@@ -198,7 +210,6 @@ fn prepare<'a>(
     if let Some(candidate) = candidate {
         candidate.check_values(&secrets);
     }
-    audit.note_names(&secrets);
     let audience = options.audience(|name| environ.text(name));
     let inheritance = &options.inheritance;
     let ready = match &options.action {
@@ -209,14 +220,18 @@ fn prepare<'a>(
             }
             let made = || run::exec::prepare(run, &secrets, inherited, inheritance, place, report);
             let ready = report.timed(Stage::Environment, made)?;
-            if report.is_checking() || candidate.is_some_and(Candidate::is_renewal) {
+            if options.check.is_some() || candidate.is_some_and(Candidate::is_renewal) {
                 ready.look_up(report)?;
             }
-            output::mask(&secrets, audience, output::Masks::OnEither, report)?;
+            let masks = match options.check {
+                Some(_) => output::Masks::OnNone,
+                None => output::Masks::OnEither,
+            };
+            output::mask(&secrets, audience, masks, report)?;
             if candidate.is_none_or(Candidate::may_start) {
                 audit.done()?;
             }
-            (!report.is_checking()).then_some(ready)
+            options.check.is_none().then_some(ready)
         }
         Action::Print { form, .. } => {
             let names = secrets.iter().map(|secret| &*secret.name);
@@ -239,6 +254,10 @@ fn prepare<'a>(
         candidate.become_next();
     }
     Ok(ready)
+}
+
+fn names(secrets: &mut dyn Iterator<Item = &Variable<'_>>) -> Vec<String> {
+    secrets.map(|secret| secret.name.to_string()).collect()
 }
 
 fn print(text: &str) -> Result<ExitCode, Error> {

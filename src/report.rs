@@ -7,19 +7,20 @@
 
 use std::fmt;
 use std::io::Write;
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::check::{Findings, Stage};
 use crate::error::{Error, FAILED};
+use crate::event::{Event, Listener, Stage};
+
+/// How many may listen: a check and an audit.
+const LISTENERS: usize = 2;
 
 /// Where messages go, and which of them are wanted.
 #[derive(Clone, Copy)]
 pub struct Report {
     program: &'static str,
     verbosity: Verbosity,
-    /// What is found, where that is to be shown.
-    findings: Option<&'static Mutex<Findings>>,
+    listeners: [Option<&'static dyn Listener>; LISTENERS],
 }
 
 /// How much is said.
@@ -53,44 +54,44 @@ impl Report {
         Report {
             program,
             verbosity,
-            findings: None,
+            listeners: [None; LISTENERS],
         }
     }
 
-    /// The same for a check, of which there is one in a process: what is found is kept to its end.
-    pub fn keeping(self, findings: Findings) -> Self {
-        Report {
-            findings: Some(Box::leak(Box::new(Mutex::new(findings)))),
-            ..self
-        }
+    /// The same, and `listener` learns what the stages find out.
+    pub fn with_listener(mut self, listener: &'static dyn Listener) -> Self {
+        let free = self.listeners.iter_mut().find(|slot| slot.is_none());
+        *free.expect("a place for each listener") = Some(listener);
+        self
     }
 
-    /// Whether the command is not to be started, and nothing else to be changed.
-    pub fn is_checking(&self) -> bool {
-        self.findings.is_some()
+    /// Whether what the stages find out interests anybody.
+    pub fn has_listeners(&self) -> bool {
+        self.listeners[0].is_some()
     }
 
-    /// Has something taken note of if this is a check.
-    pub fn found(&self, note: impl FnOnce(&mut Findings)) {
-        if let Some(findings) = self.findings {
-            keep(findings, note);
+    /// Passes on what a stage has found out; it is put together only if somebody listens.
+    pub fn record<'a>(&self, event: impl FnOnce() -> Event<'a>) {
+        if self.has_listeners() {
+            self.pass_on(&event());
         }
-    }
-
-    /// Does a part of a stage, and takes note of how long that took if this is a check.
-    pub fn timed<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T {
-        let begun = self.is_checking().then(Instant::now);
-        let result = work();
-        if let Some(begun) = begun {
-            self.took(stage, begun);
-        }
-        result
     }
 
     #[cold]
     #[inline(never)]
-    fn took(&self, stage: Stage, begun: Instant) {
-        self.found(|findings| findings.times.add(stage, begun.elapsed()));
+    fn pass_on(&self, event: &Event<'_>) {
+        let listeners = self.listeners.iter().flatten();
+        listeners.for_each(|listener| listener.record(event));
+    }
+
+    /// Does a part of a stage, and records how long it took.
+    pub fn timed<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T {
+        let begun = self.has_listeners().then(Instant::now);
+        let result = work();
+        if let Some(begun) = begun {
+            self.pass_on(&Event::Took(stage, begun.elapsed()));
+        }
+        result
     }
 
     /// The program in whose name it speaks.
@@ -108,7 +109,9 @@ impl Report {
 
     /// Says what the user should look at, though it does not keep the command from starting.
     pub fn warn(&self, message: fmt::Arguments<'_>) {
-        self.found(|findings| findings.warnings.push(message.to_string()));
+        if self.has_listeners() {
+            self.pass_on(&Event::Warned(&message.to_string()));
+        }
         if self.verbosity >= Verbosity::Normal {
             self.line(format_args!("{}: warning: {message}", self.program));
         }
@@ -143,11 +146,4 @@ impl Report {
     fn line(&self, line: fmt::Arguments<'_>) {
         let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
     }
-}
-
-/// Out of the way of all runs that are no check.
-#[cold]
-#[inline(never)]
-fn keep(findings: &Mutex<Findings>, note: impl FnOnce(&mut Findings)) {
-    note(&mut findings.lock().unwrap_or_else(PoisonError::into_inner));
 }

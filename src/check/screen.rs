@@ -4,7 +4,9 @@
 
 use std::fmt::{self, Write};
 
-use crate::check::{Command, Findings, Key, Level, Size, Source, Times};
+use crate::check::findings::{
+    Command, Findings, KeyFinding, LevelFinding, Size, SourceFinding, Times,
+};
 use crate::sys::locked::Protection;
 
 /// The width of a line.
@@ -74,7 +76,7 @@ fn keys_and_source(screen: &mut Screen, findings: &Findings) {
     if let Some(path) = &findings.path {
         screen.line("path", format_args!("{path}"));
     }
-    if let Some(Source { kind, name, age }) = &findings.source {
+    if let Some(SourceFinding { kind, name, age }) = &findings.source {
         match age {
             None => screen.line("source", format_args!("{kind} {name}")),
             Some(age) => screen.line("source", format_args!("{kind} {name}, {age} s old")),
@@ -83,7 +85,7 @@ fn keys_and_source(screen: &mut Screen, findings: &Findings) {
     if let Some(organization) = &findings.organization {
         screen.line("organization", format_args!("{organization}"));
     }
-    if let Some(Key {
+    if let Some(KeyFinding {
         source,
         fingerprint,
     }) = &findings.api_key
@@ -122,7 +124,7 @@ fn keys_and_source(screen: &mut Screen, findings: &Findings) {
     }
 }
 
-fn tell_level(screen: &mut Screen, level: &Level) {
+fn tell_level(screen: &mut Screen, level: &LevelFinding) {
     let label = match level.name {
         "environment" => "level environ",
         "target" => "level target",

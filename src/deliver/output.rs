@@ -6,10 +6,10 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use crate::check;
 use crate::deliver::mask::{self, Audience};
 use crate::dotenv::render::{Form, NoSpelling, render};
 use crate::error::Error;
+use crate::event::Event;
 use crate::report::Report;
 use crate::sys;
 use crate::sys::locked::Locked;
@@ -59,10 +59,12 @@ pub enum Masks {
     OnEither,
     /// Standard error alone: standard output is for data.
     OnError,
+    /// None: it is only found out who would be told.
+    OnNone,
 }
 
 /// Tells the runner in `audience` to mask the values, on a stream that somebody reads as it comes. To a terminal or into
-/// a file the commands would show what they are to hide. A check finds out who would be told, and tells nobody.
+/// a file the commands would show what they are to hide.
 ///
 /// # Errors
 ///
@@ -73,12 +75,7 @@ pub fn mask(
     streams: Masks,
     report: &Report,
 ) -> Result<(), Error> {
-    let found = |runner, skipped: &[String]| {
-        report.found(|findings| {
-            let skipped = skipped.to_vec();
-            findings.mask = Some(check::Mask { runner, skipped });
-        });
-    };
+    let found = |runner, skipped: &[String]| report.record(|| Event::Masked { runner, skipped });
     found(None, &[]);
     let runner = match audience {
         Audience::Nobody => return Ok(()),
@@ -91,7 +88,7 @@ pub fn mask(
         Audience::Runner(runner) => runner,
     };
     let stream = pipe(io::stderr().as_fd()).or_else(|| match streams {
-        Masks::OnEither => pipe(io::stdout().as_fd()),
+        Masks::OnEither | Masks::OnNone => pipe(io::stdout().as_fd()),
         Masks::OnError => None,
     });
     let Some(mut stream) = stream else {
@@ -100,9 +97,9 @@ pub fn mask(
         ));
         return Ok(());
     };
-    let skipped = mask::register(runner, variables, |lines| match report.is_checking() {
-        true => Ok(()),
-        false => write_all(&mut stream, lines).map_err(Error::Mask),
+    let skipped = mask::register(runner, variables, |lines| match streams {
+        Masks::OnNone => Ok(()),
+        Masks::OnEither | Masks::OnError => write_all(&mut stream, lines).map_err(Error::Mask),
     })?;
     found(Some(runner.name()), &skipped);
     if !skipped.is_empty() {

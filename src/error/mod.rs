@@ -4,8 +4,6 @@
 //! never holds a value, a key or what a server sent. A hint says what to do, and is left out where that is plain.
 
 #![forbid(unsafe_code)]
-// The fields of a variant are explained by its own line and by the wording below.
-#![allow(missing_docs)]
 
 mod network;
 mod profile;

@@ -1,7 +1,6 @@
 //! What can go wrong on the way to the service, and the wording of it.
 
 #![forbid(unsafe_code)]
-#![allow(missing_docs)]
 
 use std::fmt;
 use std::time::Duration;

@@ -1,7 +1,6 @@
 //! What `dotenv-seal` refuses, and the wording of it.
 
 #![forbid(unsafe_code)]
-#![allow(missing_docs)]
 
 use std::fmt;
 use std::io;

@@ -16,13 +16,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::check;
 use crate::cli::{KeyFiles, Options};
 use crate::crypto;
 use crate::error::{BadKey, Error, shown};
+use crate::event::Event;
 use crate::report::Report;
 use crate::sys::locked::Locked;
-use crate::sys::{self, Descriptor, Environ, SignalSet, TerminalMode};
+use crate::sys::{self, Descriptor, Environ, SignalSet, TerminalMode, names_of};
 
 /// The variables that hold keys or name their files. They are taken out of our environment before anything else.
 pub const VARIABLES: [&str; 4] = [
@@ -108,7 +108,7 @@ impl Variables {
 
     /// Forgets them all, so that the command does not get them.
     pub fn forget(&mut self, report: &Report) {
-        report.found(|findings| findings.drop(self.entries()));
+        report.record(|| Event::Dropped(names_of(self.entries())));
         self.strings.keep(0..0);
     }
 
@@ -171,12 +171,10 @@ impl ApiKey {
             });
         }
         let key = ApiKey(key);
-        report.found(|findings| {
-            findings.api_key = Some(check::Key {
-                source,
-                fingerprint: Some(key.fingerprint()),
-            });
-        });
+        if report.has_listeners() {
+            let (place, fingerprint) = (&*source, &*key.fingerprint());
+            report.record(|| Event::ApiKey { place, fingerprint });
+        }
         Ok(key)
     }
 
@@ -230,12 +228,7 @@ impl ClientKey {
                 )
             }
         };
-        report.found(|findings| {
-            findings.client_key = Some(check::Key {
-                source,
-                fingerprint: None,
-            });
-        });
+        report.record(|| Event::ClientKey { place: &source });
         Ok(ClientKey(key))
     }
 

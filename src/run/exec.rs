@@ -8,16 +8,16 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::check;
 use crate::cli::{Inheritance, Run};
 use crate::deliver::output;
 use crate::error::{Error, shown};
+use crate::event::Event;
 use crate::keys;
 use crate::report::Report;
 use crate::run::beginning::Place;
 use crate::run::lookup;
 use crate::run::redact::filter::Source;
-use crate::sys::{self, Pid};
+use crate::sys::{self, Pid, names_of};
 use crate::variables::Variable;
 use crate::variables::block::{Environment, is_passed, refuse_unsafe};
 
@@ -52,7 +52,7 @@ pub fn prepare<'a>(
     let names = run.files.iter().map(|(variable, _)| variable.as_str());
     let (mut inherited, left): (Vec<_>, Vec<_>) =
         inherited.partition(|entry| is_passed(entry, inheritance));
-    report.found(|findings| findings.drop(left.into_iter()));
+    report.record(|| Event::Dropped(names_of(left.into_iter())));
     let mut added: Vec<_> = names.zip(paths).collect();
     let renamed = meant_for(&inherited, place.supervisor);
     if renamed.iter().any(|(name, _)| *name == "LISTEN_PID") {
@@ -102,13 +102,13 @@ impl Ready<'_> {
             return Ok(());
         };
         let found = lookup::find(command, std::env::var_os("PATH").as_deref());
-        report.found(|findings| {
+        report.record(|| {
             let found = found.as_ref().ok();
-            findings.command = Some(check::Command {
+            Event::Command {
                 name: shown(Path::new(OsStr::from_bytes(command.to_bytes()))),
                 file: found.map(|found| shown(&found.file)),
                 by_shell: found.is_some_and(|found| found.by_shell),
-            });
+            }
         });
         found.map(drop).map_err(|error| self.failed(error))
     }

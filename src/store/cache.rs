@@ -9,16 +9,19 @@
 #![forbid(unsafe_code)]
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::{Caching, ServiceUrl};
 use crate::crypto::{CacheKey, DataKey};
 use crate::error::{Error, TRY_AGAIN, plain};
+use crate::event::{Event, Freshness};
 use crate::keys::ApiKey;
 use crate::path::SecretPath;
 use crate::report::Report;
+use crate::store::documents;
+use crate::store::model::{OrganizationHint, Origin, SealedLevels, Texts};
 use crate::store::open::OpenLevel;
-use crate::store::{OrganizationHint, Sealed, Texts};
 use crate::sys::keyring::{self, Key};
 use crate::sys::locked::Locked;
 use crate::sys::time_since_start;
@@ -49,9 +52,17 @@ impl Part {
     }
 }
 
+/// Whether the cache may be changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    ReadOnly,
+    ReadWrite,
+}
+
 /// The place of one answer among all that can be kept.
 pub struct Cache {
     caching: Caching,
+    mode: Mode,
     path: SecretPath,
     /// Where the keys are.
     keyring: Key,
@@ -69,7 +80,7 @@ impl Cache {
     /// The client key has no part in it, because it is not asked for when an entry is used: another one is noticed
     /// when the service is asked again.
     pub fn open(
-        caching: Caching,
+        (caching, mode): (Caching, Mode),
         key: &ApiKey,
         url: &ServiceUrl,
         organization: &OrganizationHint,
@@ -87,6 +98,7 @@ impl Cache {
             let session = keyring::own_session()?;
             Ok(Cache {
                 caching,
+                mode,
                 path: path.clone(),
                 keyring: session.unwrap_or(keyring::USER),
                 session,
@@ -110,9 +122,9 @@ impl Cache {
     /// Those of `ask`.
     pub fn levels(
         self,
-        reopen: impl Fn(Sealed, DataKey) -> Result<Vec<OpenLevel>, Error>,
+        reopen: impl Fn(SealedLevels, DataKey) -> Result<Vec<OpenLevel>, Error>,
         ask: impl FnOnce() -> Result<Answer, Error>,
-    ) -> Result<(Vec<OpenLevel>, Pending), Error> {
+    ) -> Result<(Vec<OpenLevel>, Option<Pending>, Origin), Error> {
         let reopen = |Entry { key, sealed, .. }| {
             let levels = reopen(sealed, key);
             levels.inspect_err(|_| self.delete()).ok()
@@ -123,15 +135,15 @@ impl Cache {
             if let Some(levels) = reopen(entry) {
                 self.report
                     .note(format_args!("cached {seconds} s ago, nothing is fetched"));
-                self.report
-                    .found(|findings| findings.from_cache("cache", seconds));
-                return Ok((levels, self.pending(None)));
+                let freshness = Freshness::Fresh;
+                self.report.record(|| Event::Cached { freshness, seconds });
+                return Ok((levels, self.pending(None), Origin::Cache));
             }
         }
         let error = match ask() {
             Ok(answer) => {
                 let fetched = answer.texts.zip(answer.key);
-                return Ok((answer.levels, self.pending(fetched)));
+                return Ok((answer.levels, self.pending(fetched), answer.origin));
             }
             Err(error) => error,
         };
@@ -145,12 +157,12 @@ impl Cache {
         let Some(levels) = reopen(entry) else {
             return Err(error);
         };
-        self.report
-            .found(|findings| findings.from_cache("stale-cache", seconds));
+        let freshness = Freshness::Stale;
+        self.report.record(|| Event::Cached { freshness, seconds });
         self.report.warn(format_args!(
             "{error}; what was cached {seconds} s ago is used"
         ));
-        Ok((levels, self.pending(None)))
+        Ok((levels, self.pending(None), Origin::StaleCache))
     }
 
     /// Brings the levels by `ask`, whatever is kept.
@@ -161,21 +173,21 @@ impl Cache {
     pub fn renewed(
         self,
         ask: impl FnOnce() -> Result<Answer, Error>,
-    ) -> Result<(Vec<OpenLevel>, Pending), Error> {
+    ) -> Result<(Vec<OpenLevel>, Option<Pending>, Origin), Error> {
         let answer = ask().inspect_err(|error| {
             if is_denial(error) {
                 self.delete();
             }
         })?;
         let fetched = answer.texts.zip(answer.key);
-        Ok((answer.levels, self.pending(fetched)))
+        Ok((answer.levels, self.pending(fetched), answer.origin))
     }
 
-    fn pending(self, fetched: Option<(Texts, DataKey)>) -> Pending {
-        Pending {
+    fn pending(self, fetched: Option<(Texts, DataKey)>) -> Option<Pending> {
+        Some(Pending {
             cache: self,
             fetched,
-        }
+        })
     }
 
     /// The answer, if it is kept and not older than can be of use. What is damaged or incomplete is deleted.
@@ -200,7 +212,7 @@ impl Cache {
         let (secrets, descriptor) = texts.split_at_checked(length)?;
         Some(Entry {
             age: time_since_start().checked_sub(since)?,
-            sealed: Sealed::from_texts(&self.path, secrets, descriptor)?,
+            sealed: sealed(&self.path, secrets, descriptor)?,
             key: DataKey::restored(key.bytes())?,
         })
     }
@@ -249,7 +261,7 @@ impl Cache {
 
     /// Deletes what is kept, unless this is a check.
     fn delete(&self) {
-        if self.report.is_checking() {
+        if self.mode == Mode::ReadOnly {
             return;
         }
         for name in &self.names {
@@ -306,6 +318,7 @@ pub struct Answer {
     pub key: Option<DataKey>,
     /// The documents as they came, if they are to be kept.
     pub texts: Option<Texts>,
+    pub origin: Origin,
 }
 
 /// Whether an error says that the API key may not, or no longer, have the answer.
@@ -326,7 +339,7 @@ impl Pending {
     /// Keeps what was fetched, and takes all that is kept out of the command's reach. A check has no command, and leaves
     /// later starts what they would find without it.
     pub fn finish(self) {
-        if self.cache.report.is_checking() {
+        if self.cache.mode == Mode::ReadOnly {
             return;
         }
         let stored = match &self.fetched {
@@ -346,6 +359,19 @@ impl Pending {
 /// An answer that was kept.
 struct Entry {
     age: Duration,
-    sealed: Sealed,
+    sealed: SealedLevels,
     key: DataKey,
+}
+
+/// What the documents of a path say; `None` if one is not what it should be.
+fn sealed(path: &SecretPath, secrets: &str, descriptor: &str) -> Option<SealedLevels> {
+    let secrets = documents::secrets(secrets).ok()?;
+    secrets.check_depth(path).ok()?;
+    Some(SealedLevels {
+        organization: None,
+        secrets,
+        descriptor: Some(Arc::new(documents::descriptor(descriptor).ok()?)),
+        texts: None,
+        origin: Origin::Cache,
+    })
 }

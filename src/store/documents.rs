@@ -14,7 +14,7 @@ use miniserde::{Result as Parsed, json};
 
 use crate::crypto::{self, DEFAULT_ITERATIONS};
 use crate::path::{LevelName, SecretPath, is_slug, is_ulid};
-use crate::store::{Custody, Descriptor, Format, Level, OrganizationRecord, Secrets};
+use crate::store::model::{Custody, Format, KeyDescriptor, Level, OrganizationRecord, Secrets};
 
 pub use api_keys::{ApiKeyRecord, api_keys};
 
@@ -105,7 +105,7 @@ fn level(name: &str, value: Json) -> Result<Option<Level>, Malformed> {
 /// # Errors
 ///
 /// What is wrong with it, naming the field.
-pub fn descriptor(text: &str) -> Result<Descriptor, Malformed> {
+pub fn descriptor(text: &str) -> Result<KeyDescriptor, Malformed> {
     let mut attributes = attributes(text)?;
     let path = attributes.path_of("content");
     let mut content = match attributes.required("content")? {
@@ -150,7 +150,7 @@ pub fn descriptor(text: &str) -> Result<Descriptor, Malformed> {
         None | Some(0) => DEFAULT_ITERATIONS,
         Some(count) => u32::try_from(count).unwrap_or(u32::MAX),
     };
-    Ok(Descriptor {
+    Ok(KeyDescriptor {
         custody,
         salt,
         iterations,

@@ -5,69 +5,39 @@
 
 use std::mem;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::check::Stage;
 use crate::crypto;
-use crate::error::{Error, FromMirror, Unreachable, shown};
+use crate::error::{Error, FromMirror};
+use crate::event::{Event, Stage};
 use crate::path::SecretPath;
 use crate::report::Report;
-use crate::store::http::client::Cloud;
+use crate::store::documents;
 use crate::store::http::deadline::{Deadline, Time};
 use crate::store::http::retry::{WORTHWHILE, backoff, jitter};
-use crate::store::tree::Tree;
-use crate::store::{
-    Descriptor, Document, OrganizationHint, Sealed, Secrets, Source, Texts, decoded, documents,
-    tell_of_organization,
+use crate::store::model::{
+    Document, KeyDescriptor, OrganizationHint, Origin, SealedLevels, Secrets, Texts,
 };
-use crate::sys;
+use crate::store::places::{Place, decoded, record_organization};
+use crate::store::requests::{About, Requested, request, single, spawn};
 
 /// The number of pages of a list that are asked for; a page has up to 100 keys, and each is a request that counts.
 const MAX_PAGES: u64 = 20;
 
-/// Something that has the documents.
-pub enum Place {
-    /// An HTTP server.
-    Server(Cloud),
-    /// A tree in this directory, opened only when it is needed.
-    Tree(PathBuf),
-}
-
-impl Place {
-    fn read(
-        &self,
-        document: Document<'_>,
-        time: &Time,
-        begun: impl FnOnce(),
-    ) -> Result<String, Error> {
-        match self {
-            Place::Server(cloud) => cloud.read(document, time, begun),
-            Place::Tree(root) => Tree::open(root)?.read(document),
-        }
-    }
-
-    fn name(&self) -> String {
-        match self {
-            Place::Server(cloud) => cloud.host().to_owned(),
-            Place::Tree(root) => shown(root),
-        }
-    }
-}
-
 /// A fetch that is under way, or over.
 pub struct Fetch {
-    events: Receiver<Event>,
-    over: Option<Result<Sealed, Error>>,
+    events: Receiver<Step>,
+    over: Option<Result<SealedLevels, Error>>,
     thread: Option<JoinHandle<()>>,
 }
 
-enum Event {
-    Descriptor(Arc<Descriptor>),
-    Over(Result<Sealed, Error>),
+/// How far a fetch is.
+enum Step {
+    Descriptor(Arc<KeyDescriptor>),
+    Over(Result<SealedLevels, Error>),
 }
 
 /// How much is done for an answer.
@@ -80,7 +50,7 @@ pub struct Patience {
 
 impl Fetch {
     /// One that is over.
-    pub fn over(outcome: Result<Sealed, Error>) -> Self {
+    pub fn over(outcome: Result<SealedLevels, Error>) -> Self {
         Fetch {
             events: mpsc::channel().1,
             over: Some(outcome),
@@ -109,7 +79,7 @@ impl Fetch {
             let events = rounds.events.clone();
             // With it goes the API key.
             drop(rounds);
-            let _ = events.send(Event::Over(outcome));
+            let _ = events.send(Step::Over(outcome));
         })?;
         Ok(Fetch {
             events,
@@ -120,13 +90,13 @@ impl Fetch {
 
     /// Waits until the key descriptor is there, which is often before the secrets are. `None` if the fetch was over
     /// first. Only a descriptor that is also part of the result is of any use.
-    pub fn descriptor(&mut self) -> Option<Arc<Descriptor>> {
+    pub fn descriptor(&mut self) -> Option<Arc<KeyDescriptor>> {
         if self.over.is_some() {
             return None;
         }
         match self.events.recv().expect("a fetch comes to an end") {
-            Event::Descriptor(descriptor) => Some(descriptor),
-            Event::Over(outcome) => {
+            Step::Descriptor(descriptor) => Some(descriptor),
+            Step::Over(outcome) => {
                 self.over = Some(outcome);
                 self.thread.take().map(JoinHandle::join);
                 None
@@ -140,7 +110,7 @@ impl Fetch {
     ///
     /// Why there is no result: a failure that will not pass before one that may, and that of the secrets before that
     /// of the descriptor, whichever came first.
-    pub fn finish(mut self) -> Result<Sealed, Error> {
+    pub fn finish(mut self) -> Result<SealedLevels, Error> {
         loop {
             if let Some(outcome) = self.over {
                 return outcome;
@@ -157,7 +127,7 @@ struct Endpoint {
     is_mirror: bool,
     organization: Option<String>,
     secrets: Option<Secrets>,
-    descriptor: Option<Arc<Descriptor>>,
+    descriptor: Option<Arc<KeyDescriptor>>,
     /// The two documents, as far as they are there and are kept.
     texts: Texts,
     /// From when on it may be asked; `None` if never again.
@@ -188,7 +158,7 @@ struct Rounds {
     deadline: Deadline,
     keep_texts: bool,
     report: Report,
-    events: Sender<Event>,
+    events: Sender<Step>,
 }
 
 impl Rounds {
@@ -199,7 +169,7 @@ impl Rounds {
         hint: OrganizationHint,
         patience: Patience,
         report: Report,
-    ) -> (Self, Receiver<Event>) {
+    ) -> (Self, Receiver<Step>) {
         let (sender, events) = mpsc::channel();
         let endpoints = places.into_iter().enumerate();
         let rounds = Rounds {
@@ -216,10 +186,10 @@ impl Rounds {
     }
 
     /// Goes round until one endpoint has given everything, one has failed for good, or it is of no use to go on.
-    fn run(&mut self) -> Result<Sealed, Error> {
+    fn run(&mut self) -> Result<SealedLevels, Error> {
         let mut first_failure = None;
         if let Some(organization) = self.hint.known() {
-            tell_of_organization(organization, &self.report);
+            record_organization(organization, &self.report);
         }
         for round in 1..=self.attempts {
             let now = Instant::now();
@@ -290,7 +260,7 @@ impl Rounds {
     fn tell_of_mirror(&self, index: usize, failure: Option<&Error>) {
         if let (true, Some(failure)) = (self.endpoints[index].is_mirror, failure) {
             let name = &self.endpoints[index].name;
-            self.report.found(|findings| findings.from_mirror(name));
+            self.report.record(|| Event::Mirror(name));
             self.report.warn(format_args!(
                 "the secrets come from the mirror {name}: {failure}"
             ));
@@ -298,23 +268,23 @@ impl Rounds {
     }
 
     /// Asks one endpoint for what it has not given yet.
-    fn ask(&mut self, index: usize, time: &Time) -> Result<Sealed, Error> {
+    fn ask(&mut self, index: usize, time: &Time) -> Result<SealedLevels, Error> {
         let organization = self.organization(index, time)?;
         let endpoint = &self.endpoints[index];
         let mut wanted = Vec::new();
-        wanted.extend(endpoint.secrets.is_none().then_some(Wanted::Secrets));
+        wanted.extend(endpoint.secrets.is_none().then_some(Requested::Secrets));
         wanted.extend(
             endpoint
                 .descriptor
                 .is_none()
-                .then_some(Wanted::EncryptionKey),
+                .then_some(Requested::EncryptionKey),
         );
         let place = Arc::clone(&endpoint.place);
         let about = Arc::new((organization, self.path.clone()));
         let (mut failed_secrets, mut failed_descriptor) = (None, None);
         request(&place, &about, &wanted, time, &mut |wanted, answer| {
             match wanted {
-                Wanted::Secrets => {
+                Requested::Secrets => {
                     failed_secrets = self.accept_secrets(index, &about, answer).err()
                 }
                 _ => failed_descriptor = self.accept_descriptor(index, &about, answer).err(),
@@ -338,7 +308,7 @@ impl Rounds {
         index: usize,
         failed_secrets: Option<Error>,
         failed_descriptor: Option<Error>,
-    ) -> Result<Sealed, Error> {
+    ) -> Result<SealedLevels, Error> {
         let endpoint = &mut self.endpoints[index];
         let is_needed = !endpoint.secrets.as_ref().is_some_and(Secrets::are_none);
         let failed_descriptor = failed_descriptor.filter(|_| is_needed);
@@ -348,11 +318,16 @@ impl Rounds {
         let secrets = endpoint.secrets.take().expect("secrets that did not fail");
         let descriptor = endpoint.descriptor.clone().filter(|_| is_needed);
         let organization = endpoint.organization.as_deref().or(self.hint.known());
-        Ok(Sealed {
+        Ok(SealedLevels {
             organization: organization.map(str::to_owned),
             secrets,
             descriptor,
             texts: self.keep_texts.then(|| mem::take(&mut endpoint.texts)),
+            origin: if endpoint.is_mirror {
+                Origin::Mirror
+            } else {
+                Origin::Asked
+            },
         })
     }
 
@@ -363,10 +338,10 @@ impl Rounds {
             return Ok(known.to_owned());
         }
         let about = Arc::new((String::new(), self.path.clone()));
-        let text = single(&endpoint.place, &about, Wanted::Organization, time)?;
+        let text = single(&endpoint.place, &about, Requested::Organization, time)?;
         let record = decoded(&text, Document::Organization, documents::organization)?;
         let organization = self.hint.check(record)?;
-        tell_of_organization(&organization, &self.report);
+        record_organization(&organization, &self.report);
         self.endpoints[index].organization = Some(organization.clone());
         Ok(organization)
     }
@@ -377,7 +352,7 @@ impl Rounds {
         about: &About,
         answer: Result<String, Error>,
     ) -> Result<(), Error> {
-        let document = Wanted::Secrets.document(about);
+        let document = Requested::Secrets.document(about);
         let text = answer?;
         let secrets = decoded(&text, document, documents::secrets)?;
         secrets.check_depth(&self.path)?;
@@ -403,7 +378,7 @@ impl Rounds {
         about: &About,
         answer: Result<String, Error>,
     ) -> Result<(), Error> {
-        let document = Wanted::EncryptionKey.document(about);
+        let document = Requested::EncryptionKey.document(about);
         let text = answer?;
         let descriptor = decoded(&text, document, documents::descriptor)?;
         let endpoint = &mut self.endpoints[index];
@@ -420,7 +395,7 @@ impl Rounds {
         if self.keep_texts {
             endpoint.texts.descriptor = text;
         }
-        let _ = self.events.send(Event::Descriptor(descriptor));
+        let _ = self.events.send(Step::Descriptor(descriptor));
         Ok(())
     }
 }
@@ -446,7 +421,7 @@ pub fn api_keys(
     let about = Arc::new((rounds.organization(0, &time)?, rounds.path.clone()));
     let mut records = Vec::new();
     for page in 1..=MAX_PAGES {
-        let wanted = Wanted::ApiKeys { page };
+        let wanted = Requested::ApiKeys { page };
         let text = single(&rounds.endpoints[0].place, &about, wanted, &time)?;
         let (mut more, pages) = decoded(&text, wanted.document(&about), documents::api_keys)?;
         records.append(&mut more);
@@ -455,7 +430,7 @@ pub fn api_keys(
         }
     }
     Err(Error::Malformed {
-        document: Wanted::ApiKeys { page: 1 }.document(&about).to_string(),
+        document: Requested::ApiKeys { page: 1 }.document(&about).to_string(),
         flaw: format!("more than {MAX_PAGES} pages"),
     })
 }
@@ -475,133 +450,7 @@ fn decisive(secrets: Option<Error>, descriptor: Option<Error>) -> Option<Error> 
     }
 }
 
-/// The organization and the path that documents are about.
-type About = (String, SecretPath);
-
-/// A document that is asked for.
-#[derive(Clone, Copy, PartialEq)]
-enum Wanted {
-    Organization,
-    EncryptionKey,
-    Secrets,
-    ApiKeys { page: u64 },
-}
-
-impl Wanted {
-    fn document(self, (organization, path): &About) -> Document<'_> {
-        match self {
-            Wanted::Organization => Document::Organization,
-            Wanted::EncryptionKey => Document::EncryptionKey { organization, path },
-            Wanted::Secrets => Document::Secrets { organization, path },
-            Wanted::ApiKeys { page } => Document::ApiKeys { organization, page },
-        }
-    }
-}
-
-/// What a request says of itself.
-enum Progress {
-    Begun,
-    Over(Result<String, Error>),
-}
-
-/// Asks for one document and waits for it.
-fn single(
-    place: &Arc<Place>,
-    about: &Arc<About>,
-    wanted: Wanted,
-    time: &Time,
-) -> Result<String, Error> {
-    let mut told = None;
-    request(place, about, &[wanted], time, &mut |_, answer| {
-        told = Some(answer);
-        ControlFlow::Break(())
-    })?;
-    told.expect("an answer, or that there was none in time")
-}
-
-/// Asks for each document in a thread of its own, and hands on each answer, or that there was none in time, until
-/// `answered` breaks off. A thread that is late is left behind: what it waits for cannot be stopped, and ends by itself.
-fn request(
-    place: &Arc<Place>,
-    about: &Arc<About>,
-    wanted: &[Wanted],
-    time: &Time,
-    answered: &mut dyn FnMut(Wanted, Result<String, Error>) -> ControlFlow<()>,
-) -> Result<(), Error> {
-    let (sender, progress) = mpsc::channel();
-    let begins_until = time.until.min(Instant::now() + time.connect + time.silence);
-    let mut pending: Vec<_> = wanted
-        .iter()
-        .map(|wanted| (*wanted, begins_until))
-        .collect();
-    let mut threads = Vec::new();
-    for wanted in wanted.iter().copied() {
-        let (place, about, time) = (Arc::clone(place), Arc::clone(about), *time);
-        let sender = sender.clone();
-        let thread = spawn(move || {
-            let begun = || drop(sender.send((wanted, Progress::Begun)));
-            let answer = place.read(wanted.document(&about), &time, begun);
-            // With it goes this thread's share of the API key.
-            drop(place);
-            let _ = sender.send((wanted, Progress::Over(answer)));
-        })?;
-        threads.push((wanted, thread));
-    }
-    while let Some(next) = pending.iter().map(|(_, until)| *until).min() {
-        let received = progress.recv_timeout(next.saturating_duration_since(Instant::now()));
-        let (wanted, answer) = match received {
-            Ok((wanted, Progress::Begun)) => {
-                let begun = pending.iter_mut().find(|(pending, _)| *pending == wanted);
-                begun.into_iter().for_each(|(_, until)| *until = time.until);
-                continue;
-            }
-            Ok((wanted, Progress::Over(answer))) => {
-                let done = |(thread, _): &mut (Wanted, _)| *thread == wanted;
-                let ending = threads.extract_if(.., done);
-                ending.for_each(|(_, thread)| drop(thread.join()));
-                (wanted, answer)
-            }
-            Err(_) => {
-                let late = pending.iter().find(|(_, until)| *until == next);
-                let (wanted, until) = *late.expect("the one that was waited for");
-                (wanted, Err(no_answer(place, time, until)))
-            }
-        };
-        pending.retain(|(pending, _)| *pending != wanted);
-        if answered(wanted, answer).is_break() {
-            break;
-        }
-    }
-    Ok(())
-}
-
-fn no_answer(place: &Place, time: &Time, until: Instant) -> Error {
-    let host = place.name();
-    match until == time.until {
-        true => Error::Timeout {
-            host,
-            time: time.allowed,
-        },
-        false => Error::Unreachable {
-            host,
-            reason: Unreachable::Silent { time: time.silence },
-        },
-    }
-}
-
 /// A number that nobody can guess or share; the largest, which means the longest wait, where the system has none.
 fn random() -> u32 {
     crypto::random().map_or(u32::MAX, u32::from_le_bytes)
-}
-
-/// Starts a thread that leaves nothing of its work on its stack, which is kept for the next thread. Its registers are
-/// gone when it has ended: who takes its answer waits for that.
-fn spawn(work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
-    let and_forget = move || {
-        work();
-        sys::clear_traces();
-    };
-    thread::Builder::new()
-        .spawn(and_forget)
-        .map_err(Error::Thread)
 }

@@ -4,121 +4,185 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crate::audit::Audit;
-use crate::check::{self, Stage};
 use crate::cli::{ApiUrl, Options, ServiceUrl};
 use crate::crypto::DataKey;
 use crate::error::Error;
+use crate::event::Stage;
 use crate::keys::{ApiKey, ClientKey, Variables};
 use crate::report::Report;
-use crate::run::watch::keeper::Candidate;
-use crate::store::cache::{Answer, Cache, Pending};
-use crate::store::fetch::Fetch;
+use crate::store::abilities;
+use crate::store::cache::{Answer, Cache, Mode, Pending};
+use crate::store::fetch::{self, Fetch, Patience};
 use crate::store::http::attribution::{self, PRODUCT, Surroundings};
 use crate::store::http::client::Identity;
+use crate::store::model::{KeyDescriptor, OrganizationHint, Origin, SealedLevels};
 use crate::store::open::{self, OpenLevel};
+use crate::store::places;
 use crate::store::tree::Tree;
-use crate::store::{self, Descriptor, OrganizationHint, Sealed};
 use crate::sys::Environ;
 
 /// What decides which levels are obtained, and how.
 pub struct Wanted<'a> {
-    /// What was asked for.
     pub options: &'a Options,
     /// The environment that we were started with.
     pub environ: &'a Environ,
     /// The variables about keys.
     pub variables: &'a Variables,
-    /// With `--watch`, the run that this is one of.
-    pub candidate: Option<&'a Candidate>,
-    /// Who is told of it.
+    pub occasion: Occasion,
+    /// Looks at the documents before any level is opened. It does not return if that is of no use.
+    pub inspect: &'a dyn Fn(&SealedLevels),
     pub report: &'a Report,
 }
 
+/// Why the levels are obtained.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// For a command that is about to start, or for what is printed.
+    Start,
+    /// For a command that runs already, and may have to be started again.
+    Renewal,
+    /// To see what would happen; nothing may be changed by it.
+    Check,
+}
+
+/// The levels, and what is left to do with a cache.
+pub type Obtained = (Vec<OpenLevel>, Option<Pending>);
+
 impl Wanted<'_> {
-    /// Brings the levels and opens them. What is left to do with a cache is given back too.
+    /// Brings the levels and opens them.
     ///
     /// # Errors
     ///
     /// Why not all of them are there and open.
-    pub fn obtain(&self, audit: &mut Audit) -> Result<(Vec<OpenLevel>, Option<Pending>), Error> {
+    pub fn obtain(&self) -> Result<Obtained, Error> {
         match &self.options.api_url {
-            ApiUrl::Service(url) => self.ask(url, audit),
-            ApiUrl::Tree(root) => Ok((self.read(root, audit)?, None)),
+            ApiUrl::Service(url) => self.ask(url),
+            ApiUrl::Tree(root) => Ok((self.read(root)?, None)),
         }
     }
 
-    fn read(&self, root: &Path, audit: &mut Audit) -> Result<Vec<OpenLevel>, Error> {
+    fn read(&self, root: &Path) -> Result<Vec<OpenLevel>, Error> {
         let (options, report) = (self.options, self.report);
         if options.caching.is_some() {
             report.note(format_args!("a sealed tree is not cached"));
         }
         let hint = OrganizationHint::InTree(options.organization.clone());
         // Its descriptor is free again when the client key is read from one.
-        let read = || store::read(&Tree::open(root)?, &options.path, &hint, *report);
+        let read = || places::read_tree(&Tree::open(root)?, &options.path, &hint, *report);
         let sealed = report.timed(Stage::Fetch, read);
-        Ok(self.unseal(Fetch::over(sealed), audit)?.levels)
+        Ok(self.unseal(Fetch::over(sealed))?.levels)
     }
 
-    fn ask(
-        &self,
-        url: &ServiceUrl,
-        audit: &mut Audit,
-    ) -> Result<(Vec<OpenLevel>, Option<Pending>), Error> {
-        let (options, report) = (self.options, self.report);
-        let (path, network) = (&options.path, &options.network);
-        let find =
-            || ApiKey::find(options.api_key_file.as_deref(), self.variables, report).map(Arc::new);
-        let key = report.timed(Stage::Keys, find)?;
-        audit.note_key(&key);
-        let hint = OrganizationHint::new(options.organization.clone(), key.organization());
-        let cache = options
-            .caching
-            .and_then(|caching| Cache::open(caching, &key, url, &hint, path, *report));
+    fn ask(&self, url: &ServiceUrl) -> Result<Obtained, Error> {
+        let begun = Instant::now();
+        let key = Arc::new(self.api_key()?);
+        let hint = OrganizationHint::new(self.options.organization.clone(), key.organization());
+        let cache = self.cache(&key, url, &hint);
         let keep_texts = cache.is_some();
         // Only a check still has a use for the key when everything is there.
-        let again = report
-            .is_checking()
-            .then(|| (Arc::clone(&key), hint.clone()));
+        let again = (self.occasion == Occasion::Check).then(|| Arc::clone(&key));
         let fetch = || {
             let identity = self.identity(key);
-            let fetch = store::fetch(url, identity, network, path, hint, keep_texts, *report)?;
-            self.unseal(fetch, audit)
+            self.unseal(self.fetch(url, identity, &hint, keep_texts)?)
         };
-        let obtained = match cache {
-            None => (fetch()?.levels, None),
-            Some(cache) => {
-                let (levels, pending) = match self.is_renewal() {
-                    true => cache.renewed(fetch),
-                    false => cache.levels(|sealed, key| self.reopen(sealed, key), fetch),
-                }?;
-                (levels, Some(pending))
+        let (levels, pending, origin) = match (cache, self.occasion) {
+            (None, _) => fetch().map(|answer| (answer.levels, None, answer.origin))?,
+            (Some(cache), Occasion::Renewal) => cache.renewed(fetch)?,
+            (Some(cache), _) => cache.levels(|sealed, key| self.reopen(sealed, key), fetch)?,
+        };
+        if let Some(key) = again {
+            self.look_at_key(url, key, &hint, (origin, begun.elapsed()));
+        }
+        Ok((levels, pending))
+    }
+
+    fn api_key(&self) -> Result<ApiKey, Error> {
+        let file = self.options.api_key_file.as_deref();
+        let find = || ApiKey::find(file, self.variables, self.report);
+        self.report.timed(Stage::Keys, find)
+    }
+
+    fn cache(&self, key: &ApiKey, url: &ServiceUrl, hint: &OrganizationHint) -> Option<Cache> {
+        let mode = match self.occasion {
+            Occasion::Check => Mode::ReadOnly,
+            Occasion::Start | Occasion::Renewal => Mode::ReadWrite,
+        };
+        let caching = self.options.caching?;
+        Cache::open(
+            (caching, mode),
+            key,
+            url,
+            hint,
+            &self.options.path,
+            *self.report,
+        )
+    }
+
+    fn fetch(
+        &self,
+        url: &ServiceUrl,
+        identity: Identity,
+        hint: &OrganizationHint,
+        keep_texts: bool,
+    ) -> Result<Fetch, Error> {
+        let network = &self.options.network;
+        let patience = Patience {
+            timeout: network.timeout,
+            attempts: network.attempts,
+        };
+        let places = places::of_service(url, identity, network)?;
+        let path = self.options.path.clone();
+        Fetch::start(
+            places,
+            path,
+            hint.clone(),
+            patience,
+            keep_texts,
+            *self.report,
+        )
+    }
+
+    /// Asks what the API key may do, in what is left of the time of the fetch.
+    fn look_at_key(
+        &self,
+        url: &ServiceUrl,
+        key: Arc<ApiKey>,
+        hint: &OrganizationHint,
+        (origin, spent): (Origin, Duration),
+    ) {
+        let (options, report) = (self.options, self.report);
+        let ask = || match origin {
+            Origin::Mirror | Origin::StaleCache => Err(Error::Timeout {
+                host: url.host.clone(),
+                time: options.network.timeout,
+            }),
+            _ => {
+                let timeout = options.network.timeout.saturating_sub(spent);
+                let identity = self.identity(Arc::clone(&key));
+                let service = places::service(url, identity, &options.network)?;
+                fetch::api_keys(service, &options.path, hint.clone(), timeout, *report)
             }
         };
-        if let Some((key, hint)) = again {
-            let identity = self.identity(Arc::clone(&key));
-            check::look_at_key(&key, report, || {
-                store::api_keys(url, identity, network, path, hint, report)
-            });
-        }
-        Ok(obtained)
+        abilities::look_at_key(&key, report, ask);
     }
 
     /// Who the service is told that asks.
     fn identity(&self, key: Arc<ApiKey>) -> Identity {
-        let agent = match self.options.attribution {
-            true => attribution::user_agent(&Surroundings {
+        let agent = if self.options.attribution {
+            attribution::user_agent(&Surroundings {
                 variable: &|name| self.environ.text(name),
                 file: &|file| std::fs::read_to_string(file).ok(),
-            }),
-            false => PRODUCT.to_owned(),
+            })
+        } else {
+            PRODUCT.to_owned()
         };
         Identity { key, agent }
     }
 
     /// Opens what a fetch brings, with a key that is derived as soon as its descriptor is there.
-    fn unseal(&self, mut fetch: Fetch, audit: &mut Audit) -> Result<Answer, Error> {
+    fn unseal(&self, mut fetch: Fetch) -> Result<Answer, Error> {
         let (options, variables, report) = (self.options, self.variables, self.report);
         let (path, file) = (&options.path, options.client_key.as_deref());
         let find = || ClientKey::find(file, variables, report);
@@ -127,18 +191,17 @@ impl Wanted<'_> {
         let early = fetch.descriptor().filter(|descriptor| {
             open::is_fast_to_derive(descriptor)
                 && (!descriptor.is_client_managed() || ClientKey::is_at_hand(file, variables))
-                && !self.is_renewal()
+                && self.occasion != Occasion::Renewal
         });
         let early = early.map(|descriptor| {
             let key = open::data_key(&descriptor, path, report, client_key);
             (descriptor, key)
         });
         let mut sealed = fetch.finish()?;
-        audit.note_organization(sealed.organization.as_deref());
-        self.check_documents(&sealed);
-        let texts = sealed.texts.take();
+        (self.inspect)(&sealed);
+        let (texts, origin) = (sealed.texts.take(), sealed.origin);
         self.ignore_client_key(&sealed);
-        let key = |descriptor: &Arc<Descriptor>| {
+        let key = |descriptor: &Arc<KeyDescriptor>| {
             open::warn_of_few_iterations(descriptor, path, report);
             match early {
                 Some((used, key)) if Arc::ptr_eq(&used, descriptor) => key,
@@ -146,12 +209,17 @@ impl Wanted<'_> {
             }
         };
         let (levels, key) = open::open(sealed, options.allow_plaintext, report, key)?;
-        Ok(Answer { levels, key, texts })
+        Ok(Answer {
+            levels,
+            key,
+            texts,
+            origin,
+        })
     }
 
     /// Opens what was cached.
-    fn reopen(&self, sealed: Sealed, key: DataKey) -> Result<Vec<OpenLevel>, Error> {
-        self.check_documents(&sealed);
+    fn reopen(&self, sealed: SealedLevels, key: DataKey) -> Result<Vec<OpenLevel>, Error> {
+        (self.inspect)(&sealed);
         self.ignore_client_key(&sealed);
         let options = self.options;
         ClientKey::discard(options.client_key.as_deref(), self.variables);
@@ -159,20 +227,8 @@ impl Wanted<'_> {
         Ok(opened.0)
     }
 
-    /// Whether there is a command already.
-    fn is_renewal(&self) -> bool {
-        self.candidate.is_some_and(Candidate::is_renewal)
-    }
-
-    /// Ends a renewal here if there is nothing new.
-    fn check_documents(&self, sealed: &Sealed) {
-        if let Some(candidate) = self.candidate {
-            candidate.check_documents(sealed);
-        }
-    }
-
-    /// Passes over the client key where it is of no use.
-    fn ignore_client_key(&self, sealed: &Sealed) {
+    /// Warns of a client key that cannot be used.
+    fn ignore_client_key(&self, sealed: &SealedLevels) {
         let file = self.options.client_key.as_deref();
         if sealed.is_client_managed() {
             return;

@@ -4,13 +4,13 @@
 
 use std::sync::Arc;
 
-use crate::check::{self, Stage};
 use crate::crypto::{DataKey, ITERATIONS, OpenError};
 use crate::error::{Error, Sealed as SealedError};
+use crate::event::{Event, LevelEvent, Stage};
 use crate::keys::ClientKey;
 use crate::path::{LevelName, SecretPath};
 use crate::report::Report;
-use crate::store::{Custody, Descriptor, Format, Level, Sealed, Secrets};
+use crate::store::model::{Custody, Format, KeyDescriptor, Level, SealedLevels, Secrets};
 use crate::sys::locked::Locked;
 
 /// The iterations that take no longer than a fetch may be late, which is 200 ms, on any machine of our days.
@@ -34,12 +34,12 @@ pub struct OpenLevel {
 ///
 /// If any level cannot be opened: then none is given out.
 pub fn open(
-    sealed: Sealed,
+    sealed: SealedLevels,
     allow_plaintext: bool,
     report: &Report,
-    key: impl FnOnce(&Arc<Descriptor>) -> Result<DataKey, Error>,
+    key: impl FnOnce(&Arc<KeyDescriptor>) -> Result<DataKey, Error>,
 ) -> Result<(Vec<OpenLevel>, Option<DataKey>), Error> {
-    let Sealed {
+    let SealedLevels {
         secrets,
         descriptor: Some(descriptor),
         ..
@@ -48,10 +48,8 @@ pub fn open(
         return Ok((Vec::new(), None));
     };
     let Secrets { format, levels } = secrets;
-    report.found(|findings| {
-        findings.descriptor(&descriptor);
-        findings.levels = levels.iter().map(found).collect();
-    });
+    report.record(|| key_descriptor(&descriptor));
+    report.record(|| Event::Levels(levels.iter().map(present).collect()));
     let client_managed = descriptor.is_client_managed();
     if let Some(level) = levels.iter().find(|level| !level.encrypted)
         && client_managed
@@ -78,7 +76,7 @@ pub fn open(
 }
 
 /// Whether a derivation that turns out to be of no use is over so soon that it holds nothing up.
-pub fn is_fast_to_derive(descriptor: &Descriptor) -> bool {
+pub fn is_fast_to_derive(descriptor: &KeyDescriptor) -> bool {
     descriptor.iterations <= FAST_ITERATIONS
 }
 
@@ -88,7 +86,7 @@ pub fn is_fast_to_derive(descriptor: &Descriptor) -> bool {
 ///
 /// If the descriptor is not acceptable, or there is no client key.
 pub fn data_key(
-    descriptor: &Descriptor,
+    descriptor: &KeyDescriptor,
     path: &SecretPath,
     report: &Report,
     client_key: impl FnOnce() -> Result<ClientKey, Error>,
@@ -117,7 +115,7 @@ pub fn data_key(
 }
 
 /// Warns if the key of a project is acceptable, and weaker than a new one would be.
-pub fn warn_of_few_iterations(descriptor: &Descriptor, path: &SecretPath, report: &Report) {
+pub fn warn_of_few_iterations(descriptor: &KeyDescriptor, path: &SecretPath, report: &Report) {
     if descriptor.has_few_iterations() {
         report.warn(format_args!(
             "only {} iterations protect the key of {}",
@@ -127,13 +125,24 @@ pub fn warn_of_few_iterations(descriptor: &Descriptor, path: &SecretPath, report
     }
 }
 
-/// What is known of a level before it is opened.
-fn found(level: &Level) -> check::Level {
-    check::Level {
+fn key_descriptor(descriptor: &KeyDescriptor) -> Event<'static> {
+    let iterations = descriptor.salt.as_ref().map(|_| descriptor.iterations);
+    Event::KeyDescriptor {
+        custody: match descriptor.custody {
+            Custody::Client => "client-managed",
+            Custody::Server { .. } if iterations.is_none() => "legacy",
+            Custody::Server { .. } => "server-managed",
+        },
+        version: descriptor.version,
+        iterations,
+        has_few_iterations: iterations.map(|_| descriptor.has_few_iterations()),
+    }
+}
+
+fn present(level: &Level) -> LevelEvent {
+    LevelEvent {
         name: level.name.as_str(),
         encrypted: level.encrypted,
-        bytes: None,
-        names: None,
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::path::SecretPath;
-use crate::store::{Document, Source};
+use crate::store::model::Document;
 use crate::sys;
 
 /// The size of a document in bytes that is still read.
@@ -103,8 +103,13 @@ impl Tree {
     }
 }
 
-impl Source for Tree {
-    fn read(&self, document: Document<'_>) -> Result<String, Error> {
+impl Tree {
+    /// Reads one document whole.
+    ///
+    /// # Errors
+    ///
+    /// Why it could not be read; nothing partial is ever returned.
+    pub fn read(&self, document: Document<'_>) -> Result<String, Error> {
         let fail = |error| self.failed(document, error);
         let mut text = String::new();
         let file = self.open_document(document).map_err(fail)?;

@@ -209,6 +209,19 @@ impl Environ {
     }
 }
 
+/// The name in a `NAME=value` string; an environment may hold strings without `=` too, which name
+/// nothing, and some that are not UTF-8, which no secret is called.
+pub fn name_of(entry: &CStr) -> Option<&str> {
+    let entry = entry.to_bytes();
+    let end = entry.iter().position(|byte| *byte == b'=')?;
+    std::str::from_utf8(&entry[..end]).ok()
+}
+
+/// The names in `NAME=value` strings.
+pub fn names_of<'a>(entries: impl Iterator<Item = &'a CStr>) -> Vec<String> {
+    entries.filter_map(name_of).map(str::to_owned).collect()
+}
+
 /// The value of an entry of the environment, if it has the given name.
 pub fn value_of<'a>(entry: &'a CStr, name: &str) -> Option<&'a [u8]> {
     entry

@@ -6,13 +6,13 @@
 use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 
-use crate::check;
 use crate::cli::Inheritance;
 use crate::error::Error;
+use crate::event::Event;
 use crate::keys;
 use crate::report::Report;
-use crate::sys;
 use crate::sys::locked::Locked;
+use crate::sys::{self, name_of};
 use crate::variables::Variable;
 
 /// The size in bytes of the largest `NAME=value` that Linux passes on, without its NUL (`MAX_ARG_STRLEN`, execve(2)).
@@ -93,14 +93,12 @@ impl<'a> Environment<'a> {
             !(inheritance.preserve.covers(&secret.name) && present.contains(&*secret.name))
         };
         let (secrets, preserved): (Vec<_>, Vec<_>) = secrets.iter().partition(is_set);
-        report.found(|findings| {
-            let name = |secret: &&Variable<'_>| secret.name.to_string();
-            let replaced = secrets
-                .iter()
-                .filter(|secret| present.contains(&*secret.name));
-            findings.overridden = replaced.map(name).collect();
-            findings.preserved = preserved.iter().map(name).collect();
+        let name = |secret: &&Variable<'_>| secret.name.to_string();
+        report.record(|| {
+            let is_replaced = |secret: &&&Variable<'_>| present.contains(&*secret.name);
+            Event::Overridden(secrets.iter().filter(is_replaced).map(name).collect())
         });
+        report.record(|| Event::Preserved(preserved.iter().map(name).collect()));
         refuse_unsafe(secrets.iter().map(|secret| &*secret.name), inheritance)?;
         let mut set: HashSet<_> = secrets.iter().map(|secret| &*secret.name).collect();
         if let Some((twice, _)) = added.iter().find(|(name, _)| !set.insert(name)) {
@@ -134,14 +132,6 @@ impl<'a> Environment<'a> {
             .chain(secrets)
             .collect()
     }
-}
-
-/// The name in a `NAME=value` string; an environment may hold strings without `=` too, which name
-/// nothing, and some that are not UTF-8, which no secret is called.
-pub fn name_of(entry: &CStr) -> Option<&str> {
-    let entry = entry.to_bytes();
-    let end = entry.iter().position(|byte| *byte == b'=')?;
-    std::str::from_utf8(&entry[..end]).ok()
 }
 
 /// Whether the command inherits an entry at all.
@@ -212,12 +202,10 @@ fn check_sizes<'a>(
         .chain(others.map(CStr::count_bytes));
     let size = sizes.map(|size| size + 1 + size_of::<usize>()).sum();
     let limit = sys::argument_limit().min(MAX_TOTAL) - FILE_NAME;
-    report.found(|findings| {
-        findings.size = Some(check::Size {
-            bytes: size,
-            limit,
-            largest: name.clone(),
-        });
+    report.record(|| Event::Size {
+        bytes: size,
+        limit,
+        largest: &name,
     });
     if size > limit {
         return Err(Error::EnvironmentTooLong {

@@ -13,10 +13,12 @@ use crate::cli::Resolve;
 use crate::dotenv::parse::{Parsed, Skipped, Value, parse};
 use crate::dotenv::resolve::{Template, resolve};
 use crate::error::Error;
+use crate::event::Event;
 use crate::path::LevelName;
 use crate::report::Report;
+use crate::store::documents;
+use crate::store::model::Format;
 use crate::store::open::OpenLevel;
-use crate::store::{Format, documents};
 
 /// One variable of the set.
 #[derive(Clone)]
@@ -71,21 +73,18 @@ pub fn read<'a>(
     levels: &'a [OpenLevel],
     report: &Report,
 ) -> Result<Vec<LevelVariables<'a>>, Error> {
-    report.found(|findings| {
-        for (found, level) in findings.levels.iter_mut().zip(levels) {
-            found.bytes = Some(level.text.bytes().len());
-        }
-    });
+    for (index, level) in levels.iter().enumerate() {
+        let bytes = level.text.bytes().len();
+        report.record(|| Event::LevelOpened { index, bytes });
+    }
     let read = |(index, level): (usize, &'a OpenLevel)| {
         let variables = LevelVariables {
             level: level.name,
             text: read_level(level, report)?,
         };
-        report.found(|findings| {
-            let found = findings.levels.get_mut(index);
-            found
-                .into_iter()
-                .for_each(|found| found.names = Some(variables.pairs().len()));
+        report.record(|| Event::LevelRead {
+            index,
+            names: variables.pairs().len(),
         });
         Ok(variables)
     };

@@ -9,9 +9,9 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ffi::CString;
 
-use crate::check;
 use crate::cli::Selection;
 use crate::error::Error;
+use crate::event::Event;
 use crate::report::Report;
 use crate::sys;
 use crate::variables::Variable;
@@ -33,12 +33,12 @@ pub fn select<'a>(
     variables.retain(|variable| {
         let is_taken = selection.only.is_empty() || only.contains(&*variable.name);
         let is_taken = is_taken && !except.contains(&*variable.name);
-        if !is_taken && report.is_checking() {
+        if !is_taken && report.has_listeners() {
             left_out.push(variable.name.to_string());
         }
         is_taken
     });
-    report.found(|findings| findings.left_out = left_out);
+    report.record(|| Event::LeftOut(left_out));
     rename(&mut variables, selection, report)?;
     let mut names = HashSet::new();
     if let Some(twice) = variables
@@ -113,15 +113,11 @@ fn rename(
             variable.name = Cow::Owned(format!("{}{}", selection.prefix, variable.name));
         }
     }
-    report.found(|findings| {
+    report.record(|| {
         let names = stored.iter().zip(&*variables);
         let renamed = names.filter(|(from, variable)| **from != variable.name);
-        findings.renamed = renamed
-            .map(|(from, variable)| check::Renamed {
-                from: from.clone(),
-                to: variable.name.to_string(),
-            })
-            .collect();
+        let pairs = renamed.map(|(from, variable)| (from.clone(), variable.name.to_string()));
+        Event::Renamed(pairs.collect())
     });
     Ok(())
 }

@@ -20,7 +20,7 @@ use crate::keys::Variables;
 use crate::report::Report;
 use crate::run::beginning::{Beginning, die_with_parent};
 use crate::run::watch::board::{Board, Stage};
-use crate::store::Sealed;
+use crate::store::model::SealedLevels;
 use crate::sys::locked::Locked;
 use crate::sys::signal_names::{SIGKILL, SIGTTOU};
 use crate::sys::{self, Fork, SignalSet};
@@ -224,7 +224,7 @@ impl Candidate {
 
     /// Looks at documents before anything is decrypted. A renewal ends here, unless they have changed, and twice were
     /// the same.
-    pub fn check_documents(&self, sealed: &Sealed) {
+    pub fn check_documents(&self, sealed: &SealedLevels) {
         let digest = self.digests.digest(|give| sealed.each_part(give));
         self.documents.set(digest);
         if self.is_first {

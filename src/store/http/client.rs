@@ -17,12 +17,12 @@ use url::Url;
 use crate::cli::{ProxyVariables, ServiceUrl};
 use crate::error::{Denied, Error, Flaw, Unreachable};
 use crate::keys::ApiKey;
-use crate::store::Document;
 use crate::store::http::attribution::PRODUCT;
 use crate::store::http::certificate::is_self_signed;
 use crate::store::http::deadline::Time;
 use crate::store::http::proxy::proxy_for;
 use crate::store::http::retry::retry_after;
+use crate::store::model::Document;
 use crate::sys;
 
 /// The size of an answer in bytes that is still accepted.

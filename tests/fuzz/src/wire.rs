@@ -4,7 +4,8 @@
 use dotenv_run::crypto;
 use dotenv_run::dotenv::parse::is_name;
 use dotenv_run::path::{LevelName, SecretPath, is_slug, is_ulid};
-use dotenv_run::store::{Custody, Level, documents as wire};
+use dotenv_run::store::documents as wire;
+use dotenv_run::store::model::{Custody, Level};
 use serde_json::Value;
 
 pub fn holds(input: &[u8]) {

@@ -4,10 +4,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use miniserde::Serialize;
-
-use crate::check::Stage;
 use crate::error::Error;
+use crate::event::{Abilities, Event, Stage};
 use crate::keys::ApiKey;
 use crate::report::Report;
 use crate::store::documents::ApiKeyRecord;
@@ -23,29 +21,6 @@ const SOON: i64 = 14 * DAY;
 
 const DAY: i64 = 24 * 60 * 60;
 
-/// What is known of the API key's abilities.
-#[derive(Default, Serialize)]
-#[allow(missing_docs)]
-pub struct Abilities {
-    pub known: bool,
-    /// Why they are not known.
-    pub reason: Option<String>,
-    pub names: Vec<String>,
-    /// Those that are for more than reading.
-    pub excess: Vec<String>,
-    pub expires_at: Option<String>,
-}
-
-impl Abilities {
-    /// Those that are not known, and why.
-    fn unknown(reason: String) -> Self {
-        Abilities {
-            reason: Some(reason),
-            ..Abilities::default()
-        }
-    }
-}
-
 /// Has the service asked, by `ask`, what the API key may do, and warns of one that can do more than read or has the wrong
 /// time to live. Whatever comes of it keeps no command from being started.
 pub fn look_at_key(
@@ -53,14 +28,7 @@ pub fn look_at_key(
     report: &Report,
     ask: impl FnOnce() -> Result<Vec<ApiKeyRecord>, Error>,
 ) {
-    let mut is_reached = false;
-    report.found(|findings| {
-        let kind = findings.source.as_ref().map(|source| source.kind);
-        is_reached = matches!(kind, Some("service" | "cache"));
-    });
-    let record = if !is_reached {
-        Err("the service cannot be reached".to_owned())
-    } else if key.organization().is_none() {
+    let record = if key.organization().is_none() {
         Err("the key is none of an organization".to_owned())
     } else {
         let answer = report.timed(Stage::Abilities, ask);
@@ -68,9 +36,9 @@ pub fn look_at_key(
     };
     let abilities = match record {
         Ok(record) => of(record, report),
-        Err(reason) => Abilities::unknown(reason),
+        Err(reason) => Abilities::Unknown(reason),
     };
-    report.found(|findings| findings.abilities = Some(abilities));
+    report.record(|| Event::Abilities(abilities));
 }
 
 /// Why there is no list.
@@ -136,9 +104,7 @@ fn of(record: ApiKeyRecord, report: &Report) -> Abilities {
         }
         Some(Some(_)) => (),
     }
-    Abilities {
-        known: true,
-        reason: None,
+    Abilities::Known {
         names: record.abilities,
         excess,
         expires_at,

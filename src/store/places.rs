@@ -1,0 +1,143 @@
+//! Places that have documents: the service, its mirrors, and sealed trees.
+
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::cli::{ApiUrl, Network, ServiceUrl};
+use crate::error::{Error, shown};
+use crate::event::Event;
+use crate::path::SecretPath;
+use crate::report::Report;
+use crate::store::documents;
+use crate::store::http::client::{Cloud, Identity};
+use crate::store::http::deadline::Time;
+use crate::store::http::{at_once, tls};
+use crate::store::model::{Document, OrganizationHint, Origin, SealedLevels};
+use crate::store::tree::Tree;
+
+/// Something that has the documents.
+pub enum Place {
+    /// An HTTP server.
+    Server(Cloud),
+    /// A tree in this directory, opened only when it is needed.
+    Tree(PathBuf),
+}
+
+impl Place {
+    /// Reads one document; `begun` is called when the server has begun to answer.
+    pub fn read(
+        &self,
+        document: Document<'_>,
+        time: &Time,
+        begun: impl FnOnce(),
+    ) -> Result<String, Error> {
+        match self {
+            Place::Server(cloud) => cloud.read(document, time, begun),
+            Place::Tree(root) => Tree::open(root)?.read(document),
+        }
+    }
+
+    /// The host, or the directory of a tree.
+    pub fn name(&self) -> String {
+        match self {
+            Place::Server(cloud) => cloud.host().to_owned(),
+            Place::Tree(root) => shown(root),
+        }
+    }
+}
+
+/// The places that a path is fetched from: a service, then the mirrors.
+///
+/// # Errors
+///
+/// If a setting of the network is invalid.
+pub fn of_service(
+    url: &ServiceUrl,
+    identity: Identity,
+    network: &Network,
+) -> Result<Vec<Place>, Error> {
+    let authorities = Arc::new(tls::authorities(&network.trust)?);
+    let server = |url, identity| {
+        Cloud::new(url, identity, &authorities, &network.proxies).map(Place::Server)
+    };
+    let mut places = vec![server(url, Some(identity))?];
+    for mirror in &network.mirrors {
+        places.push(match mirror {
+            ApiUrl::Service(url) => server(url, None)?,
+            ApiUrl::Tree(root) => Place::Tree(root.clone()),
+        });
+    }
+    at_once::send_requests_at_once();
+    Ok(places)
+}
+
+/// The service alone.
+///
+/// # Errors
+///
+/// Those of [`of_service`].
+pub fn service(url: &ServiceUrl, identity: Identity, network: &Network) -> Result<Place, Error> {
+    let authorities = Arc::new(tls::authorities(&network.trust)?);
+    let cloud = Cloud::new(url, Some(identity), &authorities, &network.proxies)?;
+    at_once::send_requests_at_once();
+    Ok(Place::Server(cloud))
+}
+
+/// Reads what `path` holds in a sealed tree.
+///
+/// # Errors
+///
+/// Any error of the tree, and a document that is not what it should be.
+pub fn read_tree(
+    tree: &Tree,
+    path: &SecretPath,
+    organization: &OrganizationHint,
+    report: Report,
+) -> Result<SealedLevels, Error> {
+    let read = |document| tree.read(document);
+    let text = read(Document::Organization)?;
+    let record = decoded(&text, Document::Organization, documents::organization)?;
+    let organization = &organization.check(record)?;
+    record_organization(organization, &report);
+    let document = Document::Secrets { organization, path };
+    let secrets = decoded(&read(document)?, document, documents::secrets)?;
+    secrets.check_depth(path)?;
+    let descriptor = if secrets.are_none() {
+        None
+    } else {
+        let document = Document::EncryptionKey { organization, path };
+        let descriptor = decoded(&read(document)?, document, documents::descriptor)?;
+        Some(Arc::new(descriptor))
+    };
+    Ok(SealedLevels {
+        organization: Some(organization.clone()),
+        secrets,
+        descriptor,
+        texts: None,
+        origin: Origin::Asked,
+    })
+}
+
+/// Records whose secrets they are.
+pub fn record_organization(organization: &str, report: &Report) {
+    report.note(format_args!("organization {organization}"));
+    report.record(|| Event::Organization(organization));
+}
+
+/// Reads the text of a document by `decoder`.
+///
+/// # Errors
+///
+/// If it is not what it should be.
+pub fn decoded<T>(
+    text: &str,
+    document: Document<'_>,
+    decoder: fn(&str) -> Result<T, documents::Malformed>,
+) -> Result<T, Error> {
+    decoder(text).map_err(|flaw| Error::Malformed {
+        document: document.to_string(),
+        flaw,
+    })
+}
