@@ -6,12 +6,12 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
-use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::check::{Findings, Stage};
 use crate::error::{Error, FAILED};
+use crate::sys;
 
 /// Where messages go, and which of them are wanted.
 #[derive(Clone, Copy)]
@@ -42,7 +42,9 @@ pub fn hide_panics(program: &'static str) {
             .location()
             .map(ToString::to_string)
             .unwrap_or_default();
-        let _ = writeln!(std::io::stderr(), "{program}: internal error at {place}");
+        let line = format!("{program}: internal error at {place}\n");
+        // There is no other place to say it.
+        let _ = sys::write_all(std::io::stderr(), line.as_bytes());
         std::process::exit(FAILED.into());
     }));
 }
@@ -141,7 +143,7 @@ impl Report {
 
     /// Writes one line at once. That nobody reads standard error is no reason to fail.
     fn line(&self, line: fmt::Arguments<'_>) {
-        let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+        let _ = sys::write_all(std::io::stderr(), format!("{line}\n").as_bytes());
     }
 }
 

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::check;
@@ -39,7 +39,7 @@ pub fn check_destination(allow_file: bool) -> Result<(), Error> {
 /// If writing fails.
 pub fn write(text: &[u8]) -> Result<(), Error> {
     sys::standard_output()
-        .and_then(|mut output| output.write_all(text))
+        .and_then(|output| sys::write_all(output, text))
         .map_err(Error::Output)
 }
 
@@ -102,7 +102,7 @@ pub fn mask(
     };
     let skipped = mask::register(runner, variables, |lines| match report.is_checking() {
         true => Ok(()),
-        false => write_all(&mut stream, lines).map_err(Error::Mask),
+        false => sys::write_all(&stream, lines).map_err(Error::Mask),
     })?;
     found(Some(runner.name()), &skipped);
     if !skipped.is_empty() {
@@ -118,26 +118,6 @@ pub fn mask(
 fn pipe(stream: BorrowedFd<'_>) -> Option<File> {
     let stream: File = stream.try_clone_to_owned().ok()?.into();
     sys::is_pipe(&stream).then_some(stream)
-}
-
-/// Writes all of it, also where the one who started us made the stream one that does not wait.
-///
-/// # Errors
-///
-/// Any other error of write(2).
-pub fn write_all(stream: &mut File, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match stream.write(bytes) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => bytes = &bytes[written..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                sys::wait_writable(stream.as_fd())?;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 /// The text of the set, in locked memory.

@@ -236,6 +236,8 @@ pub enum BadKey {
     NoSuchFile,
     /// It is empty.
     Empty,
+    /// It did not come to its end through a pipe or a descriptor.
+    NotInTime { time: Duration },
     /// It has a line end inside.
     SeveralLines,
     /// It starts with a byte order mark.
@@ -343,6 +345,10 @@ impl Error {
                 reason: BadKey::ByteOrderMark,
                 ..
             } => "save the file as UTF-8 without a byte order mark",
+            Error::BadKey {
+                reason: BadKey::NotInTime { .. },
+                ..
+            } => "the key is complete when its writer closes the pipe",
             Error::BadKey {
                 reason: BadKey::ReadOnce,
                 ..
@@ -626,6 +632,9 @@ impl fmt::Display for BadKey {
 impl fmt::Display for Sealed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            BadKey::NotInTime { time } => {
+                write!(f, "no complete key within {}", Seconds(*time))
+            }
             Sealed::NoBlob => "the content is no sealed blob",
             Sealed::WrongClientKey => {
                 "wrong client key, or the level was changed after it was sealed"

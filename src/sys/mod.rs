@@ -16,10 +16,11 @@ mod streams;
 mod terminal;
 
 use std::ffi::{CStr, CString, c_char, c_int};
+mod waiting;
 use std::fs::{File, Permissions};
 use std::io::{self, Seek, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -46,12 +47,13 @@ pub use crate::sys::streams::{
 };
 pub use crate::sys::terminal::{
     Settings, TerminalMode, copy_size, foreground_group, is_controlling, set_foreground_group,
-    wait_readable, wait_writable,
+    wait_readable,
 };
 
 /// What the process was before the Rust runtime changed it, kept for the command.
 struct Start {
     sigpipe_ignored: AtomicBool,
+pub use crate::sys::waiting::{wait_for_input, write_all};
     closed: [AtomicBool; 3],
     argument_count: AtomicI32,
     arguments: AtomicPtr<*mut c_char>,
@@ -249,6 +251,13 @@ impl io::Read for Descriptor {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         // SAFETY: pointer and length are those of a live exclusive slice.
         let read = unsafe { libc::read(self.0, buffer.as_mut_ptr().cast(), buffer.len()) };
+impl AsFd for Descriptor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the number is never -1, and for one that is closed every call fails with EBADF.
+        unsafe { BorrowedFd::borrow_raw(self.0) }
+    }
+}
+
         usize::try_from(read).map_err(|_| io::Error::last_os_error())
     }
 }
