@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod beneath;
 pub mod cache;
 pub mod documents;
 pub mod fetch;

@@ -2,6 +2,7 @@
 //!
 //! All `unsafe` code of the program is here, in the modules below, and in `locked.rs`.
 
+mod beneath;
 mod clock;
 mod confine;
 pub mod keyring;
@@ -19,7 +20,6 @@ use std::ffi::{CStr, CString, c_char, c_int};
 mod waiting;
 use std::fs::{File, Permissions};
 use std::io::{self, Seek, Write};
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
@@ -31,6 +31,7 @@ use std::time::Duration;
 use crate::sys::locked::{Locked, NoMemory};
 
 pub use crate::sys::clock::CalendarTime;
+pub use crate::sys::beneath::{DIRECTORY_ONLY, find_at, read_at, target_of};
 pub use crate::sys::confine::{Duty, confine};
 pub use crate::sys::pty::{PseudoTerminal, lead_session_on};
 pub use crate::sys::registers::clear_registers;
@@ -270,41 +271,6 @@ impl Drop for Descriptor {
             unsafe { libc::close(self.0) };
         }
     }
-}
-
-/// Opens a file below a directory for reading; a symbolic link that leads out of it is refused by the kernel.
-///
-/// # Errors
-///
-/// [`io::ErrorKind::CrossesDevices`] if the path leads out of the directory,
-/// [`io::ErrorKind::Unsupported`] where there is no openat2(2) (Linux before 5.6, old filters of
-/// containers), any other error of it.
-pub fn open_beneath(directory: &File, path: &Path) -> io::Result<File> {
-    let path = CString::new(path.as_os_str().as_encoded_bytes())?;
-    // SAFETY: `open_how` is a plain structure of integers for which all zeros is valid.
-    let mut how: libc::open_how = unsafe { MaybeUninit::zeroed().assume_init() };
-    how.flags = (libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY) as u64;
-    how.resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS;
-    // SAFETY: the path is NUL-terminated, `how` is of the size given, and both outlive the call.
-    let opened = unsafe {
-        libc::syscall(
-            libc::SYS_openat2,
-            directory.as_raw_fd(),
-            path.as_ptr(),
-            &raw const how,
-            size_of_val(&how),
-        )
-    };
-    if opened < 0 {
-        let error = io::Error::last_os_error();
-        // A filter says EPERM, which the call itself never does for reading.
-        return match error.raw_os_error() {
-            Some(libc::EPERM) => Err(io::ErrorKind::Unsupported.into()),
-            _ => Err(error),
-        };
-    }
-    // SAFETY: the kernel has just given us this descriptor, and nothing else owns it.
-    Ok(unsafe { File::from_raw_fd(opened as RawFd) })
 }
 
 /// The process ID of this process.
