@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::check;
 use crate::deliver::mask::{self, Audience};
@@ -48,8 +48,9 @@ pub fn write(text: &[u8]) -> Result<(), Error> {
 /// # Errors
 ///
 /// If a value has no spelling in the format, or the system gives no such file.
-pub fn memory_file(variables: &[Variable<'_>], form: Form) -> Result<OwnedFd, Error> {
-    sys::sealed_memory_file(rendered(variables, form)?.bytes()).map_err(Error::MemoryFile)
+pub fn memory_file(variables: &[Variable<'_>], form: Form) -> Result<File, Error> {
+    let file = sys::sealed_memory_file(rendered(variables, form)?.bytes());
+    file.map(File::from).map_err(Error::MemoryFile)
 }
 
 /// The streams of which a runner may be told on one what to mask.
@@ -94,7 +95,7 @@ pub fn mask(
         Masks::OnEither => pipe(io::stdout().as_fd()),
         Masks::OnError => None,
     });
-    let Some(mut stream) = stream else {
+    let Some(stream) = stream else {
         report.warn(format_args!(
             "nothing is masked: the output does not go to the runner"
         ));

@@ -154,6 +154,8 @@ pub enum Error {
     MemoryFile(io::Error),
     /// Secrets have names that would take over the command.
     UnsafeNames { names: Vec<String> },
+    /// No path by which the command could open a file in memory.
+    NoPathOfDescriptor,
     /// One variable is larger than the kernel takes, in bytes.
     VariableTooLong {
         name: String,
@@ -341,10 +343,9 @@ impl Error {
                 "a key is not taken from the command line, where every process can read it; \
                  put it in a file, or use '-', fd:N or the environment"
             }
-            Error::BadKey {
-                reason: BadKey::ByteOrderMark,
-                ..
-            } => "save the file as UTF-8 without a byte order mark",
+            Error::NoPathOfDescriptor => {
+                "mount /proc, as it is on every machine and in every container"
+            }
             Error::BadKey {
                 reason: BadKey::NotInTime { .. },
                 ..
@@ -539,6 +540,9 @@ impl fmt::Display for Error {
                     "{name} has {size} bytes; the kernel takes {limit} for one variable"
                 )
             }
+            Error::NoPathOfDescriptor => f.write_str(
+                "--file: neither /dev/fd nor /proc/self/fd has the command's descriptors",
+            ),
             Error::EnvironmentTooLong {
                 size,
                 limit,
