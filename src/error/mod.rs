@@ -60,6 +60,8 @@ pub enum Error {
         file: PathBuf,
         reason: String,
     },
+    /// The C library does not let us say how host names are resolved.
+    Resolver(io::Error),
     /// The variable that names a proxy is of no use.
     Proxy {
         variable: &'static str,
@@ -152,10 +154,10 @@ pub enum Error {
     NoSpelling { name: String, form: &'static str },
     /// No file in memory.
     MemoryFile(io::Error),
-    /// Secrets have names that would take over the command.
-    UnsafeNames { names: Vec<String> },
     /// No path by which the command could open a file in memory.
     NoPathOfDescriptor,
+    /// Secrets have names that would take over the command.
+    UnsafeNames { names: Vec<String> },
     /// One variable is larger than the kernel takes, in bytes.
     VariableTooLong {
         name: String,
@@ -234,12 +236,12 @@ pub enum Usage {
 pub enum BadKey {
     /// Its file cannot be read.
     Unreadable(io::Error),
+    /// It did not come to its end through a pipe or a descriptor.
+    NotInTime { time: Duration },
     /// The value of `--client-key` names no file. It may be a key, so that it is not shown.
     NoSuchFile,
     /// It is empty.
     Empty,
-    /// It did not come to its end through a pipe or a descriptor.
-    NotInTime { time: Duration },
     /// It has a line end inside.
     SeveralLines,
     /// It starts with a byte order mark.
@@ -351,6 +353,10 @@ impl Error {
                 ..
             } => "the key is complete when its writer closes the pipe",
             Error::BadKey {
+                reason: BadKey::ByteOrderMark,
+                ..
+            } => "save the file as UTF-8 without a byte order mark",
+            Error::BadKey {
                 reason: BadKey::ReadOnce,
                 ..
             } => "--watch reads keys again each time; name a regular file, or set the variable",
@@ -430,6 +436,13 @@ impl fmt::Display for Error {
                 file,
                 reason,
             } => write!(f, "{source}: {}: {reason}", shown(file)),
+            Error::Resolver(error) => {
+                write!(
+                    f,
+                    "cannot set up the resolution of host names: {}",
+                    plain(error)
+                )
+            }
             Error::Proxy { variable, reason } => write!(f, "{variable}: {reason}"),
             Error::Thread(error) => write!(f, "cannot start a thread: {}", plain(error)),
             Error::Timeout { host, time } => {
@@ -527,6 +540,9 @@ impl fmt::Display for Error {
                 )
             }
             Error::MemoryFile(error) => write!(f, "cannot make a file in memory: {}", plain(error)),
+            Error::NoPathOfDescriptor => f.write_str(
+                "--file: neither /dev/fd nor /proc/self/fd has the command's descriptors",
+            ),
             Error::UnsafeNames { names } => {
                 write!(
                     f,
@@ -540,9 +556,6 @@ impl fmt::Display for Error {
                     "{name} has {size} bytes; the kernel takes {limit} for one variable"
                 )
             }
-            Error::NoPathOfDescriptor => f.write_str(
-                "--file: neither /dev/fd nor /proc/self/fd has the command's descriptors",
-            ),
             Error::EnvironmentTooLong {
                 size,
                 limit,
@@ -622,6 +635,9 @@ impl fmt::Display for BadKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BadKey::Unreadable(error) => f.write_str(&plain(error)),
+            BadKey::NotInTime { time } => {
+                write!(f, "no complete key within {}", Seconds(*time))
+            }
             BadKey::NoSuchFile => f.write_str("names no file"),
             BadKey::Empty => f.write_str("the key is empty"),
             BadKey::SeveralLines => f.write_str("the key has a line end inside"),
@@ -636,9 +652,6 @@ impl fmt::Display for BadKey {
 impl fmt::Display for Sealed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            BadKey::NotInTime { time } => {
-                write!(f, "no complete key within {}", Seconds(*time))
-            }
             Sealed::NoBlob => "the content is no sealed blob",
             Sealed::WrongClientKey => {
                 "wrong client key, or the level was changed after it was sealed"

@@ -9,15 +9,16 @@ pub mod keyring;
 pub mod locked;
 mod pty;
 mod registers;
+mod resolver;
 mod siblings;
 pub mod signal_names;
 mod signals;
 mod sockets;
 mod streams;
 mod terminal;
+mod waiting;
 
 use std::ffi::{CStr, CString, c_char, c_int};
-mod waiting;
 use std::fs::{File, Permissions};
 use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -30,11 +31,12 @@ use std::time::Duration;
 
 use crate::sys::locked::{Locked, NoMemory};
 
-pub use crate::sys::clock::CalendarTime;
 pub use crate::sys::beneath::{DIRECTORY_ONLY, find_at, read_at, target_of};
+pub use crate::sys::clock::CalendarTime;
 pub use crate::sys::confine::{Duty, confine};
 pub use crate::sys::pty::{PseudoTerminal, lead_session_on};
 pub use crate::sys::registers::clear_registers;
+pub use crate::sys::resolver::use_built_in_resolver;
 pub use crate::sys::siblings::{end_child, exists, fork_beside, share, wait_while, wake};
 use crate::sys::signals::is_ignored;
 pub use crate::sys::signals::{
@@ -50,11 +52,11 @@ pub use crate::sys::terminal::{
     Settings, TerminalMode, copy_size, foreground_group, is_controlling, set_foreground_group,
     wait_readable,
 };
+pub use crate::sys::waiting::{wait_for_input, write_all};
 
 /// What the process was before the Rust runtime changed it, kept for the command.
 struct Start {
     sigpipe_ignored: AtomicBool,
-pub use crate::sys::waiting::{wait_for_input, write_all};
     closed: [AtomicBool; 3],
     argument_count: AtomicI32,
     arguments: AtomicPtr<*mut c_char>,
@@ -248,10 +250,6 @@ impl Descriptor {
     }
 }
 
-impl io::Read for Descriptor {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // SAFETY: pointer and length are those of a live exclusive slice.
-        let read = unsafe { libc::read(self.0, buffer.as_mut_ptr().cast(), buffer.len()) };
 impl AsFd for Descriptor {
     fn as_fd(&self) -> BorrowedFd<'_> {
         // SAFETY: the number is never -1, and for one that is closed every call fails with EBADF.
@@ -259,6 +257,10 @@ impl AsFd for Descriptor {
     }
 }
 
+impl io::Read for Descriptor {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // SAFETY: pointer and length are those of a live exclusive slice.
+        let read = unsafe { libc::read(self.0, buffer.as_mut_ptr().cast(), buffer.len()) };
         usize::try_from(read).map_err(|_| io::Error::last_os_error())
     }
 }

@@ -59,7 +59,7 @@ impl Cloud {
     ///
     /// # Errors
     ///
-    /// If there is a proxy to use and its URL is of no use.
+    /// If there is a proxy to use and its URL is of no use, or host names cannot be resolved.
     pub fn new(
         url: &ServiceUrl,
         identity: Option<Identity>,
@@ -69,6 +69,7 @@ impl Cloud {
         let ServiceUrl {
             base, name, host, ..
         } = url.clone();
+        sys::use_built_in_resolver().map_err(Error::Resolver)?;
         // What goes over plain http could be read and changed by a proxy.
         let proxy = match base.starts_with("https:") {
             true => proxy_for(&name, proxies)?,
