@@ -375,9 +375,15 @@ impl Error {
             }
             Error::Redirected { .. } => "redirects are never followed; check the API URL",
             Error::Certificate {
-                flaw: Flaw::SelfSigned | Flaw::UnknownAuthority,
+                flaw: Flaw::UnknownAuthority,
                 ..
             } => "certificates are always verified; --ca-file names a private authority",
+            Error::Certificate {
+                flaw: Flaw::Other, ..
+            } => {
+                "the certificate of a server must not be that of an authority (CA:TRUE), \
+                 as many self-signed ones are"
+            }
             Error::Certificate {
                 flaw: Flaw::Expired | Flaw::NotYetValid,
                 ..

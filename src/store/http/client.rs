@@ -19,7 +19,6 @@ use crate::error::{Denied, Error, Flaw, Unreachable};
 use crate::keys::ApiKey;
 use crate::store::Document;
 use crate::store::http::attribution::PRODUCT;
-use crate::store::http::certificate::is_self_signed;
 use crate::store::http::deadline::Time;
 use crate::store::http::proxy::proxy_for;
 use crate::store::http::retry::retry_after;
@@ -318,18 +317,10 @@ impl Cloud {
     fn tls(&self, error: &rustls::Error) -> Error {
         let host = self.reached.clone();
         match error {
-            rustls::Error::InvalidCertificate(error) => {
-                let flaw = match flaw(error) {
-                    // The other handshake would have to go through the proxy as well.
-                    Flaw::UnknownAuthority | Flaw::Other
-                        if self.proxy.is_none() && is_self_signed(&self.base) =>
-                    {
-                        Flaw::SelfSigned
-                    }
-                    flaw => flaw,
-                };
-                Error::Certificate { host, flaw }
-            }
+            rustls::Error::InvalidCertificate(error) => Error::Certificate {
+                host,
+                flaw: flaw(error),
+            },
             _ => Error::Tls { host },
         }
     }
