@@ -96,7 +96,6 @@ pub struct Failure {
 pub struct Command {
     pub name: String,
     pub file: Option<String>,
-    pub by_shell: bool,
 }
 
 /// Where the levels come from, or are asked for.

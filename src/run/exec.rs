@@ -96,18 +96,16 @@ impl Ready<'_> {
     ///
     /// # Errors
     ///
-    /// The one that [`Ready::launch`] would end with.
+    /// If no place has it, or it may not be executed. [`Ready::launch`] may still fail for what is in the file.
     pub fn look_up(&self, report: &Report) -> Result<(), Error> {
         let Some(command) = self.command.first() else {
             return Ok(());
         };
         let found = lookup::find(command, std::env::var_os("PATH").as_deref());
         report.found(|findings| {
-            let found = found.as_ref().ok();
             findings.command = Some(check::Command {
                 name: shown(Path::new(OsStr::from_bytes(command.to_bytes()))),
-                file: found.map(|found| shown(&found.file)),
-                by_shell: found.is_some_and(|found| found.by_shell),
+                file: found.as_deref().ok().map(shown),
             });
         });
         found.map(drop).map_err(|error| self.failed(error))
