@@ -10,7 +10,7 @@ BASH_COMPLETIONS = $(PREFIX)/share/bash-completion/completions
 ZSH_COMPLETIONS = $(PREFIX)/share/zsh/site-functions
 FISH_COMPLETIONS = $(PREFIX)/share/fish/vendor_completions.d
 
-.PHONY: build demo test check static bench fuzz install uninstall clean
+.PHONY: build demo test test-nss check static bench fuzz install uninstall clean
 
 build:
 	$(CARGO) build --release
@@ -26,6 +26,11 @@ test: static
 		busybox:busybox-static systemctl:systemd nginx make less vim
 	tests/readers/install target/readers
 	$(CARGO) test
+
+# The static build in Debian 13 and 11 with modules for host names: needs root and a mirror of Debian.
+test-nss: static
+	tests/tools debootstrap python3
+	tests/nss target/nss
 
 check:
 	tests/tools mandoc

@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -90,7 +90,7 @@ enum Sink {
 impl Sink {
     fn write(&mut self, line: &str, outcome: &str) -> io::Result<()> {
         match self {
-            Sink::File(file) => file.write_all(format!("{line}\n").as_bytes()),
+            Sink::File(file) => sys::write_all(&*file, format!("{line}\n").as_bytes()),
             // Neither a line of JSON nor the outcome has a line feed, which would need the binary form.
             Sink::Journal(socket) => send(
                 socket,

@@ -68,11 +68,7 @@ pub enum Event<'a> {
         skipped: &'a [String],
     },
     /// The command, and the file that would be executed if there is one.
-    Command {
-        name: String,
-        file: Option<String>,
-        by_shell: bool,
-    },
+    Command { name: String, file: Option<String> },
 }
 
 /// A level that is present.

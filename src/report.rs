@@ -6,11 +6,11 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
-use std::io::Write;
 use std::time::Instant;
 
 use crate::error::{Error, FAILED};
 use crate::event::{Event, Listener, Stage};
+use crate::sys;
 
 /// How many may listen: a check and an audit.
 const LISTENERS: usize = 2;
@@ -43,7 +43,9 @@ pub fn hide_panics(program: &'static str) {
             .location()
             .map(ToString::to_string)
             .unwrap_or_default();
-        let _ = writeln!(std::io::stderr(), "{program}: internal error at {place}");
+        let line = format!("{program}: internal error at {place}\n");
+        // There is no other place to say it.
+        let _ = sys::write_all(std::io::stderr(), line.as_bytes());
         std::process::exit(FAILED.into());
     }));
 }
@@ -144,6 +146,6 @@ impl Report {
 
     /// Writes one line at once. That nobody reads standard error is no reason to fail.
     fn line(&self, line: fmt::Arguments<'_>) {
-        let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+        let _ = sys::write_all(std::io::stderr(), format!("{line}\n").as_bytes());
     }
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::print::through_a_full_pipe;
 use crate::support::*;
 
 tests![
@@ -25,6 +26,7 @@ tests![
     nothing_is_printed_without_its_line,
     the_journal_gets_its_own_protocol needs(OWN_RUN),
     syslog_gets_its_old_format needs(OWN_RUN),
+    a_full_descriptor_that_is_non_blocking_is_waited_for,
     a_logger_that_is_not_there_is_a_failure needs(OWN_RUN),
 ];
 
@@ -401,6 +403,14 @@ fn syslog_gets_its_old_format() {
     );
     let line: Value = serde_json::from_str(line).expect("JSON");
     assert_eq!(only(vec![line])["error"], "required");
+}
+
+fn a_full_descriptor_that_is_non_blocking_is_waited_for() {
+    let tree = Tree::holding("A=1\n");
+    let run = tree.run().args(["--audit=3", "--", "true"]);
+    let line = through_a_full_pipe(run, 3);
+    let line: Value = serde_json::from_str(&line).expect("a line of JSON");
+    assert_eq!(only(vec![line])["outcome"], "started");
 }
 
 fn a_logger_that_is_not_there_is_a_failure() {

@@ -37,6 +37,9 @@ tests![
     key_files::what_is_no_key_is_refused_by_its_source,
     key_files::an_api_key_that_no_header_can_carry_is_refused,
     key_files::a_file_that_cannot_be_read_is_an_error,
+    key_files::a_descriptor_that_is_non_blocking_is_waited_for,
+    key_files::a_named_pipe_is_waited_for,
+    key_files::a_key_that_never_comes_is_given_up needs(STRACE),
     key_files::a_value_that_names_no_file_is_not_repeated,
     key_files::a_key_file_open_to_others_draws_one_warning,
 ];

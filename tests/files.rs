@@ -18,6 +18,7 @@ use crate::support::*;
 tests![
     a_file_holds_what_print_prints,
     a_path_is_that_of_a_descriptor,
+    a_path_leads_to_the_descriptor_whatever_dev_holds needs(NAMESPACES),
     several_files_have_a_format_each,
     the_variables_are_there_too_unless_they_are_not_wanted,
     a_file_is_read_from_the_start_each_time,
@@ -111,6 +112,37 @@ fn a_path_is_that_of_a_descriptor() {
             descriptor(path) > if redirection.contains('4') { 4 } else { 2 },
             "{path}"
         );
+    }
+}
+
+/// As in a chroot, or with a `/dev` that has only what the kernel puts there.
+fn a_path_leads_to_the_descriptor_whatever_dev_holds() {
+    let (tree, dir) = (tree(), TempDir::new());
+    let other = "mkdir /dev/fd; for n in 0 1 2 3 4 5 6 7 8 9; do echo A=other >/dev/fd/$n; done";
+    for more in ["", other, "ln -s /nowhere /dev/fd"] {
+        let run = with_file(&tree, "env", "cat \"$F\"; printf %s \"$F\"");
+        let script = format!("mount -t tmpfs none /dev\n{more}");
+        let outcome = run.with_mounts(dir.path(), &script).finish();
+        outcome.assert_status(0);
+        let path = outcome.text().strip_prefix(&printed(&tree, "env"));
+        assert!(
+            path.is_some_and(|it| it.starts_with("/proc/self/fd/")),
+            "{outcome}"
+        );
+    }
+    for more in ["", other] {
+        let witness = Witness::new();
+        let run = tree
+            .run()
+            .args(["--file", "F", "--"])
+            .args(witness.command());
+        let script = format!("mount -t tmpfs none /dev\n{more}\nmount -t tmpfs none /proc");
+        let outcome = run.with_mounts(dir.path(), &script).finish();
+        outcome.assert_refused(
+            125,
+            &["--file", "/dev/fd", "/proc/self/fd", "hint: mount /proc"],
+        );
+        witness.assert_not_started();
     }
 }
 

@@ -22,6 +22,8 @@ tests![
     an_output_that_cannot_be_written_is_an_error,
     a_reader_that_goes_away_is_an_error,
     a_large_set_goes_through_a_pipe_whole,
+    an_output_that_is_non_blocking_gets_all_of_it,
+    a_full_output_that_is_non_blocking_is_waited_for,
     nothing_is_printed_if_one_value_has_no_spelling,
     nothing_is_printed_if_one_level_does_not_open,
     the_word_print_takes_a_known_format_and_no_command,
@@ -190,6 +192,66 @@ fn a_large_set_goes_through_a_pipe_whole() {
             .assert_status(0)
             .assert_stdout(&at_once.stdout);
     }
+}
+
+/// Whoever started us has made it so, and shares it with us.
+fn an_output_that_is_non_blocking_gets_all_of_it() {
+    let (tree, _) = large();
+    let script = "\"$@\" | { read first; echo \"$first\"; cat; }";
+    let under = |run: Run| run.under(non_blocking(&[1], Fill::Nothing));
+    for (format, _) in FORMATS {
+        let blocking = print(&tree, format).finish();
+        let run = under(print(&tree, format)).under(["sh", "-c", script, "sh"]);
+        let outcome = run.finish();
+        outcome.assert_status(0).assert_stdout(&blocking.stdout);
+        assert_eq!(outcome.stderr, "", "{format}");
+    }
+    let expected = print(&tree, "env").finish();
+    let outcome = Terminal::spawn(under(print(&tree, "env"))).wait();
+    outcome.assert_status(0);
+    assert_eq!(outcome.text().replace("\r\n", "\n"), expected.text());
+}
+
+/// Runs it with a full, non-blocking pipe as `descriptor` until somebody reads, and returns what came behind what filled
+/// the pipe.
+#[track_caller]
+pub fn through_a_full_pipe(run: Run, descriptor: i32) -> String {
+    let dir = TempDir::new();
+    let go = dir.fifo("go").display().to_string();
+    let script = format!(
+        "(sleep 0.3; echo >\"$0\") & \\
+         {{ \"$@\" {descriptor}>&9 9>&-; }} 9>&1 >/dev/null 2>/dev/null | {{ read x <\"$0\"; cat; }}"
+    );
+    let run = run.under(non_blocking(&[descriptor], Fill::Pipes));
+    let outcome = run.under(["sh", "-c", &script, &go]).finish();
+    let written = outcome.text().trim_start_matches('\0').to_owned();
+    assert!(outcome.text().len() > written.len() + 4096, "{outcome}");
+    written
+}
+
+fn a_full_output_that_is_non_blocking_is_waited_for() {
+    let tree = tree();
+    let runs = [
+        print(&tree, "env"),
+        tree.run().arg("--list"),
+        tree.run().args(["--list", "--json"]),
+        Run::dotenv_run().arg("--help"),
+        Run::dotenv_run().args(["--completions", "bash"]),
+        Run::dotenv_run().arg("--version"),
+        Run::dotenv_seal().arg("--help"),
+        Run::dotenv_seal().arg("list").arg(tree.root()),
+    ];
+    for run in runs {
+        let expected = run.clone().finish();
+        expected.assert_status(0);
+        assert_eq!(through_a_full_pipe(run, 1), expected.text());
+    }
+    let check = tree.run().args(["--check", "--", "true"]);
+    assert!(through_a_full_pipe(check, 1).contains("true"));
+    // A message is not lost either.
+    let failing = tree.run().args(["--only", "MISSING", "--print", "env"]);
+    let expected = failing.clone().finish();
+    assert_eq!(through_a_full_pipe(failing, 2), expected.stderr);
 }
 
 fn nothing_is_printed_if_one_value_has_no_spelling() {

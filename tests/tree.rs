@@ -37,6 +37,9 @@ tests![
     a_tree_may_be_replaced_while_it_is_read,
     renames_elsewhere_do_not_disturb_a_run,
     only_a_regular_file_is_a_document,
+    a_pipe_is_no_tree,
+    no_filter_of_system_calls_opens_a_way_out needs(STRACE),
+    a_link_that_comes_and_goes_leads_nowhere needs(STRACE),
 ];
 
 const SHARED: [&str; 3] = [
@@ -450,7 +453,7 @@ fn renames_elsewhere_do_not_disturb_a_run() {
 fn only_a_regular_file_is_a_document() {
     type Make = fn(&Path);
     let make: [(&str, Make); 3] = [
-        ("FIFO", |path| mkfifo(path, Mode::S_IRWXU).unwrap()),
+        ("named pipe", |path| mkfifo(path, Mode::S_IRWXU).unwrap()),
         ("directory", |path| fs::create_dir(path).unwrap()),
         ("socket", |path| drop(UnixListener::bind(path).unwrap())),
     ];
@@ -465,11 +468,89 @@ fn only_a_regular_file_is_a_document() {
             let run = tree.dotenv_run().arg("legacy");
             let run = run.limit(Duration::from_secs(10));
             let path = path.display().to_string();
-            let refused = run.refuses(125, &[&path]);
+            let refused = run.refuses(125, &[&path, kind]);
             assert!(
                 !refused.stderr.contains("no such project"),
                 "{kind}\n{refused}"
             );
         }
     }
+}
+
+fn a_pipe_is_no_tree() {
+    let dir = TempDir::new();
+    let pipe = dir.fifo("pipe").display().to_string();
+    let run = Run::dotenv_run().args(["--api-url", &format!("file://{pipe}"), "p"]);
+    let run = run.limit(Duration::from_secs(10));
+    run.refuses(125, &[&pipe, "not a directory"]);
+}
+
+/// To be put in front of a program: it has no openat2(2), as under old kernels and old filters of containers.
+fn without_openat2(error: &str) -> [String; 6] {
+    let inject = format!("inject=openat2:error={error}");
+    ["strace", "-f", "-o", "/dev/null", "-e", &inject].map(String::from)
+}
+
+fn no_filter_of_system_calls_opens_a_way_out() {
+    for error in ["EPERM", "ENOSYS"] {
+        let tree = Tree::example();
+        let pipe = tree.secrets("legacy");
+        fs::remove_file(&pipe).unwrap();
+        mkfifo(&pipe, Mode::S_IRWXU).unwrap();
+        let run = tree
+            .dotenv_run()
+            .arg("legacy")
+            .under(without_openat2(error));
+        let run = run.limit(Duration::from_secs(10));
+        run.refuses(125, &["named pipe"]);
+
+        let outside = Tree::example();
+        let tree = Tree::example();
+        replace_by_link(&tree.root().join("api"), outside.root().join("api"));
+        let run = tree
+            .dotenv_run()
+            .arg("legacy")
+            .under(without_openat2(error));
+        run.refuses(125, &["out of the tree"]);
+
+        let tree = Tree::example();
+        replace_by_link(&tree.organization(), "../v1/./organization.moved");
+        let run = tree
+            .dotenv_run()
+            .arg("legacy")
+            .under(without_openat2(error));
+        assert_eq!(run.variables(), SHARED);
+    }
+}
+
+/// A directory is exchanged, over and over, with a link to one outside that has other secrets.
+fn a_link_that_comes_and_goes_leads_nowhere() {
+    let world = |value: &str| {
+        let text = format!("A={value}\n");
+        World::new(vec![Project::new("p", Custody::legacy()).level("", &text)])
+    };
+    let (tree, outside) = (Tree::of(&world("inside")), Tree::of(&world("outside")));
+    let place = tree.secrets("p").parent().unwrap().to_owned();
+    let (real, link) = (place.with_extension("real"), place.with_extension("link"));
+    symlink(outside.secrets("p").parent().unwrap(), &link).unwrap();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                fs::rename(&place, &real).unwrap();
+                fs::rename(&link, &place).unwrap();
+                fs::rename(&place, &link).unwrap();
+                fs::rename(&real, &place).unwrap();
+            }
+        });
+        let run = |_| {
+            let run = tree.dotenv_run().args(["p", "--", "printenv", "A"]);
+            run.under(without_openat2("EPERM")).finish()
+        };
+        let outcomes: Vec<_> = (0..60).map(run).collect();
+        is_over.store(true, Ordering::Relaxed);
+        for outcome in outcomes {
+            assert!(!outcome.text().contains("outside"), "{outcome}");
+        }
+    });
 }

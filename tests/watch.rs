@@ -35,6 +35,7 @@ tests![
     ends::a_killed_keeper_leaves_the_command_alone,
     keys::a_rotated_api_key_is_read_again,
     keys::a_rotated_client_key_is_read_again,
+    keys::a_key_file_that_is_a_pipe_for_a_moment_is_read_again,
     keys::keys_of_the_environment_serve_every_start,
     keys::keys_that_can_be_read_once_only_are_refused,
     processes::the_processes_in_front_hold_no_secret,

@@ -5,7 +5,8 @@
 
 #![forbid(unsafe_code)]
 
-use std::io::{Read, Write};
+use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use dotenv_run::cli::seal::{HELP, SealOptions, SealRequest};
@@ -153,16 +154,26 @@ fn put(options: &SealOptions, report: &Report) -> Result<(), Error> {
 /// The `.env` text on standard input, which must follow the grammar.
 fn read_text(allow_empty: bool, report: &Report) -> Result<Vec<u8>, Error> {
     let mut text = Vec::new();
-    std::io::stdin()
-        .lock()
-        .read_to_end(&mut text)
-        .map_err(Seal::Input)?;
+    read_all(&mut std::io::stdin().lock(), &mut text).map_err(Seal::Input)?;
     let parsed = parse(&text).map_err(Seal::Text)?;
     warn_of_skipped("standard input", parsed.skipped, report);
     if parsed.entries().len() == 0 && !allow_empty {
         return Err(Seal::EmptyText.into());
     }
     Ok(text)
+}
+
+/// Reads to the end, also where reading does not wait: somebody may be typing the text.
+fn read_all(input: &mut (impl Read + AsFd), text: &mut Vec<u8>) -> io::Result<()> {
+    loop {
+        match input.read_to_end(text) {
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                sys::wait_for_input(input.as_fd(), None)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 fn find_key(options: &SealOptions, report: &Report) -> Result<ClientKey, Error> {
@@ -306,7 +317,5 @@ fn read<T>(
 }
 
 fn print(text: &str) -> Result<(), Error> {
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(Error::Output)
+    sys::write_all(std::io::stdout(), text.as_bytes()).map_err(Error::Output)
 }

@@ -66,7 +66,6 @@ pub struct Failure {
 pub struct Command {
     pub name: String,
     pub file: Option<String>,
-    pub by_shell: bool,
 }
 
 /// Where the levels come from, or are asked for.
@@ -196,15 +195,10 @@ impl Findings {
                 let (runner, skipped) = (*runner, skipped.to_vec());
                 self.mask = Some(MaskFinding { runner, skipped });
             }
-            Event::Command {
-                name,
-                file,
-                by_shell,
-            } => {
+            Event::Command { name, file } => {
                 self.command = Some(Command {
                     name: name.clone(),
                     file: file.clone(),
-                    by_shell: *by_shell,
                 });
             }
             event => self.add_origin(event),

@@ -180,17 +180,9 @@ fn environment(screen: &mut Screen, findings: &Findings) {
         let count = mask.skipped.len();
         screen.line("mask", format_args!("by {runner}, all values but {count}"));
     }
-    if let Some(Command {
-        name,
-        file,
-        by_shell,
-    }) = &findings.command
-    {
+    if let Some(Command { name, file }) = &findings.command {
         match file {
             None => screen.line("command", format_args!("{name}: cannot be executed")),
-            Some(file) if *by_shell => {
-                screen.line("command", format_args!("{file}, read by /bin/sh"));
-            }
             Some(file) => screen.line("command", format_args!("{file}")),
         }
     }

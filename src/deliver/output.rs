@@ -3,8 +3,8 @@
 #![forbid(unsafe_code)]
 
 use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::deliver::mask::{self, Audience};
 use crate::dotenv::render::{Form, NoSpelling, render};
@@ -39,7 +39,7 @@ pub fn check_destination(allow_file: bool) -> Result<(), Error> {
 /// If writing fails.
 pub fn write(text: &[u8]) -> Result<(), Error> {
     sys::standard_output()
-        .and_then(|mut output| output.write_all(text))
+        .and_then(|output| sys::write_all(output, text))
         .map_err(Error::Output)
 }
 
@@ -48,8 +48,9 @@ pub fn write(text: &[u8]) -> Result<(), Error> {
 /// # Errors
 ///
 /// If a value has no spelling in the format, or the system gives no such file.
-pub fn memory_file(variables: &[Variable<'_>], form: Form) -> Result<OwnedFd, Error> {
-    sys::sealed_memory_file(rendered(variables, form)?.bytes()).map_err(Error::MemoryFile)
+pub fn memory_file(variables: &[Variable<'_>], form: Form) -> Result<File, Error> {
+    let file = sys::sealed_memory_file(rendered(variables, form)?.bytes());
+    file.map(File::from).map_err(Error::MemoryFile)
 }
 
 /// The streams of which a runner may be told on one what to mask.
@@ -91,7 +92,7 @@ pub fn mask(
         Masks::OnEither | Masks::OnNone => pipe(io::stdout().as_fd()),
         Masks::OnError => None,
     });
-    let Some(mut stream) = stream else {
+    let Some(stream) = stream else {
         report.warn(format_args!(
             "nothing is masked: the output does not go to the runner"
         ));
@@ -99,7 +100,7 @@ pub fn mask(
     };
     let skipped = mask::register(runner, variables, |lines| match streams {
         Masks::OnNone => Ok(()),
-        Masks::OnEither | Masks::OnError => write_all(&mut stream, lines).map_err(Error::Mask),
+        Masks::OnEither | Masks::OnError => sys::write_all(&stream, lines).map_err(Error::Mask),
     })?;
     found(Some(runner.name()), &skipped);
     if !skipped.is_empty() {
@@ -115,26 +116,6 @@ pub fn mask(
 fn pipe(stream: BorrowedFd<'_>) -> Option<File> {
     let stream: File = stream.try_clone_to_owned().ok()?.into();
     sys::is_pipe(&stream).then_some(stream)
-}
-
-/// Writes all of it, also where the one who started us made the stream one that does not wait.
-///
-/// # Errors
-///
-/// Any other error of write(2).
-pub fn write_all(stream: &mut File, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match stream.write(bytes) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => bytes = &bytes[written..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                sys::wait_writable(stream.as_fd())?;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 /// The text of the set, in locked memory.

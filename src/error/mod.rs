@@ -58,6 +58,8 @@ pub enum Error {
         file: PathBuf,
         reason: String,
     },
+    /// The C library does not let us say how host names are resolved.
+    Resolver(io::Error),
     /// The variable that names a proxy is of no use.
     Proxy {
         variable: &'static str,
@@ -150,6 +152,8 @@ pub enum Error {
     NoSpelling { name: String, form: &'static str },
     /// No file in memory.
     MemoryFile(io::Error),
+    /// No path by which the command could open a file in memory.
+    NoPathOfDescriptor,
     /// Secrets have names that would take over the command.
     UnsafeNames { names: Vec<String> },
     /// One variable is larger than the kernel takes, in bytes.
@@ -230,6 +234,8 @@ pub enum Usage {
 pub enum BadKey {
     /// Its file cannot be read.
     Unreadable(io::Error),
+    /// It did not come to its end through a pipe or a descriptor.
+    NotInTime { time: Duration },
     /// The value of `--client-key` names no file. It may be a key, so that it is not shown.
     NoSuchFile,
     /// It is empty.
@@ -337,6 +343,13 @@ impl Error {
                 "a key is not taken from the command line, where every process can read it; \
                  put it in a file, or use '-', fd:N or the environment"
             }
+            Error::NoPathOfDescriptor => {
+                "mount /proc, as it is on every machine and in every container"
+            }
+            Error::BadKey {
+                reason: BadKey::NotInTime { .. },
+                ..
+            } => "the key is complete when its writer closes the pipe",
             Error::BadKey {
                 reason: BadKey::ByteOrderMark,
                 ..
@@ -360,9 +373,15 @@ impl Error {
             }
             Error::Redirected { .. } => "redirects are never followed; check the API URL",
             Error::Certificate {
-                flaw: Flaw::SelfSigned | Flaw::UnknownAuthority,
+                flaw: Flaw::UnknownAuthority,
                 ..
             } => "certificates are always verified; --ca-file names a private authority",
+            Error::Certificate {
+                flaw: Flaw::Other, ..
+            } => {
+                "the certificate of a server must not be that of an authority (CA:TRUE), \
+                 as many self-signed ones are"
+            }
             Error::Certificate {
                 flaw: Flaw::Expired | Flaw::NotYetValid,
                 ..
@@ -421,6 +440,13 @@ impl fmt::Display for Error {
                 file,
                 reason,
             } => write!(f, "{source}: {}: {reason}", shown(file)),
+            Error::Resolver(error) => {
+                write!(
+                    f,
+                    "cannot set up the resolution of host names: {}",
+                    plain(error)
+                )
+            }
             Error::Proxy { variable, reason } => write!(f, "{variable}: {reason}"),
             Error::Thread(error) => write!(f, "cannot start a thread: {}", plain(error)),
             Error::Timeout { host, time } => {
@@ -518,6 +544,9 @@ impl fmt::Display for Error {
                 )
             }
             Error::MemoryFile(error) => write!(f, "cannot make a file in memory: {}", plain(error)),
+            Error::NoPathOfDescriptor => f.write_str(
+                "--file: neither /dev/fd nor /proc/self/fd has the command's descriptors",
+            ),
             Error::UnsafeNames { names } => {
                 write!(
                     f,
@@ -610,6 +639,9 @@ impl fmt::Display for BadKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BadKey::Unreadable(error) => f.write_str(&plain(error)),
+            BadKey::NotInTime { time } => {
+                write!(f, "no complete key within {}", Seconds(*time))
+            }
             BadKey::NoSuchFile => f.write_str("names no file"),
             BadKey::Empty => f.write_str("the key is empty"),
             BadKey::SeveralLines => f.write_str("the key has a line end inside"),

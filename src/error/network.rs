@@ -37,9 +37,7 @@ pub enum Flaw {
     NotYetValid,
     /// It is for another host.
     OtherHost,
-    /// It is signed by itself.
-    SelfSigned,
-    /// It leads to no authority that is trusted.
+    /// It leads to no authority that is trusted; it may be signed by itself.
     UnknownAuthority,
     /// It was taken back.
     Revoked,
@@ -96,8 +94,7 @@ impl fmt::Display for Flaw {
             Flaw::Expired => "has expired",
             Flaw::NotYetValid => "is not valid yet",
             Flaw::OtherHost => "is for another host",
-            Flaw::SelfSigned => "is signed by itself and not trusted",
-            Flaw::UnknownAuthority => "is from an authority that is not trusted",
+            Flaw::UnknownAuthority => "is self-signed or from an authority that is not trusted",
             Flaw::Revoked => "was revoked",
             Flaw::OtherPurpose => "is not for servers",
             Flaw::BadSignature => "has a wrong signature",

@@ -8,13 +8,14 @@
 pub mod profile_file;
 
 use std::ffi::{CStr, OsStr};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::cli::{KeyFiles, Options};
 use crate::crypto;
@@ -37,6 +38,10 @@ pub const KEYS: [&str; 2] = [API_KEY.variable, CLIENT_KEY.variable];
 
 /// The largest key in bytes that is read.
 const MAX_KEY: usize = 4096;
+
+/// How long a key may take to come through a pipe or a descriptor. Whoever writes it may be asking somebody for a
+/// passphrase first.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The places of one key.
 struct Places {
@@ -366,35 +371,33 @@ impl Places {
             (_, Some("-")) => format!("{named_by}: standard input"),
             _ => format!("{named_by}: {}", shown(file)),
         };
-        let fail = |error| Error::BadKey {
+        let bad = |reason| Error::BadKey {
             source: source.clone(),
-            reason: BadKey::Unreadable(error),
-        };
-        let once = || Error::BadKey {
-            source: source.clone(),
-            reason: BadKey::ReadOnce,
+            reason,
         };
         let key = empty_key()?;
         let key = match descriptor_number(file) {
-            Some(_) if variables.is_repeated => return Err(once()),
-            Some(number) => read_key(&mut Descriptor::numbered(number), key).map_err(fail)?,
-            None => {
-                let mut opened = match File::open(file) {
-                    Err(error) if is_absent(&error) && !named_by.is_empty() => {
-                        return Err(Error::BadKey {
-                            source: named_by.to_owned(),
-                            reason: BadKey::NoSuchFile,
-                        });
-                    }
-                    opened => opened.map_err(fail)?,
-                };
-                warn_if_open_to_others(&opened, file, report).map_err(fail)?;
-                if variables.is_repeated && !opened.metadata().map_err(fail)?.is_file() {
-                    return Err(once());
+            Some(_) if variables.is_repeated => return Err(bad(BadKey::ReadOnce)),
+            Some(number) => read_key(&mut Descriptor::numbered(number), key),
+            None => match open_key(file) {
+                // The value may be a key itself, so that it is not shown.
+                Err(error) if is_absent(&error) && !named_by.is_empty() => {
+                    return Err(Error::BadKey {
+                        source: named_by.to_owned(),
+                        reason: BadKey::NoSuchFile,
+                    });
                 }
-                read_key(&mut opened, key).map_err(fail)?
-            }
+                Err(error) => Err(error),
+                Ok((_, metadata)) if variables.is_repeated && !metadata.is_file() => {
+                    return Err(bad(BadKey::ReadOnce));
+                }
+                Ok((mut opened, metadata)) => {
+                    warn_if_open_to_others(&metadata, file, report);
+                    read_key(&mut opened, key)
+                }
+            },
         };
+        let key = key.map_err(|error| bad(unreadable(error)))?;
         report.note(format_args!("{} from {source}", self.what));
         Ok((source.clone(), checked(&source, key)?))
     }
@@ -423,11 +426,31 @@ fn descriptor_number(file: &Path) -> Option<i32> {
     }
 }
 
-fn warn_if_open_to_others(opened: &File, file: &Path, report: &Report) -> io::Result<()> {
+/// Opens a key file, and says what it is. A named pipe that nobody writes to keeps us waiting only when it is read.
+fn open_key(file: &Path) -> io::Result<(File, Metadata)> {
+    let mut options = File::options();
+    let opened = options
+        .read(true)
+        .custom_flags(sys::NOT_WAITING)
+        .open(file)?;
     let metadata = opened.metadata()?;
     if metadata.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
+    if metadata.file_type().is_block_device() {
+        return Err(io::Error::other("a block device cannot hold a key"));
+    }
+    Ok((opened, metadata))
+}
+
+fn unreadable(error: io::Error) -> BadKey {
+    match error.kind() {
+        io::ErrorKind::TimedOut => BadKey::NotInTime { time: PATIENCE },
+        _ => BadKey::Unreadable(error),
+    }
+}
+
+fn warn_if_open_to_others(metadata: &Metadata, file: &Path, report: &Report) {
     let mode = metadata.permissions().mode();
     if metadata.is_file() && mode & 0o006 != 0 {
         let act = if mode & 0o002 != 0 { "write" } else { "read" };
@@ -436,7 +459,6 @@ fn warn_if_open_to_others(opened: &File, file: &Path, report: &Report) -> io::Re
             shown(file)
         ));
     }
-    Ok(())
 }
 
 /// Room for a key that is read, and for the byte that tells that it is too long.
@@ -444,13 +466,18 @@ fn empty_key() -> Result<Locked, Error> {
     Locked::for_key(MAX_KEY + 1).map_err(Error::Memory)
 }
 
-/// Reads everything up to the end of `input` into `key`, without a buffer in between.
-fn read_key(input: &mut impl Read, mut key: Locked) -> io::Result<Locked> {
+/// Reads everything up to the end of `input` into `key`, without a buffer in between. Whether reading waits is up to
+/// whoever opened it; we wait in either case, but not for ever.
+fn read_key(input: &mut (impl Read + AsFd), mut key: Locked) -> io::Result<Locked> {
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let room = (MAX_KEY + 1) - key.bytes().len();
+        sys::wait_for_input(input.as_fd(), Some(deadline))?;
         match input.read(&mut key.spare()[..room]) {
             Ok(0) => return Ok(key),
             Ok(read) => key.grow(read),
+            // Somebody else may have read what was there.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
             Err(error) => return Err(error),
         }

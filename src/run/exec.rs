@@ -3,9 +3,11 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::{CStr, CString, OsStr};
+use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::cli::{Inheritance, Run};
@@ -26,7 +28,7 @@ pub struct Ready<'a> {
     command: &'a [CString],
     environment: Environment<'a>,
     /// The files in memory, open until the command has them.
-    _files: Vec<OwnedFd>,
+    _files: Vec<File>,
     /// What it writes to with `--redact`.
     filter: Option<Source>,
 }
@@ -46,9 +48,7 @@ pub fn prepare<'a>(
     report: &Report,
 ) -> Result<Ready<'a>, Error> {
     let files = memory_files(run, secrets, inheritance)?;
-    let paths = files
-        .iter()
-        .map(|file| format!("/dev/fd/{}", file.as_raw_fd()));
+    let paths = files.iter().map(path_of).collect::<Result<Vec<_>, _>>()?;
     let names = run.files.iter().map(|(variable, _)| variable.as_str());
     let (mut inherited, left): (Vec<_>, Vec<_>) =
         inherited.partition(|entry| is_passed(entry, inheritance));
@@ -96,19 +96,15 @@ impl Ready<'_> {
     ///
     /// # Errors
     ///
-    /// The one that [`Ready::launch`] would end with.
+    /// If no place has it, or it may not be executed. [`Ready::launch`] may still fail for what is in the file.
     pub fn look_up(&self, report: &Report) -> Result<(), Error> {
         let Some(command) = self.command.first() else {
             return Ok(());
         };
         let found = lookup::find(command, std::env::var_os("PATH").as_deref());
-        report.record(|| {
-            let found = found.as_ref().ok();
-            Event::Command {
-                name: shown(Path::new(OsStr::from_bytes(command.to_bytes()))),
-                file: found.map(|found| shown(&found.file)),
-                by_shell: found.is_some_and(|found| found.by_shell),
-            }
+        report.record(|| Event::Command {
+            name: shown(Path::new(OsStr::from_bytes(command.to_bytes()))),
+            file: found.as_deref().ok().map(shown),
         });
         found.map(drop).map_err(|error| self.failed(error))
     }
@@ -129,7 +125,7 @@ fn memory_files(
     run: &Run,
     secrets: &[Variable<'_>],
     inheritance: &Inheritance,
-) -> Result<Vec<OwnedFd>, Error> {
+) -> Result<Vec<File>, Error> {
     if !run.files.is_empty() {
         refuse_unsafe(secrets.iter().map(|secret| &*secret.name), inheritance)?;
     }
@@ -137,6 +133,21 @@ fn memory_files(
     forms
         .map(|form| output::memory_file(secrets, form))
         .collect()
+}
+
+/// The path by which the command opens a file in memory. `/dev/fd` is a symbolic link that a bare `/dev` lacks, and that
+/// may be something else.
+fn path_of(file: &File) -> Result<String, Error> {
+    let actual = file.metadata().map_err(Error::MemoryFile)?;
+    let leads_to_it = |path: &String| {
+        fs::metadata(path)
+            .is_ok_and(|found| (found.dev(), found.ino()) == (actual.dev(), actual.ino()))
+    };
+    ["/dev/fd", "/proc/self/fd"]
+        .map(|directory| format!("{directory}/{}", file.as_raw_fd()))
+        .into_iter()
+        .find(leads_to_it)
+        .ok_or(Error::NoPathOfDescriptor)
 }
 
 /// systemd's variables that name the supervisor as the process that is meant, made to name the command

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod abilities;
+mod beneath;
 mod cache;
 pub mod documents;
 mod fetch;

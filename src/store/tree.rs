@@ -4,19 +4,17 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::path::SecretPath;
+use crate::store::beneath;
 use crate::store::model::Document;
 use crate::sys;
 
 /// The size of a document in bytes that is still read.
 pub const MAX_DOCUMENT: u64 = 64 * 1024 * 1024;
-
-/// How often a look-up is repeated when the kernel cannot tell where `..` in a symbolic link leads, because something
-/// was renamed at that moment.
-const MAX_ATTEMPTS: usize = 1_000;
 
 /// A sealed tree that is open.
 pub struct Tree {
@@ -31,15 +29,13 @@ impl Tree {
     ///
     /// If there is no directory that can be read.
     pub fn open(root: &Path) -> Result<Self, Error> {
-        let open = || {
-            let directory = File::open(root)?;
-            if directory.metadata()?.is_dir() {
-                Ok(directory)
-            } else {
-                Err(io::ErrorKind::NotADirectory.into())
-            }
-        };
-        let directory = open().map_err(|error| Error::Tree {
+        let mut options = File::options();
+        // Whatever else stands there is not opened, so that nothing waits for the other end of a pipe.
+        let opened = options
+            .read(true)
+            .custom_flags(sys::DIRECTORY_ONLY)
+            .open(root);
+        let directory = opened.map_err(|error| Error::Tree {
             path: root.to_owned(),
             error,
         })?;
@@ -51,36 +47,7 @@ impl Tree {
 
     /// Opens the file of a document without ever leaving the tree.
     fn open_document(&self, document: Document<'_>) -> io::Result<File> {
-        let route = document.to_string();
-        let mut attempts = 0..MAX_ATTEMPTS;
-        let opened = loop {
-            match sys::open_beneath(&self.directory, Path::new(&route)) {
-                Err(error)
-                    if error.kind() == io::ErrorKind::WouldBlock && attempts.next().is_some() => {}
-                opened => break opened,
-            }
-        };
-        let file = match opened {
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                self.open_canonical(&route)?
-            }
-            opened => opened?,
-        };
-        if file.metadata()?.is_file() {
-            Ok(file)
-        } else {
-            Err(io::Error::other("not a regular file"))
-        }
-    }
-
-    /// The same on a kernel that cannot confine a look-up: compares the real path with the tree's.
-    fn open_canonical(&self, route: &str) -> io::Result<File> {
-        let path = fs::canonicalize(self.root.join(route))?;
-        if path.starts_with(fs::canonicalize(&self.root)?) {
-            File::open(path)
-        } else {
-            Err(io::ErrorKind::CrossesDevices.into())
-        }
+        beneath::open(&self.directory, Path::new(&document.to_string()))
     }
 
     fn failed(&self, document: Document<'_>, error: io::Error) -> Error {

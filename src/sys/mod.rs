@@ -2,24 +2,26 @@
 //!
 //! All `unsafe` code of the program is here, in the modules below, and in `locked.rs`.
 
+mod beneath;
 mod clock;
 mod confine;
 pub mod keyring;
 pub mod locked;
 mod pty;
 mod registers;
+mod resolver;
 mod siblings;
 pub mod signal_names;
 mod signals;
 mod sockets;
 mod streams;
 mod terminal;
+mod waiting;
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::fs::{File, Permissions};
 use std::io::{self, Seek, Write};
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -29,10 +31,12 @@ use std::time::Duration;
 
 use crate::sys::locked::{Locked, NoMemory};
 
+pub use crate::sys::beneath::{DIRECTORY_ONLY, find_at, read_at, target_of};
 pub use crate::sys::clock::CalendarTime;
 pub use crate::sys::confine::{Duty, confine};
 pub use crate::sys::pty::{PseudoTerminal, lead_session_on};
 pub use crate::sys::registers::clear_registers;
+pub use crate::sys::resolver::use_built_in_resolver;
 pub use crate::sys::siblings::{end_child, exists, fork_beside, share, wait_while, wake};
 use crate::sys::signals::is_ignored;
 pub use crate::sys::signals::{
@@ -46,8 +50,9 @@ pub use crate::sys::streams::{
 };
 pub use crate::sys::terminal::{
     Settings, TerminalMode, copy_size, foreground_group, is_controlling, set_foreground_group,
-    wait_readable, wait_writable,
+    wait_readable,
 };
+pub use crate::sys::waiting::{wait_for_input, write_all};
 
 /// What the process was before the Rust runtime changed it, kept for the command.
 struct Start {
@@ -258,6 +263,13 @@ impl Descriptor {
     }
 }
 
+impl AsFd for Descriptor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the number is never -1, and for one that is closed every call fails with EBADF.
+        unsafe { BorrowedFd::borrow_raw(self.0) }
+    }
+}
+
 impl io::Read for Descriptor {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         // SAFETY: pointer and length are those of a live exclusive slice.
@@ -274,41 +286,6 @@ impl Drop for Descriptor {
             unsafe { libc::close(self.0) };
         }
     }
-}
-
-/// Opens a file below a directory for reading; a symbolic link that leads out of it is refused by the kernel.
-///
-/// # Errors
-///
-/// [`io::ErrorKind::CrossesDevices`] if the path leads out of the directory,
-/// [`io::ErrorKind::Unsupported`] where there is no openat2(2) (Linux before 5.6, old filters of
-/// containers), any other error of it.
-pub fn open_beneath(directory: &File, path: &Path) -> io::Result<File> {
-    let path = CString::new(path.as_os_str().as_encoded_bytes())?;
-    // SAFETY: `open_how` is a plain structure of integers for which all zeros is valid.
-    let mut how: libc::open_how = unsafe { MaybeUninit::zeroed().assume_init() };
-    how.flags = (libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY) as u64;
-    how.resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS;
-    // SAFETY: the path is NUL-terminated, `how` is of the size given, and both outlive the call.
-    let opened = unsafe {
-        libc::syscall(
-            libc::SYS_openat2,
-            directory.as_raw_fd(),
-            path.as_ptr(),
-            &raw const how,
-            size_of_val(&how),
-        )
-    };
-    if opened < 0 {
-        let error = io::Error::last_os_error();
-        // A filter says EPERM, which the call itself never does for reading.
-        return match error.raw_os_error() {
-            Some(libc::EPERM) => Err(io::ErrorKind::Unsupported.into()),
-            _ => Err(error),
-        };
-    }
-    // SAFETY: the kernel has just given us this descriptor, and nothing else owns it.
-    Ok(unsafe { File::from_raw_fd(opened as RawFd) })
 }
 
 /// The process ID of this process.

@@ -152,15 +152,6 @@ fn size_of(terminal: &File) -> io::Result<libc::winsize> {
     Ok(unsafe { size.assume_init() })
 }
 
-/// Waits until a descriptor can be written to, or tells by an error that it cannot.
-///
-/// # Errors
-///
-/// Any error of poll(2).
-pub fn wait_writable(descriptor: BorrowedFd<'_>) -> io::Result<()> {
-    wait_for_events([Some((descriptor, Event::Writable))], None).map(drop)
-}
-
 /// The settings of a terminal, restored when dropped.
 pub struct TerminalMode<'a> {
     terminal: &'a File,

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::cloud::mirrors::nginx;
+use crate::launch::init::{STATIC_BUILD, static_build};
 use crate::support::*;
 
 tests![
@@ -18,9 +19,33 @@ tests![
     a_resolver_that_is_wrong_at_first_is_asked_again needs(NEIGHBOURS),
     a_resolver_that_stays_wrong_is_told_of needs(NEIGHBOURS),
     a_dead_resolver_is_passed_by needs(NEIGHBOURS),
+    a_static_program_loads_no_module_for_host_names needs(STATIC_BUILD, STRACE, NAMESPACES),
     without_a_network_it_may_be_tried_again needs(NO_NETWORK),
     a_mirror_takes_over_where_the_service_is_swallowed_up needs(NEIGHBOURS, || tool("nginx")),
 ];
+
+/// What nsswitch.conf names belongs to the C library of the machine, which may be another version.
+fn a_static_program_loads_no_module_for_host_names() {
+    let (service, dir) = (Service::plain(), TempDir::new());
+    let names = dir.file("nsswitch.conf", "hosts: myhostname mymachines files dns\n");
+    let program = static_build().expect("a static build");
+    for url in [service.url(), service.url_by_name()] {
+        let run = service.dotenv_run().args(["--api-url", &url, "legacy"]);
+        let run = run.built_in(program.parent().expect("a directory"));
+        let run = run.args(["--", "true"]);
+        let run = run.with_mounts(
+            &names,
+            "touch /etc/nsswitch.conf; mount --bind \"$0\" /etc/nsswitch.conf",
+        );
+        let trace = strace(run, "open,openat");
+        trace.outcome.assert_status(0);
+        let ours = trace
+            .calls
+            .iter()
+            .filter(|call| call.arguments.contains("libnss_"));
+        assert_eq!(ours.count(), 0, "{:?}", trace.calls);
+    }
+}
 
 /// Where the resolver of a network is asked.
 const RESOLVER: &str = "127.0.0.1:53";

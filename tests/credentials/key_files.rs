@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::support::*;
 
@@ -122,6 +123,58 @@ pub fn standard_input_holds_one_key() {
     let run = run.args(["--api-key-file", "-", "--client-key", "-"]);
     let run = run.stdin(format!("{}\n", service.api_key()));
     run.refuses(125, &["--client-key", "standard input", "empty"]);
+}
+
+pub fn a_descriptor_that_is_non_blocking_is_waited_for() {
+    let script = r#"{ sleep 0.2; cat "$KEY"; } | "$@""#;
+    Lock::each(|lock| {
+        for file in ["-", "fd:0", "/dev/stdin"] {
+            let run = lock.run.clone().args([lock.option, file]);
+            let run = run.args(["--", "printenv", "APP_NAME"]);
+            let key = lock.file("key", format!("{}\n", lock.right));
+            let run = run.env("KEY", key).under(non_blocking(&[0], Fill::Nothing));
+            let outcome = run.under(["sh", "-c", script, "sh"]).finish();
+            outcome.assert_status(0).assert_stdout("Acme\n");
+        }
+    });
+}
+
+/// Its writer may come later.
+pub fn a_named_pipe_is_waited_for() {
+    let script = r#"{ sleep 0.2; cat "$KEY" >"$0"; } & exec "$@""#;
+    Lock::each(|lock| {
+        let pipe = lock.dir.fifo("pipe").display().to_string();
+        let run = lock.run.clone().args([lock.option, &pipe]);
+        let key = lock.file("key", format!("{}\n", lock.right));
+        let run = run.env("KEY", key).args(["--", "printenv", "APP_NAME"]);
+        let outcome = run.under(["sh", "-c", script, &pipe]).finish();
+        outcome.assert_status(0).assert_stdout("Acme\n");
+    });
+}
+
+/// Nobody writes, or nobody ends what is written. The time is not waited for: the kernel says at once that it is over.
+pub fn a_key_that_never_comes_is_given_up() {
+    let witness = Witness::new();
+    Lock::each(|lock| {
+        let pipe = lock.dir.fifo("pipe").display().to_string();
+        let log = lock.dir.path().join("log").display().to_string();
+        for file in [&pipe, "fd:3", "/proc/self/fd/3"] {
+            let run = lock.run.clone().args([lock.option, file, "--"]);
+            let run = run.args(witness.command());
+            let over = "inject=ppoll:retval=0:when=1";
+            let run = run.under(["strace", "-qq", "-e", over, "-e", "trace=ppoll", "-o", &log]);
+            let run = run.under(["sh", "-c", "exec \"$@\" 3<>\"$0\"", &pipe]);
+            let outcome = run.limit(Duration::from_secs(10)).finish();
+            let source = format!("{}: {file}: no complete key within 60 s", lock.option);
+            outcome.assert_refused(125, &[&source, "closes the pipe"]);
+            let calls = fs::read_to_string(&log).expect("the log of strace");
+            assert!(
+                calls.contains("tv_sec=59") || calls.contains("tv_sec=60"),
+                "{calls}"
+            );
+        }
+    });
+    witness.assert_not_started();
 }
 
 /// What Unicode calls white space.

@@ -38,8 +38,8 @@ pub use network::{BLACK_HOLES, HERE, Network};
 pub use outcome::Outcome;
 pub use planted::PLANTED;
 pub use probe::{
-    END, RECORDER_STATUS, Sent, accuser, keyreader, recorder, signals, splitter, with_signals,
-    with_timer,
+    END, Fill, RECORDER_STATUS, Sent, accuser, keyreader, non_blocking, recorder, signals,
+    splitter, with_signals, with_timer,
 };
 pub use pty::Terminal;
 pub use rows::{Seats, check_all, outcome_of};

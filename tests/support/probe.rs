@@ -107,6 +107,25 @@ pub fn halted() -> [OsString; 3] {
     command("halt")
 }
 
+/// To be put in front of a program: these descriptors are non-blocking, and full if they are the ends of pipes that can be
+/// written to and `fill` says so.
+pub fn non_blocking(descriptors: &[i32], fill: Fill) -> Vec<OsString> {
+    let role = match fill {
+        Fill::Nothing => "unblock",
+        Fill::Pipes => "fill",
+    };
+    let numbers: Vec<_> = descriptors.iter().map(ToString::to_string).collect();
+    [command(role).to_vec(), vec![numbers.join(",").into()]].concat()
+}
+
+/// What is written to a descriptor before the program starts.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Fill {
+    Nothing,
+    /// NUL bytes, until it takes no more.
+    Pipes,
+}
+
 /// Makes a socket and hands it over, as its words say.
 pub fn binder() -> [OsString; 3] {
     command("bind")
@@ -169,6 +188,13 @@ pub fn main() -> Option<ExitCode> {
                 });
             }
             Some(ExitCode::SUCCESS)
+        }
+        role @ ("unblock" | "fill") => {
+            let numbers = arguments.next()?;
+            for number in numbers.to_str()?.split(',') {
+                unblock(number.parse().ok()?, role == "fill");
+            }
+            become_program(arguments.collect())
         }
         "time" => {
             let delay = arguments.next()?.to_str()?.parse().ok()?;
@@ -274,6 +300,17 @@ fn prepare(ignored: u64, blocked: u64) {
         assert_eq!(done, 0, "signal {number}: {}", Error::last_os_error());
     }
     change_mask(blocked);
+}
+
+fn unblock(descriptor: i32, fill: bool) {
+    // SAFETY: fcntl takes integers.
+    let flags = unsafe { libc::fcntl(descriptor, libc::F_GETFL) };
+    // SAFETY: fcntl takes integers.
+    let set = unsafe { libc::fcntl(descriptor, libc::F_SETFL, flags | libc::O_NONBLOCK) };
+    assert_eq!(set, 0, "{descriptor}: {}", Error::last_os_error());
+    let nothing = [0_u8];
+    // SAFETY: one byte of a live array is written.
+    while fill && unsafe { libc::write(descriptor, nothing.as_ptr().cast(), 1) } == 1 {}
 }
 
 fn set_timer(microseconds: libc::suseconds_t) {

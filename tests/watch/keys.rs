@@ -62,6 +62,25 @@ pub fn a_rotated_client_key_is_read_again() {
     assert_eq!(told(&outcome).len(), 2, "{outcome}");
 }
 
+/// Whoever opened it and waited would renew nothing ever again.
+pub fn a_key_file_that_is_a_pipe_for_a_moment_is_read_again() {
+    let (tree, dir) = (tree(), TempDir::new());
+    let file = dir.file("key", CLIENT_KEY);
+    set_mode(&file, 0o600);
+    let aside = dir.path().join("aside");
+    let run = tree.dotenv_run().arg("--client-key").arg(&file);
+    let live = watched(run, WAIT).spawn();
+    wait_for_starts(&live, 1);
+    fs::rename(&file, &aside).expect("a file that is moved");
+    mkfifo(&file, Mode::S_IRWXU).expect("a named pipe");
+    put(&tree, 2);
+    wait_for_message(&live, "can be read once only");
+    wait_for_starts(&live, 1);
+    fs::rename(&aside, &file).expect("a file that is moved back");
+    wait_for_starts(&live, 2);
+    end(live);
+}
+
 /// They are removed from the environment, and the command gets them only if it is to.
 pub fn keys_of_the_environment_serve_every_start() {
     let tree = tree();

@@ -7,7 +7,6 @@ use std::io::{self, ErrorKind, IsTerminal, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use crate::deliver::output;
 use crate::run::redact::progress::Progress;
 use crate::run::redact::{CHUNK, Redactor};
 use crate::sys::{self, Event, PseudoTerminal};
@@ -83,7 +82,7 @@ impl Stream {
             if self.is_on_screen && !shown.is_empty() {
                 progress.begin();
             }
-            if output::write_all(&mut self.output, &shown).is_err() || next == Next::End {
+            if sys::write_all(&self.output, &shown).is_err() || next == Next::End {
                 break;
             }
             shown.clear();

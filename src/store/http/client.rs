@@ -18,7 +18,6 @@ use crate::cli::{ProxyVariables, ServiceUrl};
 use crate::error::{Denied, Error, Flaw, Unreachable};
 use crate::keys::ApiKey;
 use crate::store::http::attribution::PRODUCT;
-use crate::store::http::certificate::is_self_signed;
 use crate::store::http::deadline::Time;
 use crate::store::http::proxy::proxy_for;
 use crate::store::http::retry::retry_after;
@@ -59,7 +58,7 @@ impl Cloud {
     ///
     /// # Errors
     ///
-    /// If there is a proxy to use and its URL is of no use.
+    /// If there is a proxy to use and its URL is of no use, or host names cannot be resolved.
     pub fn new(
         url: &ServiceUrl,
         identity: Option<Identity>,
@@ -69,6 +68,7 @@ impl Cloud {
         let ServiceUrl {
             base, name, host, ..
         } = url.clone();
+        sys::use_built_in_resolver().map_err(Error::Resolver)?;
         // What goes over plain http could be read and changed by a proxy.
         let proxy = match base.starts_with("https:") {
             true => proxy_for(&name, proxies)?,
@@ -317,18 +317,10 @@ impl Cloud {
     fn tls(&self, error: &rustls::Error) -> Error {
         let host = self.reached.clone();
         match error {
-            rustls::Error::InvalidCertificate(error) => {
-                let flaw = match flaw(error) {
-                    // The other handshake would have to go through the proxy as well.
-                    Flaw::UnknownAuthority | Flaw::Other
-                        if self.proxy.is_none() && is_self_signed(&self.base) =>
-                    {
-                        Flaw::SelfSigned
-                    }
-                    flaw => flaw,
-                };
-                Error::Certificate { host, flaw }
-            }
+            rustls::Error::InvalidCertificate(error) => Error::Certificate {
+                host,
+                flaw: flaw(error),
+            },
             _ => Error::Tls { host },
         }
     }

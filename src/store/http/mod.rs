@@ -4,7 +4,6 @@
 
 pub mod at_once;
 pub mod attribution;
-mod certificate;
 pub mod client;
 pub mod deadline;
 mod proxy;

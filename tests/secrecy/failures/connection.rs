@@ -111,7 +111,6 @@ fn certificates() -> impl Iterator<Item = Failure> {
         ),
         (Certificate::Forged, "Flaw::BadSignature", "wrong signature"),
         (Certificate::OfAuthority, "Flaw::Other", "not acceptable"),
-        (Certificate::SelfSigned, "Flaw::SelfSigned", "by itself"),
     ];
     let known = flaws.into_iter().map(|(certificate, variant, says)| {
         let scene = move || with_certificate(certificate);
