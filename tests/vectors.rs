@@ -205,7 +205,7 @@ fn blobs_that_must_not_open_do_not() {
 }
 
 /// The data key of a project whose descriptor has these fields, or what is wrong with them.
-fn data_key_from(key: Value) -> Result<DataKey, documents::Malformed> {
+fn data_key_from(key: Value) -> Result<DataKey, String> {
     let content = json!({ "key": key }).to_string();
     let document = json!({ "data": { "attributes": { "content": content } } });
     let descriptor = documents::descriptor(&document.to_string())?;

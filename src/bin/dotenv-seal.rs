@@ -16,10 +16,10 @@ use dotenv_run::error::{self, Error, Seal};
 use dotenv_run::keys::{ClientKey, Variables};
 use dotenv_run::path::{LevelName, SecretPath};
 use dotenv_run::report::{self, Report, Verbosity};
-use dotenv_run::store::documents;
 use dotenv_run::store::model::{Custody, Document, Format, Level};
 use dotenv_run::store::open;
 use dotenv_run::store::tree::{MAX_DOCUMENT, Tree};
+use dotenv_run::store::{documents, sealing};
 use dotenv_run::sys::locked;
 use dotenv_run::sys::{self, Environ};
 use dotenv_run::variables::warn_of_skipped;
@@ -60,7 +60,7 @@ fn init(options: &SealOptions, report: &Report) -> Result<(), Error> {
         return Err(Seal::KeyOf32Bytes.into());
     }
     let salt = crypto::new_salt().map_err(Seal::System)?;
-    let descriptor = documents::descriptor_document(&salt, DEFAULT_ITERATIONS);
+    let descriptor = sealing::descriptor_document(&salt, DEFAULT_ITERATIONS);
     let level = {
         let parsed = documents::descriptor(&descriptor).map_err(|flaw| Error::Malformed {
             document: "the new key descriptor".to_owned(),
@@ -81,7 +81,7 @@ fn init(options: &SealOptions, report: &Report) -> Result<(), Error> {
     }
     tree.write(
         Document::Secrets { organization, path },
-        &documents::secrets_document(organization, path, &[level]),
+        &sealing::secrets_document(organization, path, &[level]),
     )?;
     tree.write(Document::EncryptionKey { organization, path }, &descriptor)
 }
@@ -106,7 +106,7 @@ fn organization(tree: &Tree, wanted: Option<&str>) -> Result<String, Error> {
     };
     tree.write(
         Document::Organization,
-        &documents::organization_document(&ulid),
+        &sealing::organization_document(&ulid),
     )?;
     Ok(ulid)
 }
@@ -269,7 +269,7 @@ impl Store<'_> {
         }
         let text = |(path, levels): (SecretPath, Vec<Level>)| {
             (
-                documents::secrets_document(self.organization, &path, &levels),
+                sealing::secrets_document(self.organization, &path, &levels),
                 path,
             )
         };
@@ -307,7 +307,7 @@ fn list(tree: &Tree) -> Result<(), Error> {
 fn read<T>(
     tree: &Tree,
     document: Document<'_>,
-    decoder: fn(&str) -> Result<T, documents::Malformed>,
+    decoder: fn(&str) -> Result<T, String>,
 ) -> Result<T, Error> {
     let text = tree.read(document)?;
     decoder(&text).map_err(|flaw| Error::Malformed {

@@ -4,7 +4,8 @@
 
 use std::io::IsTerminal;
 
-use crate::store::documents;
+use miniserde::{Serialize, json};
+
 use crate::variables::Variable;
 
 /// How a table is laid out.
@@ -35,7 +36,8 @@ impl Layout {
     }
 }
 
-/// What is said of one variable.
+/// What is said of one variable. The names of the fields are those of the JSON.
+#[derive(Serialize)]
 struct Row {
     name: String,
     level: &'static str,
@@ -62,10 +64,7 @@ pub fn table(variables: &[Variable<'_>], layout: Layout) -> String {
             .iter()
             .map(|row| row.cells().join("\t") + "\n")
             .collect(),
-        Layout::Json => documents::list_document(
-            rows.iter()
-                .map(|row| (row.name.as_str(), row.level, &row.overrides[..], row.length)),
-        ),
+        Layout::Json => json::to_string(&rows) + "\n",
     }
 }
 

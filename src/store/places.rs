@@ -14,6 +14,7 @@ use crate::store::documents;
 use crate::store::http::client::{Cloud, Identity};
 use crate::store::http::deadline::Time;
 use crate::store::http::{at_once, tls};
+use crate::store::json::Malformed;
 use crate::store::model::{Document, OrganizationHint, Origin, SealedLevels};
 use crate::store::tree::Tree;
 
@@ -134,7 +135,7 @@ pub fn record_organization(organization: &str, report: &Report) {
 pub fn decoded<T>(
     text: &str,
     document: Document<'_>,
-    decoder: fn(&str) -> Result<T, documents::Malformed>,
+    decoder: fn(&str) -> Result<T, Malformed>,
 ) -> Result<T, Error> {
     decoder(text).map_err(|flaw| Error::Malformed {
         document: document.to_string(),

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::store::documents::{Fields, Json, Malformed};
+use crate::store::json::{Fields, Json, Malformed};
 
 /// The longest name of an ability in bytes.
 const MAX_ABILITY: usize = 64;
