@@ -8,46 +8,20 @@
 mod key;
 mod screen;
 
-use std::ffi::{CStr, OsString};
+use std::ffi::CStr;
 use std::time::Duration;
 
 use miniserde::{Serialize, json};
 
 pub use crate::check::key::{Abilities, look_at_key};
-use crate::cli::{ApiUrl, Options};
+use crate::cli::{ApiUrl, CheckForm, Options};
 use crate::deliver::output;
 use crate::error::{Error, shown};
-use crate::report::Report;
+use crate::report::{Report, Verbosity};
 use crate::store::{Custody, Descriptor};
 use crate::sys::locked::Protection;
 use crate::variables::Variable;
 use crate::variables::block::name_of;
-
-/// How the findings are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// On one screen.
-    Screen,
-    /// As one object of JSON.
-    Json,
-}
-
-/// How a command line that is not understood wants it shown that it is not.
-pub fn form_in(arguments: &[OsString]) -> Option<Form> {
-    let options = arguments.iter().take_while(|argument| *argument != "--");
-    let options = options.map(|argument| argument.to_string_lossy());
-    let has = |name: &str| {
-        options
-            .clone()
-            .any(|argument| argument.split('=').next() == Some(name))
-    };
-    // Whoever reads secrets from standard output must not take this for some.
-    let is_alone = !has("--print") && !has("--list");
-    (has("--check") && is_alone).then(|| match has("--json") {
-        true => Form::Json,
-        false => Form::Screen,
-    })
-}
 
 /// Everything that is found. The names of the fields are those of the JSON, which the manual explains.
 #[derive(Default, Serialize)]
@@ -288,18 +262,34 @@ impl Findings {
     }
 }
 
-/// Shows what was found in a run that ended with `outcome`, and passes that on.
+/// Who is told of a run that goes by `options`, or of one that cannot begin.
+pub fn report(options: Option<&Options>) -> Report {
+    let verbosity = options.map_or(Verbosity::Normal, |options| options.verbosity);
+    let report = Report::new("dotenv-run", verbosity);
+    match options {
+        Some(options) if options.check.is_some() => report.keeping(Findings::about(options)),
+        Some(_) => report,
+        None => report.keeping(Findings::default()),
+    }
+}
+
+/// Shows what was found in a run that ended with `outcome`, if that is asked for, and passes that on.
 ///
 /// # Errors
 ///
 /// That of the run or, without one, that the findings cannot be written.
-pub fn conclude<T>(form: Form, outcome: Result<T, Error>, report: &Report) -> Result<T, Error> {
+pub fn conclude<T>(
+    form: Option<CheckForm>,
+    outcome: Result<T, Error>,
+    report: &Report,
+) -> Result<T, Error> {
+    let Some(form) = form else { return outcome };
     let mut text = String::new();
     report.found(|findings| {
         findings.end(outcome.as_ref().err());
         text = match form {
-            Form::Screen => screen::show(findings),
-            Form::Json => json::to_string(findings) + "\n",
+            CheckForm::Screen => screen::show(findings),
+            CheckForm::Json => json::to_string(findings) + "\n",
         };
     });
     let written = output::write(text.as_bytes());

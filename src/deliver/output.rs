@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::ExitCode;
 
 use crate::check;
 use crate::deliver::mask::{self, Audience};
@@ -41,6 +42,15 @@ pub fn write(text: &[u8]) -> Result<(), Error> {
     sys::standard_output()
         .and_then(|mut output| output.write_all(text))
         .map_err(Error::Output)
+}
+
+/// Writes what was asked for instead of a run to standard output.
+///
+/// # Errors
+///
+/// If writing fails.
+pub fn print(text: &str) -> Result<ExitCode, Error> {
+    write(text.as_bytes()).map(|()| ExitCode::SUCCESS)
 }
 
 /// Makes a file in memory that holds the set and that the command inherits.

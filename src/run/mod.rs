@@ -9,4 +9,5 @@ mod job_terminal;
 mod lookup;
 pub mod redact;
 pub mod supervisor;
+pub mod task;
 pub mod watch;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::audit::Audit;
 use crate::check::{self, Stage};
-use crate::cli::{ApiUrl, Options, ServiceUrl};
+use crate::cli::{ApiUrl, Network, Options, ServiceUrl};
 use crate::crypto::DataKey;
 use crate::error::Error;
 use crate::keys::{ApiKey, ClientKey, Variables};
@@ -30,6 +30,8 @@ pub struct Wanted<'a> {
     pub environ: &'a Environ,
     /// The variables about keys.
     pub variables: &'a Variables,
+    /// How the network is used.
+    pub network: &'a Network,
     /// With `--watch`, the run that this is one of.
     pub candidate: Option<&'a Candidate>,
     /// Who is told of it.
@@ -67,9 +69,8 @@ impl Wanted<'_> {
         audit: &mut Audit,
     ) -> Result<(Vec<OpenLevel>, Option<Pending>), Error> {
         let (options, report) = (self.options, self.report);
-        let (path, network) = (&options.path, &options.network);
-        let find =
-            || ApiKey::find(options.api_key_file.as_deref(), self.variables, report).map(Arc::new);
+        let (path, network) = (&options.path, self.network);
+        let find = || ApiKey::find(self.variables, report).map(Arc::new);
         let key = report.timed(Stage::Keys, find)?;
         audit.note_key(&key);
         let hint = OrganizationHint::new(options.organization.clone(), key.organization());
@@ -120,13 +121,13 @@ impl Wanted<'_> {
     /// Opens what a fetch brings, with a key that is derived as soon as its descriptor is there.
     fn unseal(&self, mut fetch: Fetch, audit: &mut Audit) -> Result<Answer, Error> {
         let (options, variables, report) = (self.options, self.variables, self.report);
-        let (path, file) = (&options.path, options.client_key.as_deref());
-        let find = || ClientKey::find(file, variables, report);
+        let path = &options.path;
+        let find = || ClientKey::find(variables, report);
         let client_key = || report.timed(Stage::Keys, find);
         // Nobody is asked for a key before the secrets are there, and none is derived for what is known.
         let early = fetch.descriptor().filter(|descriptor| {
             open::is_fast_to_derive(descriptor)
-                && (!descriptor.is_client_managed() || ClientKey::is_at_hand(file, variables))
+                && (!descriptor.is_client_managed() || ClientKey::is_at_hand(variables))
                 && !self.is_renewal()
         });
         let early = early.map(|descriptor| {
@@ -154,7 +155,6 @@ impl Wanted<'_> {
         self.check_documents(&sealed);
         self.ignore_client_key(&sealed);
         let options = self.options;
-        ClientKey::discard(options.client_key.as_deref(), self.variables);
         let opened = open::open(sealed, options.allow_plaintext, self.report, |_| Ok(key))?;
         Ok(opened.0)
     }
@@ -173,15 +173,10 @@ impl Wanted<'_> {
 
     /// Passes over the client key where it is of no use.
     fn ignore_client_key(&self, sealed: &Sealed) {
-        let file = self.options.client_key.as_deref();
-        if sealed.is_client_managed() {
-            return;
-        }
-        if sealed.is_server_managed() && ClientKey::is_given(file, self.variables) {
+        if sealed.is_server_managed() && ClientKey::is_given(self.variables) {
             self.report.warn(format_args!(
                 "the project is server-managed: the client key is ignored"
             ));
         }
-        ClientKey::discard(file, self.variables);
     }
 }
