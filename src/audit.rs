@@ -7,28 +7,18 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use miniserde::{Serialize, json};
 
-use crate::cli::{Action, Options};
+use crate::cli::{Action, Destination, Options};
 use crate::error::Error;
 use crate::event::{Event, Listener};
 use crate::report::Report;
 use crate::sys::{self, CalendarTime};
-
-/// Where the line goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Destination {
-    /// An open descriptor.
-    Descriptor(i32),
-    /// systemd's journal, in its own protocol.
-    Journal,
-    /// syslog, in the format of RFC 3164.
-    Syslog,
-}
 
 /// Where the journal listens.
 const JOURNAL: &str = "/run/systemd/journal/socket";
@@ -42,47 +32,40 @@ const PRIORITY: u8 = (10 << 3) | 6;
 /// How long a logger may keep us waiting.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-impl Destination {
-    /// Reads what `--audit` takes.
-    ///
-    /// # Errors
-    ///
-    /// What would be right.
-    pub fn named(text: &str) -> Result<Self, &'static str> {
-        let number = text.strip_prefix("fd:").unwrap_or(text);
-        match (text, number.parse()) {
-            ("journal", _) => Ok(Destination::Journal),
-            ("syslog", _) => Ok(Destination::Syslog),
-            (_, Ok(number)) if number > 0 => Ok(Destination::Descriptor(number)),
-            _ => Err("journal, syslog or the number of a descriptor above 0 is needed"),
-        }
+/// The destination as messages name it.
+fn name(destination: Destination) -> String {
+    match destination {
+        Destination::Descriptor(number) => format!("descriptor {number}"),
+        Destination::Journal => "the journal".to_owned(),
+        Destination::Syslog => "syslog".to_owned(),
     }
+}
 
-    fn name(self) -> String {
-        match self {
-            Destination::Descriptor(number) => format!("descriptor {number}"),
-            Destination::Journal => "the journal".to_owned(),
-            Destination::Syslog => "syslog".to_owned(),
-        }
-    }
+/// Opens a destination; `claimed` is the descriptor, if it is one.
+fn open(destination: Destination, claimed: Option<Arc<File>>) -> io::Result<Sink> {
+    let connect = |path| {
+        let socket = UnixDatagram::unbound()?;
+        socket.set_write_timeout(Some(PATIENCE))?;
+        socket.connect(path).map(|()| socket)
+    };
+    Ok(match destination {
+        Destination::Descriptor(_) => Sink::File(writable(claimed)?),
+        Destination::Journal => Sink::Journal(connect(JOURNAL)?),
+        Destination::Syslog => Sink::Syslog(connect(SYSLOG)?),
+    })
+}
 
-    fn open(self) -> io::Result<Sink> {
-        let connect = |path| {
-            let socket = UnixDatagram::unbound()?;
-            socket.set_write_timeout(Some(PATIENCE))?;
-            socket.connect(path).map(|()| socket)
-        };
-        Ok(match self {
-            Destination::Descriptor(number) => Sink::File(sys::take_output(number)?),
-            Destination::Journal => Sink::Journal(connect(JOURNAL)?),
-            Destination::Syslog => Sink::Syslog(connect(SYSLOG)?),
-        })
+fn writable(claimed: Option<Arc<File>>) -> io::Result<Arc<File>> {
+    let file = claimed.ok_or(io::ErrorKind::NotFound)?;
+    if !sys::is_writable(file.as_fd())? {
+        return Err(io::Error::other("not open for writing"));
     }
+    Ok(file)
 }
 
 /// An open destination.
 enum Sink {
-    File(File),
+    File(Arc<File>),
     Journal(UnixDatagram),
     Syslog(UnixDatagram),
 }
@@ -90,7 +73,7 @@ enum Sink {
 impl Sink {
     fn write(&mut self, line: &str, outcome: &str) -> io::Result<()> {
         match self {
-            Sink::File(file) => sys::write_all(&*file, format!("{line}\n").as_bytes()),
+            Sink::File(file) => sys::write_all(file.as_ref(), format!("{line}\n").as_bytes()),
             // Neither a line of JSON nor the outcome has a line feed, which would need the binary form.
             Sink::Journal(socket) => send(
                 socket,
@@ -159,14 +142,15 @@ struct FailedLine<'a> {
 }
 
 impl Audit {
-    /// Begins the record of the one run of this process, and opens the destination that its options name.
+    /// Begins the record of the one run of this process, and opens the destination that its options name: `claimed`, if
+    /// it is a descriptor.
     ///
     /// # Errors
     ///
     /// If that is of no use.
-    pub fn begin(options: &Options) -> Result<Self, Error> {
+    pub fn begin(options: &Options, claimed: Option<Arc<File>>) -> Result<Self, Error> {
         let open = |destination: Destination| {
-            let sink = destination.open();
+            let sink = open(destination, claimed);
             sink.map(|sink| (destination, sink))
                 .map_err(|error| failed(destination, error))
         };
@@ -267,7 +251,7 @@ impl Listener for Mutex<Record> {
 
 fn failed(destination: Destination, error: io::Error) -> Error {
     Error::Audit {
-        destination: destination.name(),
+        destination: name(destination),
         error,
     }
 }

@@ -26,4 +26,5 @@ pub mod report;
 pub mod run;
 pub mod store;
 pub mod sys;
+pub mod task;
 pub mod variables;

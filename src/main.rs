@@ -4,74 +4,70 @@
 
 use std::process::ExitCode;
 
-use dotenv_run::audit::Audit;
-use dotenv_run::check::{self, Check};
-use dotenv_run::cli::{self, Action, ApiUrl, Options, Request};
-use dotenv_run::deliver::list;
+use dotenv_run::check::Check;
+use dotenv_run::cli::{self, Named, Options, Outside, Refusal, Request};
 use dotenv_run::deliver::output;
-use dotenv_run::dotenv::parse::Value;
-use dotenv_run::error::{Error, shown};
-use dotenv_run::event::{Event, Stage};
-use dotenv_run::keys::profile_file::Profile;
-use dotenv_run::keys::{ApiKey, Variables};
+use dotenv_run::error::Error;
+use dotenv_run::keys::{Claimed, profile_file};
 use dotenv_run::report::{self, Report, Verbosity};
-use dotenv_run::run;
 use dotenv_run::run::beginning::{Place, Side, supervise};
 use dotenv_run::run::exec::Ready;
-use dotenv_run::run::redact;
-use dotenv_run::run::watch::keeper::{Candidate, Keeper};
-use dotenv_run::store::obtain::{Occasion, Wanted};
-use dotenv_run::sys::locked::{self, Protection};
+use dotenv_run::run::watch::keeper::Keeper;
 use dotenv_run::sys::{self, Environ};
-use dotenv_run::variables::block::refuse_unsafe;
-use dotenv_run::variables::select::select;
-use dotenv_run::variables::{self, Variable};
+use dotenv_run::task::{Assignment, Task};
 
 fn main() -> ExitCode {
     report::hide_panics("dotenv-run");
     sys::restore_signals();
-    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-    let check = check::form_in(&arguments);
-    let request = Options::parse(arguments, |name| std::env::var_os(name), Profile::read);
-    let verbosity = match &request {
-        Ok(Request::Run(options)) => options.verbosity,
-        _ => Verbosity::Normal,
+    let environ = Environ::take();
+    let outside = Outside {
+        variable: &|name| environ.value(name),
+        profile: profile_file::read,
     };
-    let report = Report::new("dotenv-run", verbosity);
-    let request = match (request, check) {
-        (Err(error), Some(form)) => Check::of(form, None).conclude(Err(error)),
-        (request, _) => request,
+    let outcome = match cli::parse(std::env::args_os().skip(1), &outside) {
+        Ok(Request::Run(options, named)) => run(options, named, environ),
+        Ok(Request::Help) => output::print(&cli::help()),
+        Ok(Request::Version) => {
+            output::print(concat!("dotenv-run ", env!("CARGO_PKG_VERSION"), "\n"))
+        }
+        Ok(Request::Completions(shell)) => output::print(&cli::completions(shell)),
+        Err(Refusal { error, check }) => match check {
+            Some(form) => Check::of(form, None).conclude(Err(error)),
+            None => Err(error),
+        },
     };
-    let outcome = request.and_then(|request| match request {
-        Request::Help => print(&cli::help()),
-        Request::Version => print(concat!("dotenv-run ", env!("CARGO_PKG_VERSION"), "\n")),
-        Request::Completions(shell) => print(&cli::completions(shell)),
-        Request::Run(options) => run(options, report),
-    });
     outcome.unwrap_or_else(|error| {
-        report.error(&error);
+        Report::new("dotenv-run", Verbosity::Normal).error(&error);
         ExitCode::from(error.status())
     })
 }
 
-/// Runs the pipeline. It returns a status only where no command took this process over.
-fn run(options: Box<Options>, mut report: Report) -> Result<ExitCode, Error> {
-    if options.allow_swap {
-        locked::allow_swap();
-    }
+/// Takes over what the caller left open, puts a parent in front if there is to be one, and runs the pipeline behind it.
+fn run(options: Box<Options>, named: Named, environ: Environ) -> Result<ExitCode, Error> {
     let check = options.check.map(|form| Check::of(form, Some(&options)));
-    if let Some(check) = check {
-        report = report.with_listener(check);
-    }
-    let outcome = match supervise(options.supervision()) {
-        Ok(Side::Worker(place)) => work(options, place, None, &report),
-        Ok(Side::Keeper(keeper, place)) => work(options, place, Some(keeper), &report),
-        Ok(Side::Filter(filter, screen)) => {
-            drop(options);
+    let report = Report::new("dotenv-run", options.verbosity);
+    let report = check.map_or(report, |check| report.with_listener(check));
+    let begun = Claimed::claim(named).and_then(|claimed| {
+        let side = supervise(options.supervision())?;
+        Ok((
+            Assignment {
+                options,
+                environ,
+                claimed,
+                report,
+            },
+            side,
+        ))
+    });
+    let outcome = match begun {
+        Ok((assignment, Side::Worker(place))) => work(assignment, place, None),
+        Ok((assignment, Side::Keeper(keeper, place))) => work(assignment, place, Some(keeper)),
+        Ok((assignment, Side::Filter(filter, screen))) => {
+            drop(assignment);
             return Ok(filter.run(screen));
         }
-        Ok(Side::Supervisor(supervisor)) => {
-            drop(options);
+        Ok((assignment, Side::Supervisor(supervisor))) => {
+            drop(assignment);
             return Ok(supervisor.run());
         }
         Err(error) => Err(error),
@@ -82,185 +78,28 @@ fn run(options: Box<Options>, mut report: Report) -> Result<ExitCode, Error> {
     }
 }
 
-/// Does the work of the process that becomes the command.
-fn work(
-    mut options: Box<Options>,
-    place: Place,
-    keeper: Option<Keeper>,
-    report: &Report,
-) -> Result<ExitCode, Error> {
-    let mut environ = Environ::take();
-    let mut variables = Variables::take(&mut environ)?;
-    sys::wipe_arguments();
-    variables.complete(&mut options);
-    if let Some(file) = &options.open_profile {
-        report.warn(format_args!(
-            "{}: everyone on this machine can write this profile",
-            shown(file)
-        ));
-    }
-    if matches!(options.api_url, ApiUrl::Tree(_)) {
-        // What is given as its file may be a key itself.
-        ApiKey::discard(options.api_key_file.take().as_deref(), &variables);
-    }
-    if options.watches() {
-        variables.repeat();
-    }
-    let candidate = match keeper {
-        Some(keeper) => Some(keeper.keep(&mut variables, *report)?),
-        None => None,
-    };
-    locked::lock_everything();
-    let settled = |error| candidate.iter().fold(error, |error, it| it.failed(error));
-    let mut audit = Audit::begin(&options).map_err(settled)?;
-    let report = &audit.listening(*report);
-    let error = match prepare(
-        &mut options,
-        &environ,
-        &mut variables,
-        place,
-        &mut audit,
-        candidate.as_ref(),
-        report,
-    ) {
+/// Does the work of the process that becomes the command. It returns a status only where there is no command.
+fn work(assignment: Assignment, place: Place, keeper: Option<Keeper>) -> Result<ExitCode, Error> {
+    let mut task = Task::begin(assignment, place, keeper)?;
+    let error = match prepare(&mut task) {
         Ok(Some(ready)) => ready.launch(),
         Ok(None) => return Ok(ExitCode::SUCCESS),
-        Err(error) => settled(error),
+        Err(error) => task.settled(error),
     };
-    audit.failed(&error, report);
+    task.record_failure(&error);
     Err(error)
 }
 
 /// Does what is asked for, up to the launch of the command if there is one. Nothing that held a secret is left then but
 /// what the command is given: not inlined, so that this function's part of the stack can be cleared.
 #[inline(never)]
-fn prepare<'a>(
-    options: &'a mut Options,
-    environ: &'a Environ,
-    variables: &'a mut Variables,
-    place: Place,
-    audit: &mut Audit,
-    candidate: Option<&Candidate>,
-    report: &Report,
-) -> Result<Option<Ready<'a>>, Error> {
-    if let Some(candidate) = candidate {
-        candidate.restrain(&mut options.network);
-    }
-    let report = &candidate.map_or(*report, Candidate::report);
-    if let Action::Print { allow_file, .. } = options.action {
-        output::check_destination(allow_file)?;
-    }
-    let wanted = Wanted {
-        options,
-        environ,
-        variables,
-        occasion: match candidate {
-            Some(candidate) if candidate.is_renewal() => Occasion::Renewal,
-            _ if options.check.is_some() => Occasion::Check,
-            _ => Occasion::Start,
-        },
-        inspect: &|sealed| {
-            if let Some(candidate) = candidate {
-                candidate.check_documents(sealed);
-            }
-        },
-        report,
-    };
-    let (levels, cache) = wanted.obtain()?;
-    options.forget_key_files();
-    let options = &*options;
-    if !options.inheritance.keep_credentials {
-        variables.forget(report);
-    }
-    let mut read = report.timed(Stage::Parse, || variables::read(&levels, report))?;
-    if let Some(cache) = cache {
-        cache.finish();
-    }
-    if options.level_only {
-        read.retain(|level| level.name() == options.path.deepest());
-    }
-    let mut secrets = report.timed(Stage::Parse, || variables::merge(&read));
-    report.note(format_args!(
-        "{} secrets from {}",
-        secrets.len(),
-        options.path
-    ));
-    let values = match options.resolve {
-        Some(how) => {
-            let inherited = |name: &str| environ.text(name);
-            let resolved = || variables::resolved(&secrets, how, &inherited, report);
-            report.timed(Stage::Parse, resolved)?
-        }
-        None => Vec::new(),
-    };
-    for (secret, value) in secrets.iter_mut().zip(&values) {
-        secret.value = Value::verbatim(value);
-    }
-    let selected = || select(secrets, &options.selection, report);
-    let secrets = report.timed(Stage::Environment, selected)?;
-    report.record(|| Event::Secrets {
-        names: names(&mut secrets.iter()),
-        empty: names(&mut secrets.iter().filter(|secret| secret.value.is_empty())),
-    });
-    if secrets.is_empty() && !options.allow_empty {
-        return Err(Error::Empty {
-            path: options.path.to_string(),
-        });
-    }
-    if let Some(candidate) = candidate {
-        candidate.check_values(&secrets);
-    }
-    let audience = options.audience(|name| environ.text(name));
-    let inheritance = &options.inheritance;
-    let ready = match &options.action {
-        Action::Run(run) => {
-            let inherited = environ.entries().chain(variables.entries());
-            if options.redacts() {
-                redact::warn_of_common(&secrets, report);
-            }
-            let made = || run::exec::prepare(run, &secrets, inherited, inheritance, place, report);
-            let ready = report.timed(Stage::Environment, made)?;
-            if options.check.is_some() || candidate.is_some_and(Candidate::is_renewal) {
-                ready.look_up(report)?;
-            }
-            let masks = match options.check {
-                Some(_) => output::Masks::OnNone,
-                None => output::Masks::OnEither,
-            };
-            output::mask(&secrets, audience, masks, report)?;
-            if candidate.is_none_or(Candidate::may_start) {
-                audit.done()?;
-            }
-            options.check.is_none().then_some(ready)
-        }
-        Action::Print { form, .. } => {
-            let names = secrets.iter().map(|secret| &*secret.name);
-            refuse_unsafe(names, inheritance)?;
-            let text = output::rendered(&secrets, *form)?;
-            output::mask(&secrets, audience, output::Masks::OnError, report)?;
-            audit.done()?;
-            output::write(text.bytes())?;
-            None
-        }
-        Action::List { json } => {
-            let table = list::table(&secrets, list::Layout::fitting(*json));
-            audit.done()?;
-            output::write(table.as_bytes())?;
-            None
-        }
-    };
-    report.note(format_args!("{}", Protection::now()));
-    if let Some(candidate) = candidate {
-        candidate.become_next();
-    }
-    Ok(ready)
-}
-
-fn names(secrets: &mut dyn Iterator<Item = &Variable<'_>>) -> Vec<String> {
-    secrets.map(|secret| secret.name.to_string()).collect()
-}
-
-fn print(text: &str) -> Result<ExitCode, Error> {
-    output::write(text.as_bytes())?;
-    Ok(ExitCode::SUCCESS)
+fn prepare(task: &mut Task) -> Result<Option<Ready<'_>>, Error> {
+    task.check_output()?;
+    let (levels, cache) = task.obtain()?;
+    task.forget_keys();
+    let read = task.read(&levels, cache)?;
+    let merged = task.merge(&read);
+    let values = task.resolve(&merged)?;
+    let secrets = task.select(merged, &values)?;
+    task.hand_over(&secrets)
 }

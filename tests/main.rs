@@ -13,6 +13,7 @@ mod cloud;
 mod completions;
 mod containers;
 mod credentials;
+mod descriptors;
 mod docs;
 mod environment;
 mod files;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         completions::TESTS,
         containers::TESTS,
         credentials::TESTS,
+        descriptors::TESTS,
         docs::TESTS,
         environment::TESTS,
         files::TESTS,

@@ -1,11 +1,17 @@
 //! A profile says what the command line would: every option under its long name, less than the command line and the
 //! environment, and whatever it says wrong is refused by its line.
 
+mod precedence;
+
 use crate::support::*;
 
 tests![
     a_profile_is_as_good_as_a_command_line,
     every_option_is_taken_under_its_long_name,
+    what_a_profile_says_has_the_effect_of_the_command_line,
+    precedence::the_first_of_the_four_places_counts,
+    precedence::a_list_of_mirrors_is_taken_from_one_place,
+    precedence::a_refused_profile_is_shown_as_json,
     flags_beat_the_environment_which_beats_the_profile,
     an_option_of_the_command_line_replaces_that_of_the_profile,
     what_contradicts_the_command_line_gives_way,
@@ -19,7 +25,7 @@ tests![
 ];
 
 /// A directory with a profile of this text, `p.toml`, and a run there that goes by it.
-fn with(text: &str) -> (TempDir, Run) {
+pub fn with(text: &str) -> (TempDir, Run) {
     let dir = TempDir::new();
     dir.file("p.toml", text);
     let run = Run::dotenv_run()
@@ -51,7 +57,7 @@ fn a_profile_is_as_good_as_a_command_line() {
 }
 
 /// The options of the help text: the long name and what follows it.
-fn options() -> Vec<(String, String)> {
+pub fn options() -> Vec<(String, String)> {
     let help = Run::dotenv_run().arg("--help").finish();
     let lines = help.text().lines().filter_map(|line| {
         let (name, _) = line
@@ -68,29 +74,91 @@ fn options() -> Vec<(String, String)> {
 fn every_option_is_taken_under_its_long_name() {
     let options = options();
     assert!(options.len() > 35, "{options:?}");
-    for (name, value) in options {
-        let (right, wrong) = match value.as_str() {
-            "" => ("true", "\"x\""),
-            "SECONDS" => ("3", "\"3\""),
-            "[=SECONDS]" => ("30", "\"30\""),
-            "[=SIGNAL]" | "[=RUNNER]" => ("true", "3"),
-            value if value.contains("...") || name == "file" => ("[\"A\", \"B\"]", "[1]"),
-            _ => ("\"x\"", "true"),
+    // Each of them is known, and says itself what it takes when it is given what none of them does.
+    for (name, value) in &options {
+        let (_dir, run) = with(&format!("\n{name} = 1979-05-27\n"));
+        let outcome = run.args(["p", "--", "true"]).finish();
+        let says = match (name.as_str(), value.as_str()) {
+            ("completions" | "help" | "profile" | "version", _) => {
+                format!("'{name}' is for the command line only\n")
+            }
+            (_, "") => format!("{name}: true or false is needed\n"),
+            (_, "SECONDS") => format!("{name}: a number is needed\n"),
+            (_, value) if value.starts_with("[=") => format!("{name}: "),
+            ("file" | "mirror", _) => format!("{name}: an array of strings is needed\n"),
+            (_, value) if value.contains("...") => {
+                format!("{name}: an array of strings is needed\n")
+            }
+            _ => format!("{name}: a string is needed\n"),
         };
-        let (_dir, run) = with(&format!("\n{name} = {right}\n"));
-        // It is read, and the next thing to be missed is PATH or a command.
-        let outcome = run.finish();
-        let not_here = ["completions", "help", "profile", "version"].contains(&name.as_str());
-        let message = format!("line 2: '{name}' is for the command line only");
-        assert_eq!(outcome.stderr.contains(&message), not_here, "{outcome}");
-        assert!(!outcome.stderr.contains("unknown key"), "{outcome}");
-        assert!(not_here || !outcome.stderr.contains("p.toml"), "{outcome}");
-        if !not_here {
-            let (_dir, run) = with(&format!("\n{name} = {wrong}\n"));
-            let outcome = run.finish();
-            outcome.assert_refused(125, &[&format!("p.toml: line 2: {name}: "), "is needed"]);
-        }
+        outcome.assert_refused(125, &[&format!("p.toml: line 2: {says}")]);
     }
+}
+
+/// A profile and a command line that say the same: what comes of the two is compared, and that it is not what comes of
+/// neither.
+fn what_a_profile_says_has_the_effect_of_the_command_line() {
+    let tree = Tree::holding("A=1\nB=$A\nC=''\n");
+    let with_command: [(&str, &[&str]); 12] = [
+        ("only = [\"A\", \"B\"]", &["--only=A,B"]),
+        ("only = \"A\"", &["--only=A"]),
+        ("except = [\"A\", \"C\"]", &["--except=A", "--except=C"]),
+        ("prefix = \"P_\"", &["--prefix=P_"]),
+        ("rename = [\"A=X\", \"B=Y\"]", &["--rename=A=X,B=Y"]),
+        ("require = [\"C\"]", &["--require=C"]),
+        ("preserve-env = true", &["--preserve-env"]),
+        ("preserve-env = [\"A\", \"D\"]", &["--preserve-env=A,D"]),
+        (
+            "clean-env = true\npass = [\"HERE\"]",
+            &["--clean-env", "--pass=HERE"],
+        ),
+        (
+            "file = [\"F=json\"]\nfile-only = true",
+            &["--file=F=json", "--file-only"],
+        ),
+        ("resolve = true", &["--resolve"]),
+        (
+            "organization = \"other-corp\"",
+            &["--organization=other-corp"],
+        ),
+    ];
+    let without: [(&str, &[&str]); 3] = [
+        ("print = \"json\"", &["--print=json"]),
+        ("list = true\njson = true", &["--list", "--json"]),
+        (
+            "print = \"shell\"\nprefix = \"P_\"",
+            &["--print=shell", "--prefix=P_"],
+        ),
+    ];
+    let script = "env | grep -v -e ^PWD= -e ^_= -e ^PATH= | sort; [ -z \"$F\" ] || cat $F";
+    let command = ["--", "/bin/sh", "-c", script];
+    let url = tree.url();
+    let compare = |text: &str, words: &[&str], command: &[&str]| {
+        let outcome = |run: Run, words: &[&str]| {
+            let run = run
+                .env("A", "inherited")
+                .env("B", "too")
+                .env("HERE", "x")
+                .env("OTHER", "y");
+            let run = run.args(["p", "--api-url", &url]).args(words).args(command);
+            let outcome = run.finish();
+            (
+                outcome.status.code(),
+                outcome.text().to_owned(),
+                outcome.stderr,
+            )
+        };
+        let (_dir, run) = with(&format!("{text}\n"));
+        let by_profile = outcome(run, &[]);
+        assert_eq!(by_profile, outcome(Run::dotenv_run(), words), "{text}");
+        assert_ne!(by_profile, outcome(Run::dotenv_run(), &[]), "{text}");
+    };
+    with_command
+        .iter()
+        .for_each(|(text, words)| compare(text, words, &command));
+    without
+        .iter()
+        .for_each(|(text, words)| compare(text, words, &[]));
 }
 
 fn flags_beat_the_environment_which_beats_the_profile() {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 /// The floors from the top down. A module uses what stands on a lower floor; those of one floor do not use each other.
 const FLOORS: &[&[&str]] = &[
     &["main", "bin/dotenv-seal"],
+    &["task"],
     &["run", "seal"],
     &["check"],
     &["deliver", "audit"],

@@ -9,17 +9,18 @@ use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
+use dotenv_run::cli::Named;
 use dotenv_run::cli::seal::{HELP, SealOptions, SealRequest};
 use dotenv_run::crypto::{self, DEFAULT_ITERATIONS, DataKey};
 use dotenv_run::dotenv::parse::parse;
 use dotenv_run::error::{self, Error, Seal};
-use dotenv_run::keys::{ClientKey, Variables};
+use dotenv_run::keys::{Claimed, ClientKey, KeyFiles, Variables};
 use dotenv_run::path::{LevelName, SecretPath};
 use dotenv_run::report::{self, Report, Verbosity};
 use dotenv_run::store::model::{Custody, Document, Format, Level};
 use dotenv_run::store::open;
 use dotenv_run::store::tree::{MAX_DOCUMENT, Tree};
-use dotenv_run::store::{documents, sealing};
+use dotenv_run::store::{documents, writing};
 use dotenv_run::sys::locked;
 use dotenv_run::sys::{self, Environ};
 use dotenv_run::variables::warn_of_skipped;
@@ -28,8 +29,9 @@ fn main() -> ExitCode {
     report::hide_panics("dotenv-seal");
     sys::initial_mask().set_as_mask();
     let report = Report::new("dotenv-seal", Verbosity::Normal);
-    let request = SealRequest::parse(std::env::args_os().skip(1));
-    match request.and_then(|request| run(request, &report)) {
+    let environ = Environ::take();
+    let request = SealRequest::parse(std::env::args_os().skip(1), &|name| environ.value(name));
+    match request.and_then(|request| run(request, environ, &report)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report.error(&error);
@@ -38,29 +40,29 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(request: SealRequest, report: &Report) -> Result<(), Error> {
+fn run(request: SealRequest, environ: Environ, report: &Report) -> Result<(), Error> {
     match request {
         SealRequest::Help => print(HELP),
         SealRequest::Version => print(concat!("dotenv-seal ", env!("CARGO_PKG_VERSION"), "\n")),
         SealRequest::Keygen => print(&(crypto::new_client_key().map_err(Seal::System)? + "\n")),
-        SealRequest::Init(options) => init(&options, report),
-        SealRequest::Put(options) => put(&options, report),
+        SealRequest::Init(options, named) => init(&options, Keys::claim(environ, named)?, report),
+        SealRequest::Put(options, named) => put(&options, Keys::claim(environ, named)?, report),
         SealRequest::List { tree } => list(&Tree::open(&tree)?),
     }
 }
 
 /// Makes a project. Its level `project` is sealed from the start, though empty, so that from the
 /// start a wrong key can be told.
-fn init(options: &SealOptions, report: &Report) -> Result<(), Error> {
+fn init(options: &SealOptions, keys: Keys, report: &Report) -> Result<(), Error> {
     if options.path.deepest() != LevelName::Project {
         return Err(Seal::ProjectOnly.into());
     }
-    let client_key = find_key(options, report)?;
+    let client_key = keys.find(options, report)?;
     if client_key.bytes().len() == 32 {
         return Err(Seal::KeyOf32Bytes.into());
     }
     let salt = crypto::new_salt().map_err(Seal::System)?;
-    let descriptor = sealing::descriptor_document(&salt, DEFAULT_ITERATIONS);
+    let descriptor = writing::descriptor_document(&salt, DEFAULT_ITERATIONS);
     let level = {
         let parsed = documents::descriptor(&descriptor).map_err(|flaw| Error::Malformed {
             document: "the new key descriptor".to_owned(),
@@ -81,7 +83,7 @@ fn init(options: &SealOptions, report: &Report) -> Result<(), Error> {
     }
     tree.write(
         Document::Secrets { organization, path },
-        &sealing::secrets_document(organization, path, &[level]),
+        &writing::secrets_document(organization, path, &[level]),
     )?;
     tree.write(Document::EncryptionKey { organization, path }, &descriptor)
 }
@@ -106,15 +108,15 @@ fn organization(tree: &Tree, wanted: Option<&str>) -> Result<String, Error> {
     };
     tree.write(
         Document::Organization,
-        &sealing::organization_document(&ulid),
+        &writing::organization_document(&ulid),
     )?;
     Ok(ulid)
 }
 
 /// Seals standard input as the deepest level of a path, and rewrites every document that holds it.
-fn put(options: &SealOptions, report: &Report) -> Result<(), Error> {
+fn put(options: &SealOptions, keys: Keys, report: &Report) -> Result<(), Error> {
     let text = read_text(options.allow_empty, report)?;
-    let client_key = find_key(options, report)?;
+    let client_key = keys.find(options, report)?;
     let tree = Tree::open(&options.tree)?;
     tree.lock()?;
     let organization = &read(&tree, Document::Organization, documents::organization)?.ulid;
@@ -176,12 +178,25 @@ fn read_all(input: &mut (impl Read + AsFd), text: &mut Vec<u8>) -> io::Result<()
     }
 }
 
-fn find_key(options: &SealOptions, report: &Report) -> Result<ClientKey, Error> {
-    if options.allow_swap {
-        locked::allow_swap();
+/// Where the client key is, with every descriptor owned that is named for it.
+struct Keys {
+    environ: Environ,
+    files: KeyFiles,
+}
+
+impl Keys {
+    fn claim(environ: Environ, named: Named) -> Result<Self, Error> {
+        let files = Claimed::claim(named)?.keys;
+        Ok(Keys { environ, files })
     }
-    let variables = Variables::take(&mut Environ::take())?;
-    ClientKey::find(options.client_key.as_deref(), &variables, report)
+
+    fn find(mut self, options: &SealOptions, report: &Report) -> Result<ClientKey, Error> {
+        if options.allow_swap {
+            locked::allow_swap();
+        }
+        let variables = Variables::take(&mut self.environ, self.files)?;
+        ClientKey::find(&variables, report)
+    }
 }
 
 fn sealed(name: LevelName, key: &DataKey, text: &[u8]) -> Result<Level, Error> {
@@ -269,7 +284,7 @@ impl Store<'_> {
         }
         let text = |(path, levels): (SecretPath, Vec<Level>)| {
             (
-                sealing::secrets_document(self.organization, &path, &levels),
+                writing::secrets_document(self.organization, &path, &levels),
                 path,
             )
         };

@@ -8,52 +8,25 @@
 mod findings;
 mod screen;
 
-use std::ffi::OsString;
 use std::sync::{Mutex, PoisonError};
 
 use miniserde::json;
 
 use crate::check::findings::Findings;
-use crate::cli::Options;
+use crate::cli::{CheckForm, Options};
 use crate::deliver::output;
 use crate::error::Error;
 use crate::event::{Event, Listener};
 
-/// How the findings are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// On one screen.
-    Screen,
-    /// As one object of JSON.
-    Json,
-}
-
-/// How a command line that is not understood wants it shown that it is not.
-pub fn form_in(arguments: &[OsString]) -> Option<Form> {
-    let options = arguments.iter().take_while(|argument| *argument != "--");
-    let options = options.map(|argument| argument.to_string_lossy());
-    let has = |name: &str| {
-        options
-            .clone()
-            .any(|argument| argument.split('=').next() == Some(name))
-    };
-    // Whoever reads secrets from standard output must not take this for some.
-    let is_alone = !has("--print") && !has("--list");
-    (has("--check") && is_alone).then(|| match has("--json") {
-        true => Form::Json,
-        false => Form::Screen,
-    })
-}
-
 /// A check, which listens to a run.
 pub struct Check {
-    form: Form,
+    form: CheckForm,
     findings: Mutex<Findings>,
 }
 
 impl Check {
     /// The check of the one run of this process; `options` are missing if they were not understood.
-    pub fn of(form: Form, options: Option<&Options>) -> &'static Self {
+    pub fn of(form: CheckForm, options: Option<&Options>) -> &'static Self {
         let findings = Mutex::new(options.map(Findings::about).unwrap_or_default());
         Box::leak(Box::new(Check { form, findings }))
     }
@@ -68,8 +41,8 @@ impl Check {
             let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
             findings.end(outcome.as_ref().err());
             match self.form {
-                Form::Screen => screen::show(&findings),
-                Form::Json => json::to_string(&*findings) + "\n",
+                CheckForm::Screen => screen::show(&findings),
+                CheckForm::Json => json::to_string(&*findings) + "\n",
             }
         };
         let written = output::write(text.as_bytes());

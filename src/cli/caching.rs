@@ -2,10 +2,10 @@
 
 #![forbid(unsafe_code)]
 
-use std::ffi::OsString;
 use std::time::Duration;
 
-use crate::error::{Error, Usage};
+use crate::cli::given::Given;
+use crate::error::Error;
 
 /// The longest time in seconds that can be given: 30 days.
 const LONGEST: f64 = 2_592_000.0;
@@ -20,32 +20,15 @@ pub struct Caching {
 }
 
 impl Caching {
-    /// What is given for `--cache` and by which option or variable, for `--stale`, and whether there is a `--no-cache`.
+    /// What is given for `--cache` and `--stale`.
     ///
     /// # Errors
     ///
-    /// If a time is none, or nothing is kept that could be stale.
-    pub(super) fn given(
-        age: Option<(OsString, &'static str)>,
-        stale: Option<OsString>,
-        is_off: bool,
-    ) -> Result<Option<Self>, Error> {
-        let stale = stale.map(|value| super::read("--stale", &value, seconds));
-        let stale = stale.transpose()?;
-        match age {
-            _ if is_off => Ok(None),
-            Some((age, source)) => {
-                let age = super::read(source, &age, seconds)?;
-                let stale = stale.unwrap_or_default();
-                Ok((!age.is_zero()).then_some(Caching { age, stale }))
-            }
-            None if stale.is_some() => Err(Usage::Alone {
-                option: "stale",
-                needed: "cache",
-            }
-            .into()),
-            None => Ok(None),
-        }
+    /// If a time is none.
+    pub(super) fn given(given: &Given) -> Result<Option<Self>, Error> {
+        let age = given.cache.read(seconds)?.unwrap_or_default();
+        let stale = given.stale.read(seconds)?.unwrap_or_default();
+        Ok((!age.is_zero()).then_some(Caching { age, stale }))
     }
 }
 

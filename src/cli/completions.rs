@@ -2,8 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::cli::table::{Kind, Spec};
-use crate::dotenv::render::Form;
+use crate::cli::table::{Completion, Kind, Spec};
 
 /// A shell that completions are made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,47 +36,20 @@ pub fn completions(shell: Shell) -> String {
     }
 }
 
-/// What can stand for the value of an option.
-enum Value {
-    /// A file.
-    File,
-    /// One of these words.
-    Words(Vec<&'static str>),
-    /// What only the user knows.
-    Unknown,
-}
-
-fn value(spec: &Spec) -> Value {
-    match spec.value {
-        "FILE" => Value::File,
-        "FORMAT" => Value::Words(Form::ALL.map(Form::name).into()),
-        "SHELL" => Value::Words(vec!["bash", "zsh", "fish"]),
-        "=RUNNER" => Value::Words(vec!["auto", "github", "azure", "off"]),
-        "ACTION" => Value::Words(vec!["restart", "exit", "HUP", "USR1", "USR2"]),
-        "FD|journal|syslog" => Value::Words(vec!["journal", "syslog"]),
-        _ => Value::Unknown,
-    }
-}
-
-/// Whether the value may be left out, and then follows an equals sign only.
-fn is_optional(spec: &Spec) -> bool {
-    spec.value.starts_with('=')
-}
-
 fn bash() -> String {
     let mut options = Vec::new();
     let mut cases = String::new();
-    for spec in Spec::all() {
+    for spec in Spec::options() {
         let long = spec.long;
         options.extend(spec.short.map(|short| format!("-{short}")));
         options.push(format!("--{long}"));
-        let act = match value(spec) {
-            _ if spec.kind() == Kind::Flag => continue,
-            Value::File => "_dotenv_run_files".to_owned(),
-            Value::Words(words) => format!("_dotenv_run_words '{}'", words.join(" ")),
-            Value::Unknown => ":".to_owned(),
+        let act = match spec.completion {
+            _ if spec.kind == Kind::Flag => continue,
+            Completion::File => "_dotenv_run_files".to_owned(),
+            Completion::Words(words) => format!("_dotenv_run_words '{}'", words.join(" ")),
+            Completion::Unknown => ":".to_owned(),
         };
-        let detached = if is_optional(spec) {
+        let detached = if spec.is_optional() {
             ""
         } else {
             &format!("--{long} | ")
@@ -139,25 +111,25 @@ complete -F _dotenv_run dotenv-run
 
 fn zsh() -> String {
     let mut specs = String::new();
-    for spec in Spec::all() {
+    for spec in Spec::options() {
         let quoted = |text: &str| {
             let text = text.replace('[', "\\[").replace(']', "\\]");
             text.replace(':', "\\:").replace('\'', "'\\''")
         };
-        let message = quoted(spec.value.trim_start_matches('='));
-        let (sign, colon) = match spec.kind() {
+        let message = quoted(spec.value);
+        let (sign, colon) = match spec.kind {
             Kind::Flag => ("", ""),
-            _ if is_optional(spec) => ("=-", "::"),
+            _ if spec.is_optional() => ("=-", "::"),
             _ => ("=", ":"),
         };
-        let act = match value(spec) {
-            _ if spec.kind() == Kind::Flag => String::new(),
-            Value::File => format!("{colon}{message}:_files"),
-            Value::Words(words) => format!("{colon}{message}:({})", words.join(" ")),
-            Value::Unknown => format!("{colon}{message}: "),
+        let act = match spec.completion {
+            _ if spec.kind == Kind::Flag => String::new(),
+            Completion::File => format!("{colon}{message}:_files"),
+            Completion::Words(words) => format!("{colon}{message}:({})", words.join(" ")),
+            Completion::Unknown => format!("{colon}{message}: "),
         };
-        let (long, help) = (spec.long, quoted(spec.help));
-        let repeated = match spec.kind() {
+        let (long, help) = (spec.long, quoted(&spec.description()));
+        let repeated = match spec.kind {
             Kind::List | Kind::OptionalList => "*",
             _ => "",
         };
@@ -190,22 +162,25 @@ _arguments : \
 
 fn fish() -> String {
     let mut lines = String::new();
-    for spec in Spec::all() {
+    for spec in Spec::options() {
         let short = spec
             .short
             .map_or(String::new(), |short| format!(" -s {short}"));
-        let required = if spec.kind() == Kind::Flag || is_optional(spec) {
+        let required = if spec.kind == Kind::Flag || spec.is_optional() {
             ""
         } else {
             " -r"
         };
-        let act = match value(spec) {
-            _ if spec.kind() == Kind::Flag => String::new(),
-            Value::File => format!("{required} -F"),
-            Value::Words(words) => format!("{required} -f -a '{}'", words.join(" ")),
-            Value::Unknown => format!("{required} -f"),
+        let act = match spec.completion {
+            _ if spec.kind == Kind::Flag => String::new(),
+            Completion::File => format!("{required} -F"),
+            Completion::Words(words) => format!("{required} -f -a '{}'", words.join(" ")),
+            Completion::Unknown => format!("{required} -f"),
         };
-        let help = spec.help.replace('\\', "\\\\").replace('\'', "\\'");
+        let help = spec
+            .description()
+            .replace('\\', "\\\\")
+            .replace('\'', "\\'");
         let condition = "-n 'not __dotenv_run_has_command'";
         lines.push_str(&format!(
             "complete -c dotenv-run {condition}{short} -l {}{act} -d '{help}'\n",

@@ -2,11 +2,13 @@
 
 #![forbid(unsafe_code)]
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cli::{ApiUrl, Given, read};
+use crate::cli::ApiUrl;
+use crate::cli::given::Given;
+use crate::cli::values::seconds;
 use crate::error::{Error, Usage};
 
 /// The time in seconds that the whole fetch may take unless the user says otherwise.
@@ -15,10 +17,8 @@ const DEFAULT_TIMEOUT: f64 = 30.0;
 /// How often a server is asked.
 const ATTEMPTS: u32 = 4;
 
-/// The longest time in seconds that can be given: a day.
-const MAX_TIMEOUT: f64 = 86_400.0;
-
 /// How the network is used.
+#[derive(Clone)]
 pub struct Network {
     /// How long the whole fetch may take.
     pub timeout: Duration,
@@ -33,6 +33,7 @@ pub struct Network {
 }
 
 /// Which authorities are trusted for https.
+#[derive(Clone)]
 pub enum Trust {
     /// Mozilla's, as they were when the program was built.
     BuiltIn,
@@ -43,6 +44,7 @@ pub enum Trust {
 }
 
 /// What the environment says about proxies.
+#[derive(Clone)]
 pub struct ProxyVariables {
     /// The variable that names the proxy for https, and its value; it may hold a password.
     pub proxy: Option<(&'static str, String)>,
@@ -52,7 +54,7 @@ pub struct ProxyVariables {
 
 impl ProxyVariables {
     /// Of each pair the lower-case one wins, and the one for https before the one for everything.
-    fn read(variable: impl Fn(&str) -> Option<OsString>) -> Self {
+    pub(super) fn read<'a>(variable: &dyn Fn(&str) -> Option<&'a OsStr>) -> Self {
         let first = |names: &[&'static str]| {
             let set = |name: &'static str| {
                 let value = variable(name).filter(|value| !value.is_empty())?;
@@ -68,60 +70,49 @@ impl ProxyVariables {
     }
 }
 
-impl Given {
-    pub(super) fn network(
-        &self,
-        api_url: &ApiUrl,
-        variable: impl Fn(&str) -> Option<OsString>,
-    ) -> Result<Network, Error> {
-        let set = |name| variable(name).filter(|value| !value.is_empty());
-        Ok(Network {
-            timeout: match self.last("timeout") {
-                Some(value) => read("--timeout", &value, seconds)?,
-                None => Duration::from_secs_f64(DEFAULT_TIMEOUT),
-            },
-            attempts: ATTEMPTS,
-            mirrors: self.mirrors(api_url, set("DOTENV_RUN_MIRRORS"))?,
-            trust: match (self.last("ca-file"), set("SSL_CERT_FILE")) {
-                (Some(file), _) => Trust::Option(file.into()),
-                (None, Some(file)) => Trust::Variable(file.into()),
-                (None, None) => Trust::BuiltIn,
-            },
-            proxies: ProxyVariables::read(variable),
-        })
-    }
-
-    /// The mirrors given as options or, without any, those of the variable. A tree has none: what can happen to it does
-    /// not pass by itself. The variable may be meant for other runs, so that it does no harm there.
-    fn mirrors(&self, api_url: &ApiUrl, listed: Option<OsString>) -> Result<Vec<ApiUrl>, Error> {
-        let is_tree = matches!(api_url, ApiUrl::Tree(_));
-        let mirror = |source, value: &OsStr| read(source, value, ApiUrl::parse_mirror);
-        let given: Result<Vec<_>, _> = self
-            .each("mirror")
-            .map(|value| mirror("--mirror", value))
-            .collect();
-        let given = given?;
-        if !given.is_empty() && is_tree {
-            return Err(Usage::MirrorOfTree.into());
-        }
-        match listed {
-            Some(listed) if given.is_empty() && !is_tree => {
-                let listed = listed.to_string_lossy();
-                let urls = listed.split_whitespace();
-                urls.map(|url| mirror("DOTENV_RUN_MIRRORS", OsStr::new(url)))
-                    .collect()
-            }
-            _ => Ok(given),
+impl Network {
+    /// The same for a service that will be asked again before long: it is asked once, and no mirror in its stead, which
+    /// may have what is older.
+    pub fn for_renewal(&self) -> Self {
+        Network {
+            attempts: 1,
+            mirrors: Vec::new(),
+            ..self.clone()
         }
     }
 }
 
-/// Reads a time in seconds.
-pub(super) fn seconds(text: &str) -> Result<Duration, &'static str> {
-    match text.parse() {
-        Ok(seconds) if seconds > 0.0 && seconds <= MAX_TIMEOUT => {
-            Ok(Duration::from_secs_f64(seconds))
+impl Given {
+    pub(super) fn network(
+        &self,
+        api_url: &ApiUrl,
+        proxies: ProxyVariables,
+    ) -> Result<Network, Error> {
+        let default = Duration::from_secs_f64(DEFAULT_TIMEOUT);
+        let authorities = self.ca_file.last().map(PathBuf::from);
+        Ok(Network {
+            timeout: self.timeout.read(seconds)?.unwrap_or(default),
+            attempts: ATTEMPTS,
+            mirrors: self.mirrors(api_url)?,
+            trust: match authorities {
+                Some(file) if self.ca_file.is_variable() => Trust::Variable(file),
+                Some(file) => Trust::Option(file),
+                None => Trust::BuiltIn,
+            },
+            proxies,
+        })
+    }
+
+    /// The mirrors. A tree has none: what can happen to it does not pass by itself. The variable may be meant for other
+    /// runs, so that it does no harm there.
+    fn mirrors(&self, api_url: &ApiUrl) -> Result<Vec<ApiUrl>, Error> {
+        if matches!(api_url, ApiUrl::Tree(_)) && self.mirror.is_variable() {
+            return Ok(Vec::new());
         }
-        _ => Err("a number of seconds above 0 and up to 86400 is needed"),
+        let mirrors = self.mirror.read_each(ApiUrl::parse_mirror)?;
+        match api_url {
+            ApiUrl::Tree(_) if !mirrors.is_empty() => Err(Usage::MirrorOfTree.into()),
+            _ => Ok(mirrors),
+        }
     }
 }

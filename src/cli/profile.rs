@@ -2,30 +2,56 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
 
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use toml::Spanned;
-use toml::de::{DeArray, DeTable, DeValue};
 
-use crate::cli::KeyFiles;
-use crate::cli::combinations::{CONFLICTS, NEEDS};
-use crate::cli::table::{Kind, Spec};
+use crate::cli::given::{Given, Setting};
+use crate::cli::table::{Kind, Scope, Spec};
 use crate::error::ProfileFlaw;
 
-/// The options that make no sense where they would be found only after they have taken effect.
-const COMMAND_LINE_ONLY: [&str; 4] = ["completions", "help", "profile", "version"];
+/// What a profile writes for an option.
+pub struct Written {
+    value: Shape,
+    /// Where, in bytes from the beginning.
+    offset: usize,
+}
 
-/// What a profile says, as it would be given on the command line.
-#[derive(Default)]
-pub struct Given {
-    /// `path`.
-    pub path: Option<OsString>,
-    /// `command`.
-    pub command: Option<Vec<OsString>>,
-    /// The values of each option in their order, as far as it has one. A flag that is false is not here.
-    pub options: HashMap<&'static str, Vec<Option<OsString>>>,
+/// The types of TOML, as far as options take them.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Shape {
+    Flag(bool),
+    Integer(i64),
+    Float(f64),
+    Text(String),
+    Texts(Vec<String>),
+    Other(IgnoredAny),
+}
+
+impl Written {
+    /// What is written in `text`. A number has the form that the command line takes.
+    fn shape(self, text: &str) -> Shape {
+        let begins_with = |radix: &&str| text[self.offset..].starts_with(*radix);
+        match self.value {
+            Shape::Integer(_) if ["0x", "0o", "0b"].iter().any(begins_with) => {
+                Shape::Other(IgnoredAny)
+            }
+            value => value,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Setting {
+    /// Takes any value: what the option takes is known only together with its entry in the table.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = Spanned::<Shape>::deserialize(deserializer)?;
+        let offset = spanned.span().start;
+        let value = spanned.into_inner();
+        Ok(Setting::written(Written { value, offset }))
+    }
 }
 
 /// Reads the text of a profile.
@@ -34,150 +60,78 @@ pub struct Given {
 ///
 /// What is wrong, by its line; never a value.
 pub fn parse(text: &str) -> Result<Given, ProfileFlaw> {
-    let line_at = |offset: usize| {
-        let before = text.get(..offset).unwrap_or(text);
-        before.matches('\n').count() + 1
-    };
-    let table = DeTable::parse(text).map_err(|error| ProfileFlaw::NotToml {
-        line: line_at(error.span().map_or(text.len(), |span| span.start)),
-    })?;
-    // In the order of the file, so that the first flaw is named and not a random one.
-    let mut entries: Vec<_> = table.into_inner().into_iter().collect();
-    entries.sort_by_key(|(key, _)| key.span().start);
-    let mut given = Given::default();
-    for (key, value) in entries {
-        let line = line_at(key.span().start);
-        given.accept(key.get_ref(), value.get_ref(), line)?;
+    let mut given: Given = toml::from_str(text).map_err(|error| flaw(text, &error))?;
+    let take = |spec: &'static Spec| Some((spec, (spec.setting)(&mut given).take_written()?));
+    let mut written: Vec<_> = Spec::all().iter().filter_map(take).collect();
+    // In the order of the file, so that the first flaw is named.
+    written.sort_by_key(|(_, written)| written.offset);
+    for (spec, written) in written {
+        let (line, key) = (line_at(text, written.offset), spec.long);
+        if spec.scope == Scope::CommandLine {
+            return Err(ProfileFlaw::NotInProfile { line, key });
+        }
+        let values = values(spec.kind, written.shape(text));
+        let values = values.map_err(|wanted| ProfileFlaw::WrongType { line, key, wanted })?;
+        // An empty list is as good as none, but a command without a word is a mistake.
+        let values = values.filter(|values| !values.is_empty() || spec.scope == Scope::Positional);
+        if let Some(values) = values {
+            (spec.setting)(&mut given).fill(spec.shown(), values);
+        }
     }
     Ok(given)
 }
 
-impl Given {
-    fn accept(&mut self, key: &str, value: &DeValue<'_>, line: usize) -> Result<(), ProfileFlaw> {
-        let wrong = |key, wanted| ProfileFlaw::WrongType { line, key, wanted };
-        if key == "path" {
-            let path = value.as_str().ok_or_else(|| wrong("path", "a string"))?;
-            self.path = Some(path.into());
-        } else if key == "command" {
-            let words = value.as_array().and_then(texts);
-            let words = words.ok_or_else(|| wrong("command", "an array of strings"))?;
-            self.command = Some(words);
-        } else {
-            let spec = Spec::named(key).ok_or_else(|| ProfileFlaw::UnknownKey {
-                line,
-                key: key.to_owned(),
-                nearest: nearest(key),
-            })?;
-            let key = spec.long;
-            if COMMAND_LINE_ONLY.contains(&key) {
-                return Err(ProfileFlaw::NotInProfile { line, key });
-            }
-            let (values, wanted) = values(spec.kind(), value);
-            let values = values.ok_or_else(|| wrong(key, wanted))?;
-            if !values.is_empty() {
-                self.options.insert(key, values);
-            }
-        }
-        Ok(())
+/// What toml found wrong. Only a name of a key is taken from its message, which may hold a value.
+fn flaw(text: &str, error: &toml::de::Error) -> ProfileFlaw {
+    let line = line_at(text, error.span().map_or(text.len(), |span| span.start));
+    let key = error.message().strip_prefix("unknown field `");
+    match key.and_then(|rest| rest.rsplit_once("`, expected one of ")) {
+        Some((key, _)) => ProfileFlaw::UnknownKey {
+            line,
+            key: key.to_owned(),
+            nearest: nearest(key),
+        },
+        None => ProfileFlaw::NotToml { line },
     }
 }
 
-impl crate::cli::Given {
-    /// Takes over what a profile says where neither the command line nor the environment says it. An option that
-    /// contradicts one of the command line gives way, and with it what means nothing without it. The files of keys are
-    /// given back instead: variables are looked at for keys only later.
-    pub(super) fn complete(
-        &mut self,
-        profile: Given,
-        command: &mut Option<Vec<OsString>>,
-        variable: impl Fn(&str) -> Option<OsString>,
-    ) -> KeyFiles {
-        let is_set = |name| variable(name).is_some_and(|value| !value.is_empty());
-        let prints = self.has("print") || self.has("list");
-        let gives_way = |long: &str| match long {
-            "print" | "list" if command.is_some() => true,
-            "organization" if is_set("DOTENV_ORGANIZATION") => true,
-            "api-url" if is_set("DOTENV_API_URL") => true,
-            _ => rivals(long).any(|rival| self.has(rival)),
-        };
-        let (beaten, mut taken): (HashMap<_, _>, HashMap<_, _>) = profile
-            .options
-            .into_iter()
-            .partition(|(long, _)| gives_way(long));
-        let is_lost = |needed: &&str| beaten.contains_key(needed);
-        for (option, needed) in NEEDS {
-            if needed.iter().any(is_lost) && !needed.iter().any(|one| self.has(one)) {
-                taken.remove(option);
-            }
+fn line_at(text: &str, offset: usize) -> usize {
+    let before = text.get(..offset).unwrap_or(text);
+    before.matches('\n').count() + 1
+}
+
+/// The values that an option would be given with on the command line, none if it would not be given, or what it takes.
+fn values(kind: Kind, written: Shape) -> Result<Option<Vec<Option<OsString>>>, &'static str> {
+    use Kind::{Flag, List, Number, OptionalList, OptionalNumber, OptionalText, Text, Words};
+    let one = |text: String| Ok(Some(vec![Some(text.into())]));
+    match (kind, written) {
+        (Flag | OptionalText | OptionalNumber | OptionalList, Shape::Flag(is_given)) => {
+            Ok(is_given.then(|| vec![None]))
         }
-        let mut file = |long| taken.remove(long)?.pop()?.map(PathBuf::from);
-        let keys = KeyFiles {
-            api_key: file("api-key-file"),
-            client_key: file("client-key"),
-        };
-        self.options.extend(taken);
-        if !is_set("DOTENV_RUN_PATH") {
-            self.path = self.path.take().or(profile.path);
+        (Number | OptionalNumber, Shape::Integer(number)) => one(number.to_string()),
+        (Number | OptionalNumber, Shape::Float(number)) => one(number.to_string()),
+        (Text | OptionalText | List | OptionalList, Shape::Text(text)) => one(text),
+        (List | OptionalList | Words, Shape::Texts(texts)) => {
+            let texts = texts.into_iter().map(|text| Some(text.into()));
+            Ok(Some(texts.collect()))
         }
-        if command.is_none() && !prints {
-            *command = profile.command;
-        }
-        keys
+        (Flag, _) => Err("true or false"),
+        (Text, _) => Err("a string"),
+        (Number, _) => Err("a number"),
+        (List | Words, _) => Err("an array of strings"),
+        (OptionalText, _) => Err("a string, true or false"),
+        (OptionalNumber, _) => Err("a number, true or false"),
+        (OptionalList, _) => Err("an array of strings, true or false"),
     }
-}
-
-/// The options that an option gives way to if they are on the command line: itself, and those that contradict it.
-fn rivals(long: &str) -> impl Iterator<Item = &str> {
-    let conflicts = CONFLICTS.iter().chain(&[["quiet", "verbose"]]);
-    let others = conflicts.filter_map(move |[one, other]| match long {
-        long if long == *one => Some(*other),
-        long if long == *other => Some(*one),
-        _ => None,
-    });
-    [long].into_iter().chain(others)
-}
-
-/// The values that an option would be given with, if they are what it takes, and what that is.
-fn values(kind: Kind, value: &DeValue<'_>) -> (Option<Vec<Option<OsString>>>, &'static str) {
-    let flag = value.as_bool().map(|flag| match flag {
-        true => vec![None],
-        false => Vec::new(),
-    });
-    let text = value.as_str().map(|text| vec![Some(text.into())]);
-    let list = value.as_array().and_then(texts);
-    let list = list.map(|texts| texts.into_iter().map(Some).collect());
-    match kind {
-        Kind::Flag => (flag, "true or false"),
-        Kind::Text => (text, "a string"),
-        Kind::Number => (number(value), "a number"),
-        Kind::List => (list.or(text), "an array of strings"),
-        Kind::OptionalText => (text.or(flag), "a string, true or false"),
-        Kind::OptionalNumber => (number(value).or(flag), "a number, true or false"),
-        Kind::OptionalList => (list.or(text).or(flag), "an array of strings, true or false"),
-    }
-}
-
-fn number(value: &DeValue<'_>) -> Option<Vec<Option<OsString>>> {
-    let digits = match value {
-        DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
-        DeValue::Float(number) => number.as_str(),
-        _ => return None,
-    };
-    Some(vec![Some(digits.into())])
-}
-
-fn texts(array: &DeArray<'_>) -> Option<Vec<OsString>> {
-    let text = |item: &Spanned<DeValue<'_>>| item.get_ref().as_str().map(OsString::from);
-    array.iter().map(text).collect()
 }
 
 /// The key that takes the fewest changes to become this one, if they are few.
 fn nearest(key: &str) -> Option<&'static str> {
-    let options = Spec::all().iter().map(|spec| spec.long);
-    let known = options.filter(|long| !COMMAND_LINE_ONLY.contains(long));
+    let known = Spec::all()
+        .iter()
+        .filter(|spec| spec.scope != Scope::CommandLine);
     known
-        .chain(["path", "command"])
-        .map(|known| (distance(key, known), known))
+        .map(|spec| (distance(key, spec.long), spec.long))
         .min()
         .filter(|(distance, known)| *distance <= known.len().div_ceil(3))
         .map(|(_, known)| known)
@@ -200,6 +154,19 @@ fn distance(one: &str, other: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_names_in_a_profile_are_those_of_the_table() {
+        for spec in Spec::all() {
+            let read = parse(&format!("{} = {{}}\n", spec.long));
+            let Err(ProfileFlaw::WrongType { key, .. } | ProfileFlaw::NotInProfile { key, .. }) =
+                read
+            else {
+                panic!("{}", spec.long);
+            };
+            assert_eq!(key, spec.long);
+        }
+    }
 
     #[test]
     fn the_nearest_key_is_near() {

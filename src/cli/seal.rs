@@ -2,12 +2,13 @@
 
 #![forbid(unsafe_code)]
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use lexopt::{Arg, Parser};
 
-use crate::cli::{bad, usage};
+use crate::cli::given::Given;
+use crate::cli::{Named, bad, usage};
 use crate::error::{Error, Usage};
 use crate::path::{SecretPath, is_ulid};
 
@@ -20,9 +21,9 @@ pub enum SealRequest {
     /// Print a fresh client key.
     Keygen,
     /// Make a project.
-    Init(SealOptions),
+    Init(SealOptions, Named),
     /// Seal a level.
-    Put(SealOptions),
+    Put(SealOptions, Named),
     /// Print what is there.
     List {
         /// The directory of the tree.
@@ -36,8 +37,6 @@ pub struct SealOptions {
     pub tree: PathBuf,
     /// The project, or the path whose deepest level is put.
     pub path: SecretPath,
-    /// `--client-key`.
-    pub client_key: Option<PathBuf>,
     /// `--organization`: a ULID, for the first project of a tree.
     pub organization: Option<String>,
     /// `--allow-empty`: seal a text without any variable.
@@ -73,18 +72,24 @@ Exit status: 0, or 125 if it failed; then every document is as it was or whole.
 ";
 
 impl SealRequest {
-    /// Reads the arguments, without the program's own name.
+    /// Reads the arguments, without the program's own name. `variable` gives the value of a variable of the environment.
     ///
     /// # Errors
     ///
     /// An [`Error::Usage`] for whatever is not understood; nothing has happened then.
-    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Error> {
-        let (mut words, mut client_key, mut organization) = (Vec::new(), None, None);
+    pub fn parse<'a>(
+        arguments: impl IntoIterator<Item = OsString>,
+        variable: &dyn Fn(&str) -> Option<&'a OsStr>,
+    ) -> Result<Self, Error> {
+        let (mut words, mut given, mut organization) = (Vec::new(), Given::default(), None);
         let (mut allow_empty, mut allow_swap) = (false, false);
         let mut parser = Parser::from_args(arguments);
         while let Some(argument) = parser.next().map_err(usage)? {
             match argument {
-                Arg::Long("client-key") => client_key = Some(parser.value().map_err(usage)?.into()),
+                Arg::Long("client-key") => {
+                    let file = parser.value().map_err(usage)?;
+                    given.client_key.add("--client-key".to_owned(), Some(file));
+                }
                 Arg::Long("organization") => organization = Some(parser.value().map_err(usage)?),
                 Arg::Long("allow-empty") => allow_empty = true,
                 Arg::Long("allow-swap") => allow_swap = true,
@@ -100,19 +105,20 @@ impl SealRequest {
             [Some("put"), ..] => &["--client-key", "--allow-empty", "--allow-swap"],
             _ => &[],
         };
-        let given = [
-            (client_key.is_some(), "--client-key"),
+        let options = [
+            (given.client_key.is_given(), "--client-key"),
             (organization.is_some(), "--organization"),
             (allow_empty, "--allow-empty"),
             (allow_swap, "--allow-swap"),
         ];
-        if let Some((_, option)) = given
+        if let Some((_, option)) = options
             .into_iter()
-            .find(|(given, option)| *given && !used.contains(option))
+            .find(|(is_given, option)| *is_given && !used.contains(option))
         {
             return Err(bad(option, "of no use with this command"));
         }
-        let options = |path: &str| {
+        let named = Named::client_key(given, Given::by_environment(variable));
+        let options = |path: &str| -> Result<SealOptions, Error> {
             let path = SecretPath::parse(path).map_err(|reason| bad("PATH", reason))?;
             let (tree, organization) = (
                 PathBuf::from(&words[1]),
@@ -121,7 +127,6 @@ impl SealRequest {
             Ok(SealOptions {
                 tree,
                 path,
-                client_key,
                 organization,
                 allow_empty,
                 allow_swap,
@@ -129,8 +134,8 @@ impl SealRequest {
         };
         match form[..] {
             [Some("keygen")] => Ok(SealRequest::Keygen),
-            [Some("init"), _, Some(project)] => options(project).map(SealRequest::Init),
-            [Some("put"), _, Some(path)] => options(path).map(SealRequest::Put),
+            [Some("init"), _, Some(project)] => Ok(SealRequest::Init(options(project)?, named)),
+            [Some("put"), _, Some(path)] => Ok(SealRequest::Put(options(path)?, named)),
             [Some("list"), _] => Ok(SealRequest::List {
                 tree: PathBuf::from(&words[1]),
             }),

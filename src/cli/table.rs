@@ -1,8 +1,39 @@
-//! The table of options: what is parsed, and what `--help` prints.
+//! The table of options: all that is known of each. Parsing, precedence, profiles, `--help` and completions go by it.
 
 #![forbid(unsafe_code)]
 
 use lexopt::Arg;
+
+use crate::cli::given::{Given, Setting};
+
+/// One thing that can be given, as the user sees it.
+#[derive(Clone, Copy)]
+pub struct Spec {
+    /// The name without its dashes; the key in a profile.
+    pub long: &'static str,
+    /// The one-letter form, for the few that have one.
+    pub short: Option<char>,
+    /// What its value is made of.
+    pub kind: Kind,
+    /// The placeholder of the value; empty for a flag.
+    pub value: &'static str,
+    /// What a shell can complete the value with.
+    pub completion: Completion,
+    /// What in the environment says the same.
+    pub variable: FromEnvironment,
+    /// The options that it cannot be given with.
+    pub excludes: &'static [&'static str],
+    /// The options that do not count beside it.
+    pub replaces: &'static [&'static str],
+    /// The options without all of which it means nothing.
+    pub needs: &'static [&'static str],
+    /// Where it can be given.
+    pub scope: Scope,
+    /// Where its values are kept.
+    pub setting: fn(&mut Given) -> &mut Setting,
+    /// What it does.
+    pub help: &'static str,
+}
 
 /// What the value of an option is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,120 +52,278 @@ pub enum Kind {
     OptionalNumber,
     /// Any number of texts, or none.
     OptionalList,
+    /// Several texts that belong together.
+    Words,
 }
 
-/// One option as the user sees it.
-pub struct Spec {
-    /// The name without its dashes.
-    pub long: &'static str,
-    /// The one-letter form, for the few that have one.
-    pub short: Option<char>,
-    /// The placeholder of the value; empty for a flag, and with a leading `=` where the value may be
-    /// left out.
-    pub value: &'static str,
-    /// What it does.
-    pub help: &'static str,
+/// What stands for the value of an option in completions.
+#[derive(Clone, Copy)]
+pub enum Completion {
+    /// What only the user knows.
+    Unknown,
+    /// A file.
+    File,
+    /// One of these words.
+    Words(&'static [&'static str]),
+}
+
+/// What in the environment says the same as an option.
+#[derive(Clone, Copy)]
+pub enum FromEnvironment {
+    /// Nothing.
+    None,
+    /// This variable; an empty one counts as not set.
+    Text(&'static str),
+    /// This variable, for a list separated by white space; an empty one counts as not set.
+    List(&'static str),
+    /// The key in one variable, or its file in the other one, which comes first. They count even if they are empty: a
+    /// key that cannot be used must not be replaced by another one.
+    Key {
+        /// The variable that names the file.
+        file: &'static str,
+        /// The variable that holds the key.
+        key: &'static str,
+    },
+}
+
+/// Where something can be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// As an option or in a profile.
+    Anywhere,
+    /// As an option only: in a profile it would be found after it has to take effect.
+    CommandLine,
+    /// In a profile, and on the command line without a name.
+    Positional,
 }
 
 impl Spec {
-    /// Every option, in the order of `--help`.
+    /// Everything that can be given, in the order of `--help`.
     pub fn all() -> &'static [Spec] {
         SPECS
     }
 
-    /// The option of that long name.
-    pub fn named(long: &str) -> Option<&'static Spec> {
-        SPECS.iter().find(|spec| spec.long == long)
-    }
-
-    /// What its value is made of.
-    pub fn kind(&self) -> Kind {
-        let is_list = self.value.ends_with(",...") || self.long == "file";
-        match (self.value.chars().next(), is_list) {
-            (None, _) => Kind::Flag,
-            (Some('='), false) if self.value == "=SECONDS" => Kind::OptionalNumber,
-            (Some('='), false) => Kind::OptionalText,
-            (Some('='), true) => Kind::OptionalList,
-            (Some(_), true) => Kind::List,
-            (Some(_), false) if self.value == "SECONDS" => Kind::Number,
-            (Some(_), false) => Kind::Text,
-        }
+    /// The options, in the order of `--help`.
+    pub fn options() -> impl Iterator<Item = &'static Spec> {
+        SPECS.iter().filter(|spec| spec.scope != Scope::Positional)
     }
 
     /// The option that an argument names.
     pub fn find(argument: &Arg<'_>) -> Option<&'static Spec> {
-        SPECS.iter().find(|spec| match argument {
+        Spec::options().find(|spec| match argument {
             Arg::Long(long) => spec.long == *long,
             Arg::Short(short) => spec.short == Some(*short),
             Arg::Value(_) => false,
         })
     }
+
+    /// The name for messages.
+    pub fn shown(&self) -> String {
+        match self.scope {
+            Scope::Positional => self.long.to_uppercase(),
+            Scope::Anywhere | Scope::CommandLine => format!("--{}", self.long),
+        }
+    }
+
+    /// What it does, and what in the environment says the same.
+    pub fn description(&self) -> String {
+        match self.variable {
+            FromEnvironment::Text(name) | FromEnvironment::List(name) => {
+                format!("{} [{name}]", self.help)
+            }
+            FromEnvironment::None | FromEnvironment::Key { .. } => self.help.to_owned(),
+        }
+    }
+
+    /// Whether the value may be left out, and then follows an equals sign only.
+    pub fn is_optional(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::OptionalText | Kind::OptionalNumber | Kind::OptionalList
+        )
+    }
+
+    /// Whether one of the two makes the other one void.
+    pub fn is_rival_of(&self, other: &Spec) -> bool {
+        let names = |one: &Spec, other: &Spec| {
+            one.excludes.contains(&other.long) || one.replaces.contains(&other.long)
+        };
+        names(self, other) || names(other, self)
+    }
+
+    const fn short(self, short: char) -> Self {
+        Spec {
+            short: Some(short),
+            ..self
+        }
+    }
+
+    const fn files(self) -> Self {
+        Spec {
+            completion: Completion::File,
+            ..self
+        }
+    }
+
+    const fn words(self, words: &'static [&'static str]) -> Self {
+        Spec {
+            completion: Completion::Words(words),
+            ..self
+        }
+    }
+
+    const fn variable(self, variable: FromEnvironment) -> Self {
+        Spec { variable, ..self }
+    }
+
+    const fn excludes(self, excludes: &'static [&'static str]) -> Self {
+        Spec { excludes, ..self }
+    }
+
+    const fn replaces(self, replaces: &'static [&'static str]) -> Self {
+        Spec { replaces, ..self }
+    }
+
+    const fn needs(self, needs: &'static [&'static str]) -> Self {
+        Spec { needs, ..self }
+    }
+
+    const fn scope(self, scope: Scope) -> Self {
+        Spec { scope, ..self }
+    }
 }
 
-const fn option(long: &'static str, value: &'static str, help: &'static str) -> Spec {
+type Slot = fn(&mut Given) -> &mut Setting;
+
+const fn flag(long: &'static str, help: &'static str, setting: Slot) -> Spec {
     Spec {
         long,
         short: None,
-        value,
+        kind: Kind::Flag,
+        value: "",
+        completion: Completion::Unknown,
+        variable: FromEnvironment::None,
+        excludes: &[],
+        replaces: &[],
+        needs: &[],
+        scope: Scope::Anywhere,
+        setting,
         help,
     }
 }
 
-/// Every option, in the order of `--help`.
+const fn valued(
+    (long, kind, value): (&'static str, Kind, &'static str),
+    help: &'static str,
+    setting: Slot,
+) -> Spec {
+    Spec {
+        kind,
+        value,
+        ..flag(long, help, setting)
+    }
+}
+
+/// The options that need a parent in front of the command.
+pub const SUPERVISING: &[&str] = &[
+    "supervise",
+    "group",
+    "subreaper",
+    "stop-timeout",
+    "die-with-parent",
+    "watch",
+    "redact",
+];
+
+use Kind::{List, Number, OptionalList, OptionalNumber, OptionalText, Text, Words};
+
+/// The words that a FORMAT can be.
+const FORMATS: &[&str] = &["env", "shell", "json", "yaml"];
+
+/// Everything that can be given: the options in the order of `--help`, then what has no name on the command line.
 #[rustfmt::skip]
-const SPECS: &[Spec] = &[
-    option("organization", "ID|SLUG", "the organization, if the key does not tell [DOTENV_ORGANIZATION]"),
-    option("api-url", "URL", "the service, or file:///TREE for a sealed tree [DOTENV_API_URL]"),
-    option("mirror", "URL", "read here if the service fails; repeatable [DOTENV_RUN_MIRRORS]"),
-    option("api-key-file", "FILE", "read the API key from FILE, '-' or 'fd:N'"),
-    option("client-key", "FILE", "read the client key from FILE, '-' or 'fd:N'"),
-    option("ca-file", "FILE", "trust the certificates in FILE, not the built-in roots [SSL_CERT_FILE]"),
-    option("timeout", "SECONDS", "give up on the whole fetch after SECONDS (default 30)"),
-    option("allow-swap", "", "go on where memory cannot be locked and the machine swaps"),
-    option("cache", "SECONDS", "use an answer again for SECONDS, kept in the kernel [DOTENV_RUN_CACHE]"),
-    option("no-cache", "", "keep nothing, whatever DOTENV_RUN_CACHE says"),
-    option("stale", "SECONDS", "with --cache, use it SECONDS longer while the service is unreachable"),
-    option("allow-plaintext", "", "accept unencrypted levels in a client-managed project"),
-    option("level-only", "", "take only the deepest level of PATH"),
-    option("allow-empty", "", "go on even if there is no secret"),
-    option("resolve", "", "resolve $NAME, ${NAME}, ${NAME:-default} and the like in values"),
-    option("resolve-env", "", "the same, and look in the inherited environment too"),
-    option("strict", "", "with --resolve, a name that is not set is an error"),
-    option("only", "GLOB,...", "take only the secrets whose names match"),
-    option("except", "GLOB,...", "leave out the secrets whose names match"),
-    option("rename", "OLD=NEW,...", "give a secret another name"),
-    option("prefix", "PREFIX", "put PREFIX before every name"),
-    option("require", "NAME,...", "fail if one of these is missing or empty"),
-    option("preserve-env", "=NAME,...", "let inherited variables win: all, or those named"),
-    option("clean-env", "", "start from an empty environment"),
-    option("pass", "NAME,...", "with --clean-env, inherit these variables all the same"),
-    option("allow-unsafe-env", "NAME,...", "accept secrets named like a loader's or shell's own variables"),
-    option("keep-credentials", "", "leave the variables that hold our keys to the command"),
-    option("file", "VAR[=FORMAT]", "give the command a file in memory, its path in VAR (default env)"),
-    option("file-only", "", "with --file, leave the secrets out of the environment"),
-    option("print", "FORMAT", "print the secrets as env, shell, json or yaml; no command"),
-    option("allow-file", "", "with --print, write even to a regular file"),
-    option("list", "", "print names, levels and length classes; no command"),
-    option("check", "", "do all but start the command, which may be left out, and say what was found"),
-    option("json", "", "with --list or --check, as JSON"),
-    option("mask", "=RUNNER", "have the CI runner mask every value: auto (default), github, azure or off"),
-    option("no-attribution", "", "do not tell the service which pipeline asks"),
-    option("audit", "FD|journal|syslog", "write a line of JSON about the run, without values"),
-    option("profile", "FILE", "take options that are not given from FILE, in TOML"),
-    option("exec", "", "become the command in place even as PID 1; no supervisor"),
-    option("supervise", "", "keep a parent in front that forwards signals; so do the next six"),
-    option("group", "", "give the command a process group of its own, and signals to the group"),
-    option("subreaper", "", "reap all orphans below, as PID 1 does"),
-    option("stop-timeout", "SECONDS", "kill the command SECONDS after a forwarded TERM, INT, HUP or QUIT"),
-    option("die-with-parent", "=SIGNAL", "send the command SIGNAL (TERM) if we are killed"),
-    option("redact", "", "put [NAME] in the place of each secret in what the command writes"),
-    option("watch", "=SECONDS", "start the command again when the secrets change, asked for every 30 s"),
-    option("on-change", "ACTION", "with --watch, restart (default), exit, or SIGNAL for the command"),
-    Spec { short: Some('q'), ..option("quiet", "", "no warnings") },
-    Spec { short: Some('v'), ..option("verbose", "", "say what is done at every stage") },
-    option("completions", "SHELL", "print completions for bash, zsh or fish and exit"),
-    option("help", "", "print this and exit"),
-    option("version", "", "print the version and exit"),
+static SPECS: &[Spec] = &[
+    valued(("organization", Text, "ID|SLUG"), "the organization, if the key does not tell", |it| &mut it.organization)
+        .variable(FromEnvironment::Text("DOTENV_ORGANIZATION")),
+    valued(("api-url", Text, "URL"), "the service, or file:///TREE for a sealed tree", |it| &mut it.api_url)
+        .variable(FromEnvironment::Text("DOTENV_API_URL")),
+    valued(("mirror", List, "URL"), "read here if the service fails; repeatable", |it| &mut it.mirror)
+        .variable(FromEnvironment::List("DOTENV_RUN_MIRRORS")),
+    valued(("api-key-file", Text, "FILE"), "read the API key from FILE, '-' or 'fd:N'", |it| &mut it.api_key_file)
+        .files().variable(FromEnvironment::Key { file: "DOTENV_API_KEY_FILE", key: "DOTENV_API_KEY" }),
+    valued(("client-key", Text, "FILE"), "read the client key from FILE, '-' or 'fd:N'", |it| &mut it.client_key)
+        .files().variable(FromEnvironment::Key { file: "DOTENV_CLIENT_KEY_FILE", key: "DOTENV_CLIENT_KEY" }),
+    valued(("ca-file", Text, "FILE"), "trust the certificates in FILE, not the built-in roots", |it| &mut it.ca_file)
+        .files().variable(FromEnvironment::Text("SSL_CERT_FILE")),
+    valued(("timeout", Number, "SECONDS"), "give up on the whole fetch after SECONDS (default 30)", |it| &mut it.timeout),
+    flag("allow-swap", "go on where memory cannot be locked and the machine swaps", |it| &mut it.allow_swap),
+    valued(("cache", Number, "SECONDS"), "use an answer again for SECONDS, kept in the kernel", |it| &mut it.cache)
+        .variable(FromEnvironment::Text("DOTENV_RUN_CACHE")).excludes(&["no-cache"]),
+    flag("no-cache", "keep nothing, whatever DOTENV_RUN_CACHE says", |it| &mut it.no_cache),
+    valued(("stale", Number, "SECONDS"), "with --cache, use it SECONDS longer while the service is unreachable", |it| &mut it.stale)
+        .needs(&["cache"]).excludes(&["no-cache"]),
+    flag("allow-plaintext", "accept unencrypted levels in a client-managed project", |it| &mut it.allow_plaintext),
+    flag("level-only", "take only the deepest level of PATH", |it| &mut it.level_only),
+    flag("allow-empty", "go on even if there is no secret", |it| &mut it.allow_empty),
+    flag("resolve", "resolve $NAME, ${NAME}, ${NAME:-default} and the like in values", |it| &mut it.resolve),
+    flag("resolve-env", "the same, and look in the inherited environment too", |it| &mut it.resolve_env),
+    flag("strict", "with --resolve, a name that is not set is an error", |it| &mut it.strict)
+        .needs(&["resolve", "resolve-env"]),
+    valued(("only", List, "GLOB,..."), "take only the secrets whose names match", |it| &mut it.only),
+    valued(("except", List, "GLOB,..."), "leave out the secrets whose names match", |it| &mut it.except),
+    valued(("rename", List, "OLD=NEW,..."), "give a secret another name", |it| &mut it.rename),
+    valued(("prefix", Text, "PREFIX"), "put PREFIX before every name", |it| &mut it.prefix),
+    valued(("require", List, "NAME,..."), "fail if one of these is missing or empty", |it| &mut it.require),
+    valued(("preserve-env", OptionalList, "NAME,..."), "let inherited variables win: all, or those named", |it| &mut it.preserve_env),
+    flag("clean-env", "start from an empty environment", |it| &mut it.clean_env),
+    valued(("pass", List, "NAME,..."), "with --clean-env, inherit these variables all the same", |it| &mut it.pass)
+        .needs(&["clean-env"]),
+    valued(("allow-unsafe-env", List, "NAME,..."), "accept secrets named like a loader's or shell's own variables", |it| &mut it.allow_unsafe_env),
+    flag("keep-credentials", "leave the variables that hold our keys to the command", |it| &mut it.keep_credentials),
+    valued(("file", List, "VAR[=FORMAT]"), "give the command a file in memory, its path in VAR (default env)", |it| &mut it.file),
+    flag("file-only", "with --file, leave the secrets out of the environment", |it| &mut it.file_only)
+        .needs(&["file"]),
+    valued(("print", Text, "FORMAT"), "print the secrets as env, shell, json or yaml; no command", |it| &mut it.print)
+        .words(FORMATS).excludes(&["watch", "list", "file", "redact", "json", "check"]),
+    flag("allow-file", "with --print, write even to a regular file", |it| &mut it.allow_file)
+        .needs(&["print"]),
+    flag("list", "print names, levels and length classes; no command", |it| &mut it.list)
+        .excludes(&["watch", "file", "redact", "check"]),
+    flag("check", "do all but start the command, which may be left out, and say what was found", |it| &mut it.check),
+    flag("json", "with --list or --check, as JSON", |it| &mut it.json)
+        .needs(&["list", "check"]),
+    valued(("mask", OptionalText, "RUNNER"), "have the CI runner mask every value: auto (default), github, azure or off", |it| &mut it.mask)
+        .words(&["auto", "github", "azure", "off"]),
+    flag("no-attribution", "do not tell the service which pipeline asks", |it| &mut it.no_attribution),
+    valued(("audit", Text, "FD|journal|syslog"), "write a line of JSON about the run, without values", |it| &mut it.audit)
+        .words(&["journal", "syslog"]),
+    valued(("profile", Text, "FILE"), "take options that are not given from FILE, in TOML", |it| &mut it.profile)
+        .files().scope(Scope::CommandLine),
+    flag("exec", "become the command in place even as PID 1; no supervisor", |it| &mut it.exec)
+        .excludes(SUPERVISING),
+    flag("supervise", "keep a parent in front that forwards signals; so do the next six", |it| &mut it.supervise),
+    flag("group", "give the command a process group of its own, and signals to the group", |it| &mut it.group),
+    flag("subreaper", "reap all orphans below, as PID 1 does", |it| &mut it.subreaper),
+    valued(("stop-timeout", Number, "SECONDS"), "kill the command SECONDS after a forwarded TERM, INT, HUP or QUIT", |it| &mut it.stop_timeout),
+    valued(("die-with-parent", OptionalText, "SIGNAL"), "send the command SIGNAL (TERM) if we are killed", |it| &mut it.die_with_parent),
+    flag("redact", "put [NAME] in the place of each secret in what the command writes", |it| &mut it.redact),
+    valued(("watch", OptionalNumber, "SECONDS"), "start the command again when the secrets change, asked for every 30 s", |it| &mut it.watch),
+    valued(("on-change", Text, "ACTION"), "with --watch, restart (default), exit, or SIGNAL for the command", |it| &mut it.on_change)
+        .words(&["restart", "exit", "HUP", "USR1", "USR2"]).needs(&["watch"]),
+    flag("quiet", "no warnings", |it| &mut it.quiet)
+        .short('q').replaces(&["verbose"]),
+    flag("verbose", "say what is done at every stage", |it| &mut it.verbose)
+        .short('v'),
+    valued(("completions", Text, "SHELL"), "print completions for bash, zsh or fish and exit", |it| &mut it.completions)
+        .words(&["bash", "zsh", "fish"]).scope(Scope::CommandLine),
+    flag("help", "print this and exit", |it| &mut it.help)
+        .scope(Scope::CommandLine),
+    flag("version", "print the version and exit", |it| &mut it.version)
+        .scope(Scope::CommandLine),
+    valued(("path", Text, ""), "", |it| &mut it.path)
+        .variable(FromEnvironment::Text("DOTENV_RUN_PATH")).scope(Scope::Positional),
+    valued(("command", Words, ""), "", |it| &mut it.command)
+        .excludes(&["print", "list"]).scope(Scope::Positional),
 ];
 
 /// The text of `--help`.
@@ -144,20 +333,16 @@ pub fn help() -> String {
          dotenv-run [OPTION]... [PATH] --print FORMAT | --list | --check\n\
          Run COMMAND with the secrets of PATH (project[/target[/environment]]) in its environment.\n\n",
     );
-    for Spec {
-        long,
-        short,
-        value,
-        help,
-    } in SPECS
-    {
-        let short = short.map_or("    ".to_owned(), |short| format!("-{short}, "));
-        let value = match value.chars().next() {
-            None => String::new(),
-            Some('=') => format!("[{value}]"),
-            Some(_) => format!(" {value}"),
+    for spec in Spec::options() {
+        let short = spec
+            .short
+            .map_or("    ".to_owned(), |short| format!("-{short}, "));
+        let value = match spec.kind {
+            Kind::Flag => String::new(),
+            _ if spec.is_optional() => format!("[={}]", spec.value),
+            _ => format!(" {}", spec.value),
         };
-        let name = format!("{short}--{long}{value}");
+        let (name, help) = (format!("{short}--{}{value}", spec.long), spec.description());
         text.push_str(&format!("  {name:<32}  {help}\n"));
     }
     text.push_str(
@@ -168,4 +353,42 @@ pub fn help() -> String {
          126 the command cannot be executed; 127 the command was not found.\n",
     );
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dotenv::render::Form;
+
+    #[test]
+    fn the_entries_name_entries() {
+        let is_known = |name: &str| SPECS.iter().any(|spec| spec.long == name);
+        for spec in SPECS {
+            for other in [spec.excludes, spec.replaces, spec.needs].concat() {
+                assert!(is_known(other), "{}: {other}", spec.long);
+            }
+        }
+        for option in SUPERVISING {
+            assert!(is_known(option), "{option}");
+        }
+    }
+
+    #[test]
+    fn every_entry_has_a_place_of_its_own_for_its_values() {
+        let mut given = Given::default();
+        let mut places: Vec<_> = SPECS
+            .iter()
+            .map(|spec| std::ptr::from_mut((spec.setting)(&mut given)) as usize)
+            .collect();
+        places.sort_unstable();
+        places.dedup();
+        assert_eq!(places.len(), SPECS.len());
+        let rooms = size_of::<Given>() / size_of::<Setting>();
+        assert_eq!(rooms, SPECS.len(), "a setting without an entry");
+    }
+
+    #[test]
+    fn the_formats_are_those_that_can_be_rendered() {
+        assert_eq!(FORMATS, Form::ALL.map(Form::name));
+    }
 }

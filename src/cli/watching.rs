@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
-use crate::cli::network::seconds;
-use crate::cli::{ApiUrl, Given, read, signal};
+use crate::cli::ApiUrl;
+use crate::cli::given::Given;
+use crate::cli::values::{seconds, signal};
 use crate::error::Error;
 
 /// The time between two questions unless the user says otherwise, and the shortest for a service on another host: it
@@ -37,7 +38,7 @@ pub enum OnChange {
 
 impl Given {
     pub(super) fn watching(&self, api_url: &ApiUrl) -> Result<Option<Watching>, Error> {
-        if !self.has("watch") {
+        if !self.watch.is_given() {
             return Ok(None);
         }
         let is_near = match api_url {
@@ -45,17 +46,11 @@ impl Given {
             ApiUrl::Service(url) => url.is_loopback,
         };
         let reader: fn(&str) -> _ = if is_near { near } else { far };
-        let interval = match self.last("watch") {
-            None => COURTESY,
-            Some(value) => read("--watch", &value, reader)?,
-        };
-        let on_change = match self.last("on-change") {
-            None => OnChange::Restart,
-            Some(value) => read("--on-change", &value, on_change)?,
-        };
+        let interval = self.watch.read(reader)?.unwrap_or(COURTESY);
+        let on_change = self.on_change.read(on_change)?;
         Ok(Some(Watching {
             interval,
-            on_change,
+            on_change: on_change.unwrap_or(OnChange::Restart),
         }))
     }
 }

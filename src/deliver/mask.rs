@@ -9,22 +9,9 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::cli::{Masking, Options};
 use crate::sys::locked::{Locked, NoMemory};
 use crate::variables::Variable;
-
-/// Who is told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mask {
-    /// The runner that says in the environment that it is there.
-    #[default]
-    Auto,
-    /// GitHub Actions.
-    GitHub,
-    /// Azure Pipelines.
-    Azure,
-    /// Nobody.
-    Off,
-}
 
 /// Who is there to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,32 +33,29 @@ pub enum Runner {
     Azure,
 }
 
-impl Mask {
-    /// The choice of that name.
-    pub fn named(name: &str) -> Option<Mask> {
-        Some(match name {
-            "auto" => Mask::Auto,
-            "github" => Mask::GitHub,
-            "azure" => Mask::Azure,
-            "off" => Mask::Off,
-            _ => return None,
-        })
+impl Audience {
+    /// Who is to be told, given the environment that we were started with. That a runner cannot be told makes no
+    /// difference to what is filtered anyway.
+    pub fn of(options: &Options, variable: impl Fn(&str) -> Option<String>) -> Self {
+        match Audience::named(options.mask, variable) {
+            Audience::Deaf(_) if options.redacts() => Audience::Nobody,
+            audience => audience,
+        }
     }
 
-    /// Who is to be told, given the environment that we were started with.
-    pub fn audience(self, variable: impl Fn(&str) -> Option<String>) -> Audience {
+    fn named(masking: Masking, variable: impl Fn(&str) -> Option<String>) -> Self {
         let is_true = |name| variable(name).is_some_and(|text| text.eq_ignore_ascii_case("true"));
-        match self {
-            Mask::GitHub => Audience::Runner(Runner::GitHub),
-            Mask::Azure => Audience::Runner(Runner::Azure),
-            Mask::Off => Audience::Nobody,
-            Mask::Auto if is_true("GITHUB_ACTIONS") => Audience::Runner(Runner::GitHub),
-            Mask::Auto if is_true("TF_BUILD") => Audience::Runner(Runner::Azure),
-            Mask::Auto if is_true("GITLAB_CI") => Audience::Deaf("GitLab"),
-            Mask::Auto if variable("JENKINS_URL").is_some_and(|url| !url.is_empty()) => {
+        match masking {
+            Masking::GitHub => Audience::Runner(Runner::GitHub),
+            Masking::Azure => Audience::Runner(Runner::Azure),
+            Masking::Off => Audience::Nobody,
+            Masking::Auto if is_true("GITHUB_ACTIONS") => Audience::Runner(Runner::GitHub),
+            Masking::Auto if is_true("TF_BUILD") => Audience::Runner(Runner::Azure),
+            Masking::Auto if is_true("GITLAB_CI") => Audience::Deaf("GitLab"),
+            Masking::Auto if variable("JENKINS_URL").is_some_and(|url| !url.is_empty()) => {
                 Audience::Deaf("Jenkins")
             }
-            Mask::Auto => Audience::Nobody,
+            Masking::Auto => Audience::Nobody,
         }
     }
 }

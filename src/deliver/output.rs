@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::process::ExitCode;
 
 use crate::deliver::mask::{self, Audience};
 use crate::dotenv::render::{Form, NoSpelling, render};
@@ -41,6 +42,15 @@ pub fn write(text: &[u8]) -> Result<(), Error> {
     sys::standard_output()
         .and_then(|output| sys::write_all(output, text))
         .map_err(Error::Output)
+}
+
+/// Writes what was asked for instead of a run to standard output.
+///
+/// # Errors
+///
+/// If writing fails.
+pub fn print(text: &str) -> Result<ExitCode, Error> {
+    write(text.as_bytes()).map(|()| ExitCode::SUCCESS)
 }
 
 /// Makes a file in memory that holds the set and that the command inherits.

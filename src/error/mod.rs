@@ -5,9 +5,9 @@
 
 #![forbid(unsafe_code)]
 
-mod network;
-mod profile;
-mod seal;
+mod connection;
+mod profile_flaw;
+mod sealing;
 
 use std::fmt;
 use std::io;
@@ -19,10 +19,10 @@ use crate::dotenv::resolve::ResolveError;
 use crate::path::LevelName;
 use crate::sys::locked::NoMemory;
 
-pub use crate::error::network::{Denied, Flaw, FromMirror, Unreachable};
-use crate::error::network::{Seconds, fmt_wait};
-pub use profile::ProfileFlaw;
-pub use seal::Seal;
+pub use crate::error::connection::{Denied, Flaw, FromMirror, Unreachable};
+use crate::error::connection::{Seconds, fmt_wait};
+pub use profile_flaw::ProfileFlaw;
+pub use sealing::Seal;
 
 /// The exit status for a fetch that failed in a way that may pass.
 pub const TRY_AGAIN: u8 = 124;
@@ -173,6 +173,12 @@ pub enum Error {
     /// The audit line could not be written.
     Audit {
         destination: String,
+        error: io::Error,
+    },
+    /// Something is to be read from or written to a descriptor that was closed when the program started.
+    NotOpen {
+        named_by: String,
+        number: i32,
         error: io::Error,
     },
     /// The file of `--profile` is of no use.
@@ -330,6 +336,9 @@ impl Error {
             }
             Error::Usage(Usage::NoPath) => "give PATH before '--', or set DOTENV_RUN_PATH",
             Error::Usage(_) => "--help lists what there is",
+            Error::NotOpen { number: 1.., .. } => {
+                "a shell opens descriptor 3 of a command with 3<FILE, or 3>FILE for writing"
+            }
             Error::BadKey {
                 source,
                 reason: BadKey::NoSuchFile,
@@ -579,6 +588,20 @@ impl fmt::Display for Error {
                     "cannot write the audit line to {destination}: {}",
                     plain(error)
                 )
+            }
+            Error::NotOpen {
+                named_by,
+                number,
+                error,
+            } => {
+                match number {
+                    0 => write!(f, "{named_by}: standard input")?,
+                    _ => write!(f, "{named_by}: descriptor {number}")?,
+                }
+                match error.kind() {
+                    io::ErrorKind::NotFound => f.write_str(" is not open"),
+                    _ => write!(f, ": {}", plain(error)),
+                }
             }
             Error::Profile { file, flaw } => write!(f, "--profile: {}: {flaw}", shown(file)),
             Error::Memory(reason) => reason.fmt(f),

@@ -5,11 +5,13 @@
 
 #![forbid(unsafe_code)]
 
+mod claims;
 pub mod profile_file;
+mod prompt;
 
 use std::ffi::{CStr, OsStr};
 use std::fs::{File, Metadata};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -17,13 +19,15 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::cli::{KeyFiles, Options};
 use crate::crypto;
 use crate::error::{BadKey, Error, shown};
 use crate::event::Event;
 use crate::report::Report;
 use crate::sys::locked::Locked;
-use crate::sys::{self, Descriptor, Environ, SignalSet, TerminalMode, names_of};
+use crate::sys::{self, Environ, names_of};
+
+pub use crate::keys::claims::{Claimed, KeyFiles};
+use crate::keys::claims::{KeyFile, KeyPlace};
 
 /// The variables that hold keys or name their files. They are taken out of our environment before anything else.
 pub const VARIABLES: [&str; 4] = [
@@ -74,18 +78,20 @@ const CLIENT_KEY: Places = Places {
 /// The variables of [`VARIABLES`] that were set, moved out of the environment into locked memory.
 pub struct Variables {
     strings: Locked,
+    /// The files that count more than the keys in variables.
+    files: KeyFiles,
     credentials_directory: Option<PathBuf>,
     /// Whether the keys must be such that they can be read again.
     is_repeated: bool,
 }
 
 impl Variables {
-    /// Moves them, and overwrites them where they were.
+    /// Moves them, and overwrites them where they were. `files` are those that options, variables or a profile name.
     ///
     /// # Errors
     ///
     /// If there is no locked memory.
-    pub fn take(environ: &mut Environ) -> Result<Self, Error> {
+    pub fn take(environ: &mut Environ, files: KeyFiles) -> Result<Self, Error> {
         let directory = environ
             .entries()
             .find_map(|entry| sys::value_of(entry, "CREDENTIALS_DIRECTORY"));
@@ -96,6 +102,7 @@ impl Variables {
         let strings = environ.extract(&VARIABLES).map_err(Error::Memory)?;
         Ok(Variables {
             strings,
+            files,
             credentials_directory,
             is_repeated: false,
         })
@@ -111,31 +118,20 @@ impl Variables {
         &mut self.strings
     }
 
+    /// Forgets the file of the API key where none is needed: its name may be a key itself.
+    pub fn forget_api_key_file(&mut self) {
+        self.files.api_key = None;
+    }
+
+    /// Forgets the names of files: one may be a key that was given in a file's stead.
+    pub fn forget_files(&mut self) {
+        self.files = KeyFiles::default();
+    }
+
     /// Forgets them all, so that the command does not get them.
     pub fn forget(&mut self, report: &Report) {
         report.record(|| Event::Dropped(names_of(self.entries())));
         self.strings.keep(0..0);
-    }
-
-    /// Has the files of a profile count where neither an option nor a variable says where the key is; a descriptor that
-    /// does not count is closed, so that the command does not get it.
-    pub fn complete(&self, options: &mut Options) {
-        let KeyFiles {
-            api_key,
-            client_key,
-        } = std::mem::take(&mut options.profile_keys);
-        for (file, given, places) in [
-            (api_key, &mut options.api_key_file, API_KEY),
-            (client_key, &mut options.client_key, CLIENT_KEY),
-        ] {
-            let is_set = |name| self.get(name).is_some();
-            if given.is_none() && !is_set(places.file_variable) && !is_set(places.variable) {
-                *given = file;
-            } else if *given != file {
-                let number = file.as_deref().and_then(descriptor_number);
-                drop(number.map(Descriptor::numbered));
-            }
-        }
     }
 
     /// The `NAME=value` strings, for `--keep-credentials`.
@@ -161,13 +157,10 @@ impl ApiKey {
     /// # Errors
     ///
     /// If it is nowhere, or the first place that is set has none.
-    pub fn find(
-        option: Option<&Path>,
-        variables: &Variables,
-        report: &Report,
-    ) -> Result<Self, Error> {
+    pub fn find(variables: &Variables, report: &Report) -> Result<Self, Error> {
+        let file = variables.files.api_key.as_ref();
         let (source, key) = API_KEY
-            .find(option, variables, report)?
+            .find(file, variables, report)?
             .ok_or_else(|| API_KEY.nowhere(variables, ""))?;
         if !key.bytes().iter().all(u8::is_ascii_graphic) {
             return Err(Error::BadKey {
@@ -181,11 +174,6 @@ impl ApiKey {
             report.record(|| Event::ApiKey { place, fingerprint });
         }
         Ok(key)
-    }
-
-    /// Closes the descriptor of a key that is not needed, so that the command does not get it.
-    pub fn discard(option: Option<&Path>, variables: &Variables) {
-        API_KEY.discard(option, variables);
     }
 
     /// The key as text.
@@ -214,19 +202,16 @@ impl ClientKey {
     /// # Errors
     ///
     /// If it is nowhere, or the first place that is set has none.
-    pub fn find(
-        option: Option<&Path>,
-        variables: &Variables,
-        report: &Report,
-    ) -> Result<Self, Error> {
-        let (source, key) = match CLIENT_KEY.find(option, variables, report)? {
+    pub fn find(variables: &Variables, report: &Report) -> Result<Self, Error> {
+        let file = variables.files.client_key.as_ref();
+        let (source, key) = match CLIENT_KEY.find(file, variables, report)? {
             Some(found) => found,
             None if variables.is_repeated => return Err(CLIENT_KEY.nowhere(variables, "")),
             None => {
                 let terminal = File::options().read(true).write(true).open("/dev/tty");
                 let terminal =
                     terminal.map_err(|_| CLIENT_KEY.nowhere(variables, "a terminal to ask on"))?;
-                let typed = prompt(&terminal, report.program())?;
+                let typed = prompt::prompt(&terminal, report.program())?;
                 (
                     "a prompt".to_owned(),
                     checked("the client key typed", typed)?,
@@ -237,15 +222,9 @@ impl ClientKey {
         Ok(ClientKey(key))
     }
 
-    /// Closes the descriptor of a key that turned out not to be needed, so that the command does not get it.
-    pub fn discard(option: Option<&Path>, variables: &Variables) {
-        CLIENT_KEY.discard(option, variables);
-    }
-
     /// Whether a key is given anywhere, without looking at it.
-    pub fn is_given(option: Option<&Path>, variables: &Variables) -> bool {
-        option.is_some()
-            || variables.get(CLIENT_KEY.file_variable).is_some()
+    pub fn is_given(variables: &Variables) -> bool {
+        variables.files.client_key.is_some()
             || variables.get(CLIENT_KEY.variable).is_some()
             || CLIENT_KEY
                 .default_files(variables)
@@ -254,8 +233,8 @@ impl ClientKey {
 
     /// Whether [`ClientKey::find`] would give the key, or fail, at once: it comes from a variable or a regular file, and
     /// neither a prompt nor a pipe is waited for.
-    pub fn is_at_hand(option: Option<&Path>, variables: &Variables) -> bool {
-        CLIENT_KEY.is_at_hand(option, variables)
+    pub fn is_at_hand(variables: &Variables) -> bool {
+        CLIENT_KEY.is_at_hand(variables.files.client_key.as_ref(), variables)
     }
 
     /// The key's bytes.
@@ -265,20 +244,16 @@ impl ClientKey {
 }
 
 impl Places {
-    /// The key in the first place that is set, and that place's name for messages.
+    /// The key in the first place that is set, and that place's name for messages. `file` is the one that an option or
+    /// variable names.
     fn find(
         &self,
-        option: Option<&Path>,
+        file: Option<&KeyFile>,
         variables: &Variables,
         report: &Report,
     ) -> Result<Option<(String, Locked)>, Error> {
-        if let Some(file) = option {
-            return self.read(self.option, file, variables, report).map(Some);
-        }
-        if let Some(file) = variables.get(self.file_variable) {
-            let file = Path::new(OsStr::from_bytes(file));
-            let read = self.read(self.file_variable, file, variables, report);
-            return read.map(Some);
+        if let Some(file) = file {
+            return self.read(file, variables, report).map(Some);
         }
         if let Some(key) = variables.get(self.variable) {
             let mut copy = Locked::for_key(key.len()).map_err(Error::Memory)?;
@@ -290,38 +265,25 @@ impl Places {
             .default_files(variables)
             .find(|file| file.symlink_metadata().is_ok())
         {
-            Some(file) => self.read("", &file, variables, report).map(Some),
+            Some(file) => {
+                let file = KeyFile::unnamed(file);
+                self.read(&file, variables, report).map(Some)
+            }
             None => Ok(None),
         }
     }
 
-    fn discard(&self, option: Option<&Path>, variables: &Variables) {
-        let number = self
-            .named_file(option, variables)
-            .and_then(descriptor_number);
-        drop(number.map(Descriptor::numbered));
-    }
-
-    fn is_at_hand(&self, option: Option<&Path>, variables: &Variables) -> bool {
+    fn is_at_hand(&self, file: Option<&KeyFile>, variables: &Variables) -> bool {
         let is_regular = |file: &Path| file.metadata().is_ok_and(|it| it.is_file());
-        match self.named_file(option, variables) {
-            Some(file) => descriptor_number(file).is_none() && is_regular(file),
+        match file.map(|file| &file.place) {
+            Some(KeyPlace::Path(path)) => is_regular(path),
+            Some(KeyPlace::Descriptor(_)) => false,
             None if variables.get(self.variable).is_some() => true,
             None => self
                 .default_files(variables)
                 .find(|file| file.symlink_metadata().is_ok())
                 .is_some_and(|file| is_regular(&file)),
         }
-    }
-
-    /// The file that the option or, without one, the variable names.
-    fn named_file<'a>(
-        &self,
-        option: Option<&'a Path>,
-        variables: &'a Variables,
-    ) -> Option<&'a Path> {
-        let variable = variables.get(self.file_variable);
-        option.or(variable.map(|file| Path::new(OsStr::from_bytes(file))))
     }
 
     /// The files that are looked at though nobody named them: systemd's credential, then a container's secret.
@@ -357,33 +319,27 @@ impl Places {
         }
     }
 
-    /// Reads the key in FILE: `-` for standard input, `fd:N` for a descriptor, or a path. `named_by` is the option or
-    /// variable that named it.
+    /// Reads the key in a file.
     fn read(
         &self,
-        named_by: &str,
-        file: &Path,
+        file: &KeyFile,
         variables: &Variables,
         report: &Report,
     ) -> Result<(String, Locked), Error> {
-        let source = match (named_by, file.to_str()) {
-            ("", _) => shown(file),
-            (_, Some("-")) => format!("{named_by}: standard input"),
-            _ => format!("{named_by}: {}", shown(file)),
-        };
+        let source = file.shown();
         let bad = |reason| Error::BadKey {
             source: source.clone(),
             reason,
         };
         let key = empty_key()?;
-        let key = match descriptor_number(file) {
-            Some(_) if variables.is_repeated => return Err(bad(BadKey::ReadOnce)),
-            Some(number) => read_key(&mut Descriptor::numbered(number), key),
-            None => match open_key(file) {
+        let key = match &file.place {
+            KeyPlace::Descriptor(_) if variables.is_repeated => return Err(bad(BadKey::ReadOnce)),
+            KeyPlace::Descriptor(opened) => read_key(&mut opened.as_ref(), key),
+            KeyPlace::Path(path) => match open_key(path) {
                 // The value may be a key itself, so that it is not shown.
-                Err(error) if is_absent(&error) && !named_by.is_empty() => {
+                Err(error) if is_absent(&error) && !file.named_by.is_empty() => {
                     return Err(Error::BadKey {
-                        source: named_by.to_owned(),
+                        source: file.named_by.clone(),
                         reason: BadKey::NoSuchFile,
                     });
                 }
@@ -392,7 +348,7 @@ impl Places {
                     return Err(bad(BadKey::ReadOnce));
                 }
                 Ok((mut opened, metadata)) => {
-                    warn_if_open_to_others(&metadata, file, report);
+                    warn_if_open_to_others(&metadata, path, report);
                     read_key(&mut opened, key)
                 }
             },
@@ -412,18 +368,6 @@ fn is_absent(error: &io::Error) -> bool {
             | io::ErrorKind::InvalidFilename
             | io::ErrorKind::InvalidInput
     )
-}
-
-/// The number in `fd:N`; standard input is `-`.
-fn descriptor_number(file: &Path) -> Option<i32> {
-    match file.to_str()? {
-        "-" => Some(0),
-        name => name
-            .strip_prefix("fd:")?
-            .parse()
-            .ok()
-            .filter(|number| *number >= 0),
-    }
 }
 
 /// Opens a key file, and says what it is. A named pipe that nobody writes to keeps us waiting only when it is read.
@@ -525,41 +469,6 @@ fn trimmed(bytes: &[u8]) -> Range<usize> {
             text.len() - text.trim_end().len()
         });
     start..bytes.len() - trailing
-}
-
-/// Asks for the client key without showing what is typed. The terminal is put back on every way out: a signal that ends
-/// or stops the process takes effect only after that, and the question is asked again when the process goes on.
-fn prompt(terminal: &File, program: &str) -> Result<Locked, Error> {
-    loop {
-        let before = SignalSet::ending_or_stopping().block();
-        // Those that were blocked before stay pending for the command, and must not be waited for.
-        let signals = SignalSet::ending_or_stopping().without(before);
-        let answer = ask(terminal, program, signals, empty_key()?);
-        let _ = (&*terminal).write_all(b"\n");
-        before.set_as_mask();
-        if let Some(key) = answer.map_err(Error::Prompt)? {
-            return Ok(key);
-        }
-    }
-}
-
-/// One line from the terminal without its end, or `None` if a signal came first.
-fn ask(
-    terminal: &File,
-    program: &str,
-    signals: SignalSet,
-    mut key: Locked,
-) -> io::Result<Option<Locked>> {
-    let signalled = signals.descriptor()?;
-    let _mode = TerminalMode::without_echo(terminal)?;
-    (&*terminal).write_all(format!("{program}: client key: ").as_bytes())?;
-    let [_, interrupted] = sys::wait_readable([terminal.as_fd(), signalled.as_fd()])?;
-    if interrupted {
-        return Ok(None);
-    }
-    let read = (&*terminal).read(&mut key.spare()[..=MAX_KEY])?;
-    key.grow(read);
-    Ok(Some(key))
 }
 
 #[cfg(test)]

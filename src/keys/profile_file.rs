@@ -7,39 +7,30 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use crate::cli::ProfileText;
 use crate::error::ProfileFlaw;
 
 /// The size of a profile in bytes that is still accepted.
 const MAX_PROFILE: u64 = 1024 * 1024;
 
-/// A profile as it is in its file.
-pub struct Profile {
-    /// Its text.
-    pub text: String,
-    /// Whether every user of the machine can change it, and with it what is started.
-    pub is_open_to_all: bool,
-}
-
-impl Profile {
-    /// Reads a profile.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be read, is too long or is not UTF-8.
-    pub fn read(file: &Path) -> Result<Self, ProfileFlaw> {
-        let opened = File::open(file).map_err(ProfileFlaw::Unreadable)?;
-        let metadata = opened.metadata().map_err(ProfileFlaw::Unreadable)?;
-        let mut bytes = Vec::new();
-        let read = opened.take(MAX_PROFILE + 1).read_to_end(&mut bytes);
-        read.map_err(ProfileFlaw::Unreadable)?;
-        if bytes.len() as u64 > MAX_PROFILE {
-            return Err(ProfileFlaw::TooLong { limit: MAX_PROFILE });
-        }
-        let text = String::from_utf8(bytes)
-            .map_err(|_| ProfileFlaw::Unreadable(io::Error::other("not UTF-8")))?;
-        Ok(Profile {
-            text,
-            is_open_to_all: metadata.is_file() && metadata.permissions().mode() & 0o002 != 0,
-        })
+/// Reads a profile.
+///
+/// # Errors
+///
+/// If it cannot be read, is too long or is not UTF-8.
+pub fn read(file: &Path) -> Result<ProfileText, ProfileFlaw> {
+    let opened = File::open(file).map_err(ProfileFlaw::Unreadable)?;
+    let metadata = opened.metadata().map_err(ProfileFlaw::Unreadable)?;
+    let mut bytes = Vec::new();
+    let read = opened.take(MAX_PROFILE + 1).read_to_end(&mut bytes);
+    read.map_err(ProfileFlaw::Unreadable)?;
+    if bytes.len() as u64 > MAX_PROFILE {
+        return Err(ProfileFlaw::TooLong { limit: MAX_PROFILE });
     }
+    let text = String::from_utf8(bytes)
+        .map_err(|_| ProfileFlaw::Unreadable(io::Error::other("not UTF-8")))?;
+    Ok(ProfileText {
+        text,
+        is_open_to_all: metadata.is_file() && metadata.permissions().mode() & 0o002 != 0,
+    })
 }

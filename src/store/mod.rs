@@ -14,5 +14,5 @@ pub mod obtain;
 pub mod open;
 mod places;
 mod requests;
-pub mod sealing;
 pub mod tree;
+pub mod writing;

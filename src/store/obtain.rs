@@ -6,14 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::cli::{ApiUrl, Options, ServiceUrl};
+use crate::cli::{ApiUrl, Network, Options, ServiceUrl};
 use crate::crypto::DataKey;
 use crate::error::Error;
 use crate::event::Stage;
 use crate::keys::{ApiKey, ClientKey, Variables};
 use crate::report::Report;
 use crate::store::abilities;
-use crate::store::cache::{Answer, Cache, Mode, Pending};
+use crate::store::cache::{Answer, Cache, Mode};
 use crate::store::fetch::{self, Fetch, Patience};
 use crate::store::http::attribution::{self, PRODUCT, Surroundings};
 use crate::store::http::client::Identity;
@@ -23,6 +23,8 @@ use crate::store::places;
 use crate::store::tree::Tree;
 use crate::sys::Environ;
 
+pub use crate::store::cache::Pending;
+
 /// What decides which levels are obtained, and how.
 pub struct Wanted<'a> {
     pub options: &'a Options,
@@ -30,6 +32,8 @@ pub struct Wanted<'a> {
     pub environ: &'a Environ,
     /// The variables about keys.
     pub variables: &'a Variables,
+    /// How the network is used.
+    pub network: &'a Network,
     pub occasion: Occasion,
     /// Looks at the documents before any level is opened. It does not return if that is of no use.
     pub inspect: &'a dyn Fn(&SealedLevels),
@@ -99,8 +103,7 @@ impl Wanted<'_> {
     }
 
     fn api_key(&self) -> Result<ApiKey, Error> {
-        let file = self.options.api_key_file.as_deref();
-        let find = || ApiKey::find(file, self.variables, self.report);
+        let find = || ApiKey::find(self.variables, self.report);
         self.report.timed(Stage::Keys, find)
     }
 
@@ -127,7 +130,7 @@ impl Wanted<'_> {
         hint: &OrganizationHint,
         keep_texts: bool,
     ) -> Result<Fetch, Error> {
-        let network = &self.options.network;
+        let network = self.network;
         let patience = Patience {
             timeout: network.timeout,
             attempts: network.attempts,
@@ -156,12 +159,12 @@ impl Wanted<'_> {
         let ask = || match origin {
             Origin::Mirror | Origin::StaleCache => Err(Error::Timeout {
                 host: url.host.clone(),
-                time: options.network.timeout,
+                time: self.network.timeout,
             }),
             _ => {
-                let timeout = options.network.timeout.saturating_sub(spent);
+                let timeout = self.network.timeout.saturating_sub(spent);
                 let identity = self.identity(Arc::clone(&key));
-                let service = places::service(url, identity, &options.network)?;
+                let service = places::service(url, identity, self.network)?;
                 fetch::api_keys(service, &options.path, hint.clone(), timeout, *report)
             }
         };
@@ -184,13 +187,13 @@ impl Wanted<'_> {
     /// Opens what a fetch brings, with a key that is derived as soon as its descriptor is there.
     fn unseal(&self, mut fetch: Fetch) -> Result<Answer, Error> {
         let (options, variables, report) = (self.options, self.variables, self.report);
-        let (path, file) = (&options.path, options.client_key.as_deref());
-        let find = || ClientKey::find(file, variables, report);
+        let path = &options.path;
+        let find = || ClientKey::find(variables, report);
         let client_key = || report.timed(Stage::Keys, find);
         // Nobody is asked for a key before the secrets are there, and none is derived for what is known.
         let early = fetch.descriptor().filter(|descriptor| {
             open::is_fast_to_derive(descriptor)
-                && (!descriptor.is_client_managed() || ClientKey::is_at_hand(file, variables))
+                && (!descriptor.is_client_managed() || ClientKey::is_at_hand(variables))
                 && self.occasion != Occasion::Renewal
         });
         let early = early.map(|descriptor| {
@@ -222,22 +225,16 @@ impl Wanted<'_> {
         (self.inspect)(&sealed);
         self.ignore_client_key(&sealed);
         let options = self.options;
-        ClientKey::discard(options.client_key.as_deref(), self.variables);
         let opened = open::open(sealed, options.allow_plaintext, self.report, |_| Ok(key))?;
         Ok(opened.0)
     }
 
     /// Warns of a client key that cannot be used.
     fn ignore_client_key(&self, sealed: &SealedLevels) {
-        let file = self.options.client_key.as_deref();
-        if sealed.is_client_managed() {
-            return;
-        }
-        if sealed.is_server_managed() && ClientKey::is_given(file, self.variables) {
+        if sealed.is_server_managed() && ClientKey::is_given(self.variables) {
             self.report.warn(format_args!(
                 "the project is server-managed: the client key is ignored"
             ));
         }
-        ClientKey::discard(file, self.variables);
     }
 }

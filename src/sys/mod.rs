@@ -18,7 +18,7 @@ mod streams;
 mod terminal;
 mod waiting;
 
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CStr, CString, OsStr, c_char, c_int};
 use std::fs::{File, Permissions};
 use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -114,30 +114,52 @@ pub fn standard_output() -> io::Result<File> {
     Ok(output.into())
 }
 
-/// Takes over an output that the caller of the program named by its number: the command does not inherit it, unless it
-/// is a standard one, of which a copy is taken.
+/// Takes over a descriptor that the caller of the program left open and named by its number. The command does not
+/// inherit it, unless it is a standard one, of which a copy is taken.
+///
+/// Only what was there before `main` can be taken over, and only once: all that this process opens is opened such that
+/// execve(2) closes it, and what was inherited across an execve(2) is not like that until it has been taken over. To be
+/// called before anything is made that the command is to inherit.
 ///
 /// # Errors
 ///
-/// `EBADF` if it was not open when the process started, or not for writing; any other error of fcntl(2).
-pub fn take_output(number: RawFd) -> io::Result<File> {
-    let closed = usize::try_from(number)
+/// [`io::ErrorKind::NotFound`] if it was closed when the process started; any other error of fcntl(2).
+pub fn claim(number: RawFd) -> io::Result<OwnedFd> {
+    let standard = usize::try_from(number)
         .ok()
         .and_then(|index| START.closed.get(index));
-    // SAFETY: fcntl with F_GETFL takes integers and touches no memory.
-    let flags = unsafe { libc::fcntl(number, libc::F_GETFL) };
-    let is_closed = closed.is_some_and(|closed| closed.load(Ordering::Relaxed));
-    if is_closed || flags == -1 || flags & libc::O_ACCMODE == libc::O_RDONLY {
-        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    if let Some(closed) = standard {
+        if closed.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        // SAFETY: fcntl with F_DUPFD_CLOEXEC takes integers and touches no memory.
+        let copy = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, libc::STDERR_FILENO + 1) };
+        return streams::owned(copy.into());
     }
-    // SAFETY: fcntl with F_DUPFD_CLOEXEC takes integers and touches no memory.
-    let copy = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, libc::STDERR_FILENO + 1) };
-    if copy == -1 {
+    // SAFETY: fcntl with F_GETFD takes integers and touches no memory.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    if flags == -1 || flags & libc::FD_CLOEXEC != 0 {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    // SAFETY: fcntl with F_SETFD takes integers and touches no memory.
+    if unsafe { libc::fcntl(number, libc::F_SETFD, flags | libc::FD_CLOEXEC) } == -1 {
         return Err(io::Error::last_os_error());
     }
-    drop(Descriptor::numbered(number));
-    // SAFETY: the kernel has just given us this descriptor, and nothing else owns it.
-    Ok(unsafe { File::from_raw_fd(copy) })
+    // SAFETY: the descriptor is open and was inherited, as its flag said: nothing in this process owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Whether a descriptor is open for writing.
+///
+/// # Errors
+///
+/// Any error of fcntl(2).
+pub fn is_writable(descriptor: BorrowedFd<'_>) -> io::Result<bool> {
+    // SAFETY: fcntl with F_GETFL takes integers and touches no memory.
+    match unsafe { libc::fcntl(descriptor.as_raw_fd(), libc::F_GETFL) } {
+        -1 => Err(io::Error::last_os_error()),
+        flags => Ok(flags & libc::O_ACCMODE != libc::O_RDONLY),
+    }
 }
 
 /// The environment that the process was started with, as the kernel laid it out.
@@ -176,10 +198,15 @@ impl Environ {
             .map(|entry| unsafe { CStr::from_ptr(*entry) })
     }
 
+    /// The value of a variable, where it is.
+    pub fn value(&self, name: &str) -> Option<&OsStr> {
+        let value = self.entries().find_map(|entry| value_of(entry, name))?;
+        Some(OsStr::from_bytes(value))
+    }
+
     /// The value of a variable, if it is UTF-8.
     pub fn text(&self, name: &str) -> Option<String> {
-        let value = self.entries().find_map(|entry| value_of(entry, name))?;
-        String::from_utf8(value.to_vec()).ok()
+        self.value(name)?.to_str().map(str::to_owned)
     }
 
     /// Moves every entry of the given names into locked memory, each with its final NUL, and overwrites it in place.
@@ -251,41 +278,6 @@ fn wipe_string(string: *mut c_char) {
     let length = unsafe { libc::strlen(string) };
     // SAFETY: the range is that string without its NUL; no reference to it exists.
     locked::wipe(unsafe { std::slice::from_raw_parts_mut(string.cast(), length) });
-}
-
-/// An open descriptor that the caller of the program named by its number. Reading is not buffered.
-pub struct Descriptor(RawFd);
-
-impl Descriptor {
-    /// Refers to descriptor `number`, whether it is open or not.
-    pub fn numbered(number: RawFd) -> Self {
-        Descriptor(number)
-    }
-}
-
-impl AsFd for Descriptor {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the number is never -1, and for one that is closed every call fails with EBADF.
-        unsafe { BorrowedFd::borrow_raw(self.0) }
-    }
-}
-
-impl io::Read for Descriptor {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // SAFETY: pointer and length are those of a live exclusive slice.
-        let read = unsafe { libc::read(self.0, buffer.as_mut_ptr().cast(), buffer.len()) };
-        usize::try_from(read).map_err(|_| io::Error::last_os_error())
-    }
-}
-
-impl Drop for Descriptor {
-    /// Closes the descriptor, so that the command cannot read the key again; standard ones stay open.
-    fn drop(&mut self) {
-        if self.0 > libc::STDERR_FILENO {
-            // SAFETY: the caller handed this descriptor to us by number; nothing of ours owns it.
-            unsafe { libc::close(self.0) };
-        }
-    }
 }
 
 /// The process ID of this process.

@@ -430,7 +430,10 @@ pub fn a_key_that_is_of_no_use_is_refused() {
             dir.path().display().to_string(),
             vec!["--client-key", "directory"],
         ),
-        ("fd:77".into(), vec!["fd:77"]),
+        (
+            "fd:77".into(),
+            vec!["--client-key: descriptor 77 is not open"],
+        ),
         // Standard input is the text.
         ("-".into(), vec!["--client-key", "standard input"]),
         ("fd:0".into(), vec!["--client-key", "fd:0"]),

@@ -302,9 +302,9 @@ fn variants(source: &str) -> BTreeSet<String> {
 pub fn every_failure_of_the_program_is_in_the_table() {
     let sources = [
         include_str!("../../src/error/mod.rs"),
-        include_str!("../../src/error/network.rs"),
-        include_str!("../../src/error/profile.rs"),
-        include_str!("../../src/error/seal.rs"),
+        include_str!("../../src/error/connection.rs"),
+        include_str!("../../src/error/profile_flaw.rs"),
+        include_str!("../../src/error/sealing.rs"),
     ];
     let mut known: BTreeSet<_> = sources.into_iter().flat_map(variants).collect();
     for one_of_each in ["Error::Output", "Denied::Secrets", "Seal::Text"] {

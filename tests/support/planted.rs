@@ -110,8 +110,8 @@ const PLANTS: &[Plant] = &[
     },
     Plant {
         name: "note shows a value",
-        file: "main.rs",
-        anchor: "let mut secrets = report.timed(Stage::Parse, || variables::merge(&read));",
+        file: "task.rs",
+        anchor: "let secrets = report.timed(Stage::Parse, || variables::merge(levels));",
         code: r#"for secret in &secrets {
                 let part: String = secret.value.pieces().collect();
                 report.note(format_args!("{:x?}", part.as_bytes()));

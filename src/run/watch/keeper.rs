@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::cli::{Network, OnChange, Watching};
+use crate::cli::{OnChange, Watching};
 use crate::crypto::{self, Digest, DigestKey};
 use crate::error::Error;
 use crate::keys::Variables;
@@ -210,15 +210,6 @@ impl Candidate {
         match self.is_first || is_news {
             true => self.report,
             false => self.report.without_warnings(),
-        }
-    }
-
-    /// How a renewal uses the network: the service is asked once, since it will be asked again. A mirror may have what
-    /// is older than what the command has.
-    pub fn restrain(&self, network: &mut Network) {
-        if !self.is_first {
-            network.attempts = 1;
-            network.mirrors.clear();
         }
     }
 

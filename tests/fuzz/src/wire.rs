@@ -6,7 +6,7 @@ use dotenv_run::dotenv::parse::is_name;
 use dotenv_run::path::{LevelName, SecretPath, is_slug, is_ulid};
 use dotenv_run::store::documents as wire;
 use dotenv_run::store::model::{Custody, Level};
-use dotenv_run::store::sealing;
+use dotenv_run::store::writing;
 use serde_json::Value;
 
 pub fn holds(input: &[u8]) {
@@ -139,13 +139,13 @@ fn written_documents_read_back(text: &str) {
         encrypted: !matches!(name, LevelName::Project),
         content: text.to_owned(),
     });
-    let read = wire::secrets(&sealing::secrets_document(ORGANIZATION, &path, &levels))
+    let read = wire::secrets(&writing::secrets_document(ORGANIZATION, &path, &levels))
         .expect("our own document");
     let expected = levels.iter().filter(|level| !level.content.is_empty());
     let parts = |level: &Level| (level.name, level.encrypted, level.content.clone());
     assert!(read.levels.iter().map(parts).eq(expected.map(parts)));
 
-    let read = wire::descriptor(&sealing::descriptor_document(text, 1_000));
+    let read = wire::descriptor(&writing::descriptor_document(text, 1_000));
     assert_eq!(read.is_ok(), crypto::decode(text).is_some());
     if let Ok(descriptor) = read {
         assert_eq!(
@@ -155,6 +155,6 @@ fn written_documents_read_back(text: &str) {
         assert_eq!(descriptor.iterations, 1_000);
     }
 
-    let read = wire::organization(&sealing::organization_document(text));
+    let read = wire::organization(&writing::organization_document(text));
     assert_eq!(read.is_ok(), is_ulid(text));
 }

@@ -86,7 +86,7 @@ pub fn table() -> Vec<Failure> {
             || with_client_key("/"),
         ),
         failure(
-            (125, "BadKey::Unreadable", "bad file descriptor"),
+            (125, "Error::NotOpen", "descriptor 77 is not open"),
             "a closed descriptor",
             || with_client_key("fd:77"),
         ),

@@ -184,7 +184,15 @@ fn launching() -> Vec<Failure> {
         ),
         failure(
             (125, "Error::Audit", "cannot write the audit line"),
-            "a descriptor that is not open",
+            "a descriptor that is open for reading",
+            || {
+                let scene = on_tree("app/t/e", |_| ()).args(&["--audit=9"]);
+                scene.with(|run| run.redirected("9</dev/null"))
+            },
+        ),
+        failure(
+            (125, "Error::NotOpen", "descriptor 999 is not open"),
+            "a descriptor of the audit line",
             || on_tree("app/t/e", |_| ()).args(&["--audit=999"]),
         ),
         command(

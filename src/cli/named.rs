@@ -1,0 +1,99 @@
+//! What the user names that is open already or may be a key itself. It is handed over once, and not kept with the
+//! options.
+
+#![forbid(unsafe_code)]
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
+use crate::cli::Destination;
+use crate::cli::given::{Given, Setting};
+
+/// The files of keys, and the descriptors that are named by their numbers.
+#[derive(Default)]
+pub struct Named {
+    /// The file of the API key.
+    pub api_key: Option<NamedFile>,
+    /// The file of the client key.
+    pub client_key: Option<NamedFile>,
+    /// The descriptor of `--audit`, and what names it.
+    pub audit: Option<(String, i32)>,
+    /// Descriptors that are named for keys, all of them, also where something else counts more.
+    pub for_keys: Vec<i32>,
+}
+
+/// The file of a key.
+pub struct NamedFile {
+    /// The option or variable that names it.
+    pub named_by: String,
+    /// What it names.
+    pub file: FileName,
+}
+
+/// What FILE can be.
+pub enum FileName {
+    /// `-`.
+    StandardInput,
+    /// `fd:N`.
+    Descriptor(i32),
+    /// A path. It may be a key that was given in a file's stead.
+    Path(PathBuf),
+}
+
+impl FileName {
+    /// Reads what an option or variable names.
+    pub fn read(file: &OsStr) -> Self {
+        let number = |text: &str| text.strip_prefix("fd:")?.parse().ok();
+        match file.to_str() {
+            Some("-") => FileName::StandardInput,
+            text => match text.and_then(number).filter(|number| *number >= 0) {
+                Some(number) => FileName::Descriptor(number),
+                None => FileName::Path(file.into()),
+            },
+        }
+    }
+}
+
+impl NamedFile {
+    /// The file that an option or variable names.
+    pub fn of(setting: &Setting) -> Option<Self> {
+        let file = FileName::read(setting.last()?);
+        let named_by = setting.source().to_owned();
+        Some(NamedFile { named_by, file })
+    }
+}
+
+impl Named {
+    /// What `dotenv-seal` is given, which has no other key.
+    pub(super) fn client_key(mut given: Given, mut by_environment: Given) -> Self {
+        by_environment.api_key_file = Setting::default();
+        let mut named = Named::default();
+        named.note(&given);
+        named.note(&by_environment);
+        given.complete(by_environment);
+        named.client_key = NamedFile::of(&given.client_key);
+        named
+    }
+
+    /// Adds the descriptors that are named for keys.
+    pub(super) fn note(&mut self, given: &Given) {
+        let files = given.api_key_file.each().chain(given.client_key.each());
+        self.for_keys
+            .extend(files.filter_map(|file| match FileName::read(file) {
+                FileName::Descriptor(number) => Some(number),
+                FileName::StandardInput | FileName::Path(_) => None,
+            }));
+    }
+
+    /// Adds what counts.
+    pub(super) fn choose(&mut self, given: &Given, audit: Option<Destination>) {
+        self.api_key = NamedFile::of(&given.api_key_file);
+        self.client_key = NamedFile::of(&given.client_key);
+        self.audit = match audit {
+            Some(Destination::Descriptor(number)) => {
+                Some((given.audit.source().to_owned(), number))
+            }
+            Some(Destination::Journal | Destination::Syslog) | None => None,
+        };
+    }
+}

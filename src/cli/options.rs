@@ -1,0 +1,240 @@
+//! What a run goes by: every option as it was given, in the types that the program works with.
+
+#![forbid(unsafe_code)]
+
+use std::ffi::CString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::cli::{ApiUrl, Caching, Network, Watching};
+use crate::dotenv::render::Form;
+use crate::path::SecretPath;
+use crate::report::Verbosity;
+
+/// Everything that decides what a run does.
+pub struct Options {
+    /// The path whose secrets are wanted.
+    pub path: SecretPath,
+    /// What is done with them.
+    pub action: Action,
+    /// `--check`: how it is shown what would be done.
+    pub check: Option<CheckForm>,
+    /// The organization as given, a ULID or a slug.
+    pub organization: Option<String>,
+    /// Where the secrets come from.
+    pub api_url: ApiUrl,
+    /// How the network is used.
+    pub network: Network,
+    /// Whether and how long an answer is used again.
+    pub caching: Option<Caching>,
+    /// `--level-only`.
+    pub level_only: bool,
+    /// `--allow-empty`.
+    pub allow_empty: bool,
+    /// `--allow-swap`.
+    pub allow_swap: bool,
+    /// `--allow-plaintext`.
+    pub allow_plaintext: bool,
+    /// Whether and how references are resolved.
+    pub resolve: Option<Resolve>,
+    /// Which secrets are taken, and what they are called.
+    pub selection: Selection,
+    /// What the command inherits, and what may be set.
+    pub inheritance: Inheritance,
+    /// Who is told what to mask.
+    pub mask: Masking,
+    /// Whether the service is told which pipeline asks.
+    pub attribution: bool,
+    /// Where the run is written down.
+    pub audit: Option<Destination>,
+    /// The profile, if every user of the machine can change it.
+    pub open_profile: Option<PathBuf>,
+    /// `--quiet` or `--verbose`.
+    pub verbosity: Verbosity,
+}
+
+/// How what a check found is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckForm {
+    /// On one screen.
+    Screen,
+    /// As one object of JSON.
+    Json,
+}
+
+/// What is done with the secrets.
+pub enum Action {
+    /// A command runs with them.
+    Run(Run),
+    /// They are printed.
+    Print {
+        /// How.
+        form: Form,
+        /// `--allow-file`: even into a regular file.
+        allow_file: bool,
+    },
+    /// Their names are printed.
+    List {
+        /// As JSON.
+        json: bool,
+    },
+}
+
+/// How a command is run.
+pub struct Run {
+    /// The command and its arguments, byte for byte; at least one element, but for a check.
+    pub command: Vec<CString>,
+    /// Whether and how a parent stays in front of it.
+    pub supervision: Supervision,
+    /// The files that it gets in memory: the variable with the path, and how the file is written.
+    pub files: Vec<(String, Form)>,
+    /// `--file-only`: no secret in its environment.
+    pub file_only: bool,
+}
+
+/// Whether a parent stays in front of the command, and what it does there.
+#[derive(Default)]
+pub struct Supervision {
+    /// Whether there is one.
+    pub parent: Parent,
+    /// `--group`: the command gets a process group of its own, to which signals go.
+    pub group: bool,
+    /// `--subreaper`: the parent reaps all orphans below it.
+    pub subreaper: bool,
+    /// `--stop-timeout`: how long after a signal to end the command is killed.
+    pub stop_timeout: Option<Duration>,
+    /// `--die-with-parent`: the signal that the command gets if the parent is killed.
+    pub die_with_parent: Option<i32>,
+    /// `--watch`: what happens when the secrets change.
+    pub watching: Option<Watching>,
+    /// `--redact`: a filter puts names in the place of secrets in what the command writes.
+    pub redact: bool,
+}
+
+/// Whether a process of ours stays in front of the command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Parent {
+    /// Only as PID 1, where the command needs an init.
+    #[default]
+    AsInit,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How references in values are resolved.
+#[derive(Clone, Copy)]
+pub struct Resolve {
+    /// `--resolve-env`: the inherited environment is looked in after the secrets.
+    pub environment: bool,
+    /// `--strict`: a name that is not set is an error.
+    pub strict: bool,
+}
+
+/// Which secrets are taken, and what they are called. Applied in the order of the fields.
+#[derive(Default)]
+pub struct Selection {
+    /// `--only`: patterns of the names that are taken; none means all.
+    pub only: Vec<CString>,
+    /// `--except`: patterns of the names that are left out.
+    pub except: Vec<CString>,
+    /// `--rename`: old and new name.
+    pub rename: Vec<(String, String)>,
+    /// `--prefix`: what is put before every name.
+    pub prefix: String,
+    /// `--require`: final names that must be there and not empty.
+    pub require: Vec<String>,
+}
+
+/// What the command inherits of the environment, and which secrets may be set in it.
+#[derive(Default)]
+pub struct Inheritance {
+    /// `--preserve-env`: which inherited variables win over a secret of the same name.
+    pub preserve: Preserve,
+    /// `--clean-env`: inherit only what `pass` names.
+    pub clean: bool,
+    /// `--pass`.
+    pub pass: Vec<String>,
+    /// `--allow-unsafe-env`.
+    pub allow_unsafe: Vec<String>,
+    /// `--keep-credentials`.
+    pub keep_credentials: bool,
+}
+
+/// Which inherited variables win over a secret of the same name.
+#[derive(Default)]
+pub enum Preserve {
+    /// None of them.
+    #[default]
+    Nothing,
+    /// Those named.
+    Names(Vec<String>),
+    /// All of them.
+    All,
+}
+
+impl Preserve {
+    /// Whether the inherited variable `name` wins.
+    pub fn covers(&self, name: &str) -> bool {
+        match self {
+            Preserve::Nothing => false,
+            Preserve::Names(names) => names.iter().any(|known| known == name),
+            Preserve::All => true,
+        }
+    }
+}
+
+/// Which runner is told what to mask.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Masking {
+    /// The one that says in the environment that it is there.
+    #[default]
+    Auto,
+    /// GitHub Actions.
+    GitHub,
+    /// Azure Pipelines.
+    Azure,
+    /// None.
+    Off,
+}
+
+/// Where the audit line goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// An open descriptor.
+    Descriptor(i32),
+    /// systemd's journal, in its own protocol.
+    Journal,
+    /// syslog, in the format of RFC 3164.
+    Syslog,
+}
+
+impl Options {
+    /// Whether what the command writes is filtered.
+    pub fn redacts(&self) -> bool {
+        matches!(&self.action, Action::Run(run) if run.supervision.redact)
+    }
+
+    /// Whether keys are needed again and again.
+    pub fn watches(&self) -> bool {
+        matches!(&self.action, Action::Run(run) if run.supervision.watching.is_some())
+    }
+
+    /// Whether and how a parent stays in front of what is done.
+    pub fn supervision(&self) -> &Supervision {
+        const AS_INIT: Supervision = Supervision {
+            parent: Parent::AsInit,
+            group: false,
+            subreaper: false,
+            stop_timeout: None,
+            die_with_parent: None,
+            watching: None,
+            redact: false,
+        };
+        match &self.action {
+            Action::Run(run) if self.check.is_none() => &run.supervision,
+            Action::Run(_) | Action::Print { .. } | Action::List { .. } => &AS_INIT,
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! From what is given to options: every value in its type.
+
+#![forbid(unsafe_code)]
+
+use std::collections::HashSet;
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
+
+use crate::cli::given::{Given, Setting};
+use crate::cli::table::SUPERVISING;
+use crate::cli::{
+    Action, ApiUrl, Caching, CheckForm, Destination, Inheritance, Masking, Options, Parent,
+    Preserve, ProxyVariables, Resolve, Run, Selection, Shell, Supervision, bad,
+};
+use crate::dotenv::parse::is_name;
+use crate::dotenv::render::Form;
+use crate::error::{Error, Usage};
+use crate::path::{SecretPath, is_slug, is_ulid};
+use crate::report::Verbosity;
+use crate::sys::signal_names;
+
+/// The service's own address.
+const DEFAULT_API_URL: &str = "https://api.dotenv.cloud";
+
+/// The longest time in seconds that can be given: a day.
+const MAX_SECONDS: f64 = 86_400.0;
+
+impl Given {
+    /// The options that it makes, but for the profile.
+    pub fn options(&mut self, proxies: ProxyVariables) -> Result<Options, Error> {
+        let api_url = match self.api_url.read(ApiUrl::parse)? {
+            Some(url) => url,
+            None => ApiUrl::parse(DEFAULT_API_URL).map_err(|reason| bad("--api-url", reason))?,
+        };
+        let action = self.action(&api_url)?;
+        if !self.path.is_given() {
+            return Err(Usage::NoPath.into());
+        }
+        let path = self.path.read(SecretPath::parse)?.ok_or(Usage::NoPath)?;
+        Ok(Options {
+            path,
+            action,
+            check: self.check_form(),
+            organization: self.organization.read(organization)?,
+            network: self.network(&api_url, proxies)?,
+            api_url,
+            caching: Caching::given(self)?,
+            level_only: self.level_only.is_given(),
+            allow_empty: self.allow_empty.is_given(),
+            allow_swap: self.allow_swap.is_given(),
+            allow_plaintext: self.allow_plaintext.is_given(),
+            resolve: self.resolution(),
+            selection: self.selection()?,
+            inheritance: self.inheritance()?,
+            mask: self.mask.read(masking)?.unwrap_or_default(),
+            attribution: !self.no_attribution.is_given(),
+            audit: self.audit.read(destination)?,
+            open_profile: None,
+            verbosity: self.verbosity(),
+        })
+    }
+
+    fn check_form(&self) -> Option<CheckForm> {
+        let form = if self.json.is_given() {
+            CheckForm::Json
+        } else {
+            CheckForm::Screen
+        };
+        self.check.is_given().then_some(form)
+    }
+
+    /// How it is shown that the command line is not understood. A reader that waits for secrets on standard output must
+    /// not take this for some.
+    pub fn refused_check(&self) -> Option<CheckForm> {
+        let prints = self.print.is_given() || self.list.is_given();
+        self.check_form().filter(|_| !prints)
+    }
+
+    fn action(&mut self, api_url: &ApiUrl) -> Result<Action, Error> {
+        if let Some(form) = self.print.read(form)? {
+            let allow_file = self.allow_file.is_given();
+            return Ok(Action::Print { form, allow_file });
+        }
+        if self.list.is_given() {
+            let json = self.json.is_given();
+            return Ok(Action::List { json });
+        }
+        let words = self
+            .command
+            .each()
+            .map(|word| CString::new(word.as_bytes()));
+        let command: Result<Vec<_>, _> = words.collect();
+        let command = command.map_err(|_| bad("COMMAND", "an argument with a NUL byte"))?;
+        if !self.command.is_given() && !self.check.is_given() {
+            return Err(Usage::MissingSeparator.into());
+        }
+        if self.command.is_given() && command.is_empty() {
+            return Err(Usage::NoCommand.into());
+        }
+        Ok(Action::Run(Run {
+            command,
+            supervision: self.supervision(api_url)?,
+            files: self.file.read_each(file)?,
+            file_only: self.file_only.is_given(),
+        }))
+    }
+
+    fn supervision(&mut self, api_url: &ApiUrl) -> Result<Supervision, Error> {
+        let parent = if self.exec.is_given() {
+            Parent::Never
+        } else if self.has_one_of(SUPERVISING) {
+            Parent::Always
+        } else {
+            Parent::AsInit
+        };
+        let signal = self.die_with_parent.read(signal)?;
+        let default = self
+            .die_with_parent
+            .is_given()
+            .then_some(signal_names::SIGTERM);
+        Ok(Supervision {
+            parent,
+            group: self.group.is_given(),
+            subreaper: self.subreaper.is_given(),
+            stop_timeout: self.stop_timeout.read(seconds)?,
+            die_with_parent: signal.or(default),
+            watching: self.watching(api_url)?,
+            redact: self.redact.is_given(),
+        })
+    }
+
+    fn resolution(&self) -> Option<Resolve> {
+        let environment = self.resolve_env.is_given();
+        let strict = self.strict.is_given();
+        (environment || self.resolve.is_given()).then_some(Resolve {
+            environment,
+            strict,
+        })
+    }
+
+    fn selection(&self) -> Result<Selection, Error> {
+        let patterns = |setting: &Setting| -> Result<Vec<_>, Error> {
+            let pattern = |text| CString::new(text).map_err(|_| setting.bad("a NUL byte"));
+            setting.list()?.into_iter().map(pattern).collect()
+        };
+        let renaming = |pair: String| renaming(&pair).map_err(|reason| self.rename.bad(reason));
+        let rename = self.rename.list()?.into_iter().map(renaming);
+        let rename: Vec<(String, String)> = rename.collect::<Result<_, _>>()?;
+        let mut renamed = HashSet::new();
+        if rename.iter().any(|(old, _)| !renamed.insert(old)) {
+            return Err(self.rename.bad("a secret is renamed twice"));
+        }
+        Ok(Selection {
+            only: patterns(&self.only)?,
+            except: patterns(&self.except)?,
+            rename,
+            prefix: self.prefix.read(name)?.unwrap_or_default(),
+            require: self.require.names()?,
+        })
+    }
+
+    fn inheritance(&self) -> Result<Inheritance, Error> {
+        let preserve = if self.preserve_env.is_without_value() {
+            Preserve::All
+        } else if self.preserve_env.is_given() {
+            Preserve::Names(self.preserve_env.names()?)
+        } else {
+            Preserve::Nothing
+        };
+        Ok(Inheritance {
+            preserve,
+            clean: self.clean_env.is_given(),
+            pass: self.pass.names()?,
+            allow_unsafe: self.allow_unsafe_env.names()?,
+            keep_credentials: self.keep_credentials.is_given(),
+        })
+    }
+
+    fn verbosity(&self) -> Verbosity {
+        if self.quiet.is_given() {
+            Verbosity::Quiet
+        } else if self.verbose.is_given() {
+            Verbosity::Verbose
+        } else {
+            Verbosity::Normal
+        }
+    }
+}
+
+/// Reads a time in seconds.
+pub fn seconds(text: &str) -> Result<Duration, &'static str> {
+    match text.parse() {
+        Ok(seconds) if seconds > 0.0 && seconds <= MAX_SECONDS => {
+            Ok(Duration::from_secs_f64(seconds))
+        }
+        _ => Err("a number of seconds above 0 and up to 86400 is needed"),
+    }
+}
+
+pub fn shell(text: &str) -> Result<Shell, &'static str> {
+    Shell::named(text).ok_or("bash, zsh or fish is needed")
+}
+
+pub fn signal(text: &str) -> Result<i32, &'static str> {
+    signal_names::named(text).ok_or("no such signal")
+}
+
+fn organization(text: &str) -> Result<String, &'static str> {
+    if is_ulid(text) || is_slug(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("neither an ID (26 characters) nor a slug ([a-z0-9-], at most 100)")
+    }
+}
+
+fn name(text: &str) -> Result<String, &'static str> {
+    if is_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("not the name of a variable")
+    }
+}
+
+fn masking(text: &str) -> Result<Masking, &'static str> {
+    match text {
+        "auto" => Ok(Masking::Auto),
+        "github" => Ok(Masking::GitHub),
+        "azure" => Ok(Masking::Azure),
+        "off" => Ok(Masking::Off),
+        _ => Err("auto, github, azure or off is needed"),
+    }
+}
+
+fn destination(text: &str) -> Result<Destination, &'static str> {
+    let number = text.strip_prefix("fd:").unwrap_or(text);
+    match (text, number.parse()) {
+        ("journal", _) => Ok(Destination::Journal),
+        ("syslog", _) => Ok(Destination::Syslog),
+        (_, Ok(number)) if number > 0 => Ok(Destination::Descriptor(number)),
+        _ => Err("journal, syslog or the number of a descriptor above 0 is needed"),
+    }
+}
+
+fn form(text: &str) -> Result<Form, &'static str> {
+    Form::named(text).ok_or("env, shell, json or yaml is needed")
+}
+
+fn file(text: &str) -> Result<(String, Form), &'static str> {
+    match text.split_once('=') {
+        Some((variable, format)) => Ok((name(variable)?, form(format)?)),
+        None => Ok((name(text)?, Form::Env)),
+    }
+}
+
+fn renaming(pair: &str) -> Result<(String, String), &'static str> {
+    let (old, new) = pair.split_once('=').ok_or("OLD=NEW is needed")?;
+    Ok((name(old)?, name(new)?))
+}

@@ -1,0 +1,308 @@
+//! The steps of the pipeline that `main` puts in order: the work of the process that becomes the command.
+
+#![forbid(unsafe_code)]
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use crate::audit::Audit;
+use crate::cli::{Action, ApiUrl, Options};
+use crate::deliver::list;
+use crate::deliver::mask::Audience;
+use crate::deliver::output::{self, Masks};
+use crate::dotenv::parse::Value;
+use crate::error::{Error, shown};
+use crate::event::{Event, Stage};
+use crate::keys::{Claimed, Variables};
+use crate::report::Report;
+use crate::run::beginning::Place;
+use crate::run::exec::{self, Ready};
+use crate::run::redact;
+use crate::run::watch::keeper::{Candidate, Keeper};
+use crate::store::obtain::{Obtained, Occasion, Pending, Wanted};
+use crate::store::open::OpenLevel;
+use crate::sys::locked::{self, Protection};
+use crate::sys::{self, Environ};
+use crate::variables::block::refuse_unsafe;
+use crate::variables::select::select;
+use crate::variables::{self, LevelVariables, Variable};
+
+/// What a run was given.
+pub struct Assignment {
+    /// What is asked for.
+    pub options: Box<Options>,
+    /// The environment that we were started with.
+    pub environ: Environ,
+    /// The descriptors that the caller left open for us.
+    pub claimed: Claimed,
+    /// Who is told of it.
+    pub report: Report,
+}
+
+/// A run under way.
+pub struct Task {
+    options: Box<Options>,
+    environ: Environ,
+    variables: Variables,
+    place: Place,
+    candidate: Option<Candidate>,
+    audit: Audit,
+    report: Report,
+}
+
+impl Task {
+    /// Takes the variables about keys out of the environment, waits for the keeper if there is one, and opens the audit
+    /// trail.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is of no use.
+    pub fn begin(
+        assignment: Assignment,
+        place: Place,
+        keeper: Option<Keeper>,
+    ) -> Result<Self, Error> {
+        let Assignment {
+            options,
+            mut environ,
+            claimed,
+            report,
+        } = assignment;
+        if options.allow_swap {
+            locked::allow_swap();
+        }
+        let mut variables = Variables::take(&mut environ, claimed.keys)?;
+        sys::wipe_arguments();
+        if let Some(file) = &options.open_profile {
+            report.warn(format_args!(
+                "{}: everyone on this machine can write this profile",
+                shown(file)
+            ));
+        }
+        if matches!(options.api_url, ApiUrl::Tree(_)) {
+            variables.forget_api_key_file();
+        }
+        if options.watches() {
+            variables.repeat();
+        }
+        let candidate = match keeper {
+            Some(keeper) => Some(keeper.keep(&mut variables, report)?),
+            None => None,
+        };
+        locked::lock_everything();
+        let audit = Audit::begin(&options, claimed.audit);
+        let audit = audit.map_err(|error| settled(candidate.as_ref(), error))?;
+        Ok(Task {
+            report: audit.listening(candidate.as_ref().map_or(report, Candidate::report)),
+            options,
+            environ,
+            variables,
+            place,
+            candidate,
+            audit,
+        })
+    }
+
+    /// Refuses a standard output that secrets must not be written to.
+    ///
+    /// # Errors
+    ///
+    /// If it is one.
+    pub fn check_output(&self) -> Result<(), Error> {
+        match self.options.action {
+            Action::Print { allow_file, .. } => output::check_destination(allow_file),
+            Action::Run(_) | Action::List { .. } => Ok(()),
+        }
+    }
+
+    /// Brings the levels and opens them. What is left to do with a cache is given back too.
+    ///
+    /// # Errors
+    ///
+    /// Why not all of them are there and open.
+    pub fn obtain(&self) -> Result<Obtained, Error> {
+        let network = &self.options.network;
+        let network = match &self.candidate {
+            Some(candidate) if candidate.is_renewal() => Cow::Owned(network.for_renewal()),
+            _ => Cow::Borrowed(network),
+        };
+        let wanted = Wanted {
+            options: &self.options,
+            environ: &self.environ,
+            variables: &self.variables,
+            network: &network,
+            occasion: self.occasion(),
+            inspect: &|sealed| {
+                if let Some(candidate) = &self.candidate {
+                    candidate.check_documents(sealed);
+                }
+            },
+            report: &self.report,
+        };
+        wanted.obtain()
+    }
+
+    fn occasion(&self) -> Occasion {
+        let is_renewal = self.candidate.as_ref().is_some_and(Candidate::is_renewal);
+        match self.options.check {
+            _ if is_renewal => Occasion::Renewal,
+            Some(_) => Occasion::Check,
+            None => Occasion::Start,
+        }
+    }
+
+    /// Forgets all that has to do with keys, but for variables that the command is to get.
+    pub fn forget_keys(&mut self) {
+        self.variables.forget_files();
+        if !self.options.inheritance.keep_credentials {
+            self.variables.forget(&self.report);
+        }
+    }
+
+    /// Reads the levels.
+    ///
+    /// # Errors
+    ///
+    /// If one breaks its grammar.
+    pub fn read<'a>(
+        &self,
+        levels: &'a [OpenLevel],
+        cache: Option<Pending>,
+    ) -> Result<Vec<LevelVariables<'a>>, Error> {
+        let (options, report) = (&self.options, &self.report);
+        let mut read = report.timed(Stage::Parse, || variables::read(levels, report))?;
+        if let Some(cache) = cache {
+            cache.finish();
+        }
+        if options.level_only {
+            read.retain(|level| level.name() == options.path.deepest());
+        }
+        Ok(read)
+    }
+
+    /// Merges the levels to one set.
+    pub fn merge<'a>(&self, levels: &'a [LevelVariables<'_>]) -> Vec<Variable<'a>> {
+        let (path, report) = (&self.options.path, &self.report);
+        let secrets = report.timed(Stage::Parse, || variables::merge(levels));
+        report.note(format_args!("{} secrets from {path}", secrets.len()));
+        secrets
+    }
+
+    /// The values after references in them were resolved, if that is asked for.
+    ///
+    /// # Errors
+    ///
+    /// If one cannot be resolved.
+    pub fn resolve(&self, secrets: &[Variable<'_>]) -> Result<Vec<Rc<str>>, Error> {
+        let Some(how) = self.options.resolve else {
+            return Ok(Vec::new());
+        };
+        let report = &self.report;
+        let inherited = |name: &str| self.environ.text(name);
+        let resolved = || variables::resolved(secrets, how, &inherited, report);
+        report.timed(Stage::Parse, resolved)
+    }
+
+    /// Takes the secrets that are asked for, under their final names, with the values that were resolved.
+    ///
+    /// # Errors
+    ///
+    /// If one is missing, or there is none.
+    pub fn select<'a>(
+        &mut self,
+        mut secrets: Vec<Variable<'a>>,
+        values: &'a [Rc<str>],
+    ) -> Result<Vec<Variable<'a>>, Error> {
+        let (options, report) = (&self.options, &self.report);
+        for (secret, value) in secrets.iter_mut().zip(values) {
+            secret.value = Value::verbatim(value);
+        }
+        let selected = || select(secrets, &options.selection, report);
+        let secrets = report.timed(Stage::Environment, selected)?;
+        report.record(|| Event::Secrets {
+            names: names(&mut secrets.iter()),
+            empty: names(&mut secrets.iter().filter(|secret| secret.value.is_empty())),
+        });
+        if secrets.is_empty() && !options.allow_empty {
+            let path = options.path.to_string();
+            return Err(Error::Empty { path });
+        }
+        if let Some(candidate) = &self.candidate {
+            candidate.check_values(&secrets);
+        }
+        Ok(secrets)
+    }
+
+    /// Writes the secrets where they are asked for, or makes ready what the command is given.
+    ///
+    /// # Errors
+    ///
+    /// If that is not possible, or cannot be recorded.
+    pub fn hand_over(&mut self, secrets: &[Variable<'_>]) -> Result<Option<Ready<'_>>, Error> {
+        let audience = Audience::of(&self.options, |name| self.environ.text(name));
+        let (options, report, audit) = (&*self.options, &self.report, &mut self.audit);
+        let candidate = self.candidate.as_ref();
+        let ready = match &options.action {
+            Action::Run(run) => {
+                let inherited = self.environ.entries().chain(self.variables.entries());
+                if options.redacts() {
+                    redact::warn_of_common(secrets, report);
+                }
+                let place = std::mem::take(&mut self.place);
+                let inheritance = &options.inheritance;
+                let made = || exec::prepare(run, secrets, inherited, inheritance, place, report);
+                let ready = report.timed(Stage::Environment, made)?;
+                if options.check.is_some() || candidate.is_some_and(Candidate::is_renewal) {
+                    ready.look_up(report)?;
+                }
+                let masks = options.check.map_or(Masks::OnEither, |_| Masks::OnNone);
+                output::mask(secrets, audience, masks, report)?;
+                if candidate.is_none_or(Candidate::may_start) {
+                    audit.done()?;
+                }
+                options.check.is_none().then_some(ready)
+            }
+            Action::Print { form, .. } => {
+                let names = secrets.iter().map(|secret| &*secret.name);
+                refuse_unsafe(names, &options.inheritance)?;
+                let text = output::rendered(secrets, *form)?;
+                output::mask(secrets, audience, Masks::OnError, report)?;
+                audit.done()?;
+                output::write(text.bytes())?;
+                None
+            }
+            Action::List { json } => {
+                let table = list::table(secrets, list::Layout::fitting(*json));
+                audit.done()?;
+                output::write(table.as_bytes())?;
+                None
+            }
+        };
+        report.note(format_args!("{}", Protection::now()));
+        if let Some(candidate) = candidate {
+            candidate.become_next();
+        }
+        Ok(ready)
+    }
+
+    /// What is to be done about a failure before the launch.
+    pub fn settled(&self, error: Error) -> Error {
+        settled(self.candidate.as_ref(), error)
+    }
+
+    /// Records why the run failed.
+    pub fn record_failure(&mut self, error: &Error) {
+        self.audit.failed(error, &self.report);
+    }
+}
+
+fn names(secrets: &mut dyn Iterator<Item = &Variable<'_>>) -> Vec<String> {
+    secrets.map(|secret| secret.name.to_string()).collect()
+}
+
+/// What is to be done about a failure: a renewal ends of it.
+fn settled(candidate: Option<&Candidate>, error: Error) -> Error {
+    candidate
+        .into_iter()
+        .fold(error, |error, it| it.failed(error))
+}
