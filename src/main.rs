@@ -15,7 +15,7 @@ use dotenv_run::keys::profile_file::Profile;
 use dotenv_run::keys::{ApiKey, Variables};
 use dotenv_run::report::{self, Report, Verbosity};
 use dotenv_run::run;
-use dotenv_run::run::beginning::{Place, Side, supervise};
+use dotenv_run::run::beginning::{Side, Surroundings, supervise};
 use dotenv_run::run::exec::Ready;
 use dotenv_run::run::redact;
 use dotenv_run::run::watch::keeper::{Candidate, Keeper};
@@ -67,13 +67,21 @@ fn run(options: Box<Options>, mut report: Report) -> Result<ExitCode, Error> {
     let outcome = match supervise(options.supervision()) {
         Ok(Side::Worker(place)) => work(options, place, None, &report),
         Ok(Side::Keeper(keeper, place)) => work(options, place, Some(keeper), &report),
-        Ok(Side::Filter(filter, screen)) => {
+        Ok(Side::Filter(filter)) => {
             drop(options);
-            return Ok(filter.run(screen));
+            return Ok(filter.run());
         }
         Ok(Side::Supervisor(supervisor)) => {
             drop(options);
             return Ok(supervisor.run());
+        }
+        Ok(Side::Monitor(monitor)) => {
+            drop(options);
+            return Ok(monitor.run());
+        }
+        Ok(Side::Front(front)) => {
+            drop(options);
+            return Ok(front.run());
         }
         Err(error) => Err(error),
     };
@@ -86,7 +94,7 @@ fn run(options: Box<Options>, mut report: Report) -> Result<ExitCode, Error> {
 /// Does the work of the process that becomes the command.
 fn work(
     mut options: Box<Options>,
-    place: Place,
+    place: Surroundings,
     keeper: Option<Keeper>,
     report: &Report,
 ) -> Result<ExitCode, Error> {
@@ -138,7 +146,7 @@ fn prepare<'a>(
     options: &'a mut Options,
     environ: &'a Environ,
     variables: &'a mut Variables,
-    place: Place,
+    place: Surroundings,
     audit: &mut Audit,
     candidate: Option<&Candidate>,
     report: &Report,
@@ -236,7 +244,7 @@ fn prepare<'a>(
     };
     report.note(format_args!("{}", Protection::now()));
     if let Some(candidate) = candidate {
-        candidate.become_next();
+        candidate.become_next()?;
     }
     Ok(ready)
 }

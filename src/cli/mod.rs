@@ -41,6 +41,14 @@ use crate::cli::table::Spec;
 pub use crate::cli::table::help;
 pub use crate::cli::watching::{OnChange, Watching};
 
+/// The signals that ask a command to end, from which it has the time of `--stop-timeout`. A hangup often asks a service to
+/// read its configuration again.
+const STOPPING: [i32; 3] = [
+    signal_names::SIGTERM,
+    signal_names::SIGINT,
+    signal_names::SIGQUIT,
+];
+
 /// The service's own address.
 const DEFAULT_API_URL: &str = "https://api.dotenv.cloud";
 
@@ -153,13 +161,22 @@ pub struct Supervision {
     /// `--subreaper`: the parent reaps all orphans below it.
     pub subreaper: bool,
     /// `--stop-timeout`: how long after a signal to end the command is killed.
-    pub stop_timeout: Option<Duration>,
+    pub stop_timeout: Option<StopTimeout>,
     /// `--die-with-parent`: the signal that the command gets if the parent is killed.
     pub die_with_parent: Option<i32>,
     /// `--watch`: what happens when the secrets change.
     pub watching: Option<Watching>,
     /// `--redact`: a filter puts names in the place of secrets in what the command writes.
     pub redact: bool,
+}
+
+/// How long the command has to end before it is killed.
+#[derive(Clone)]
+pub struct StopTimeout {
+    /// That time.
+    pub after: Duration,
+    /// The signals that it has this time from, when they are sent through us.
+    pub signals: Vec<i32>,
 }
 
 /// Whether a process of ours stays in front of the command.
@@ -492,13 +509,13 @@ impl Given {
         } else {
             Parent::AsInit
         };
-        let stop_timeout = self.last("stop-timeout");
         Ok(Supervision {
             parent,
             group: self.has("group"),
             subreaper: self.has("subreaper"),
-            stop_timeout: stop_timeout
-                .map(|value| read("--stop-timeout", &value, seconds))
+            stop_timeout: self
+                .last("stop-timeout")
+                .map(|value| read("--stop-timeout", &value, stop_timeout))
                 .transpose()?,
             die_with_parent: match self.last("die-with-parent") {
                 Some(value) => Some(read("--die-with-parent", &value, signal)?),
@@ -621,6 +638,19 @@ fn organization_named(text: &str) -> Result<String, &'static str> {
 
 fn signal(text: &str) -> Result<i32, &'static str> {
     signal_names::named(text).ok_or("no such signal")
+}
+
+/// A time, and the signals that it runs from if they are not the usual ones: `10` or `10:TERM,HUP`.
+fn stop_timeout(text: &str) -> Result<StopTimeout, &'static str> {
+    let (after, signals) = match text.split_once(':') {
+        Some((after, signals)) => (
+            after,
+            signals.split(',').map(signal).collect::<Result<_, _>>()?,
+        ),
+        None => (text, STOPPING.to_vec()),
+    };
+    let after = seconds(after)?;
+    Ok(StopTimeout { after, signals })
 }
 
 fn name(text: &str) -> Result<String, &'static str> {

@@ -11,9 +11,6 @@ use signal_hook::low_level::signal_name;
 /// The highest number of a signal on Linux.
 const MAX: i32 = 64;
 
-/// What our own processes tell each other is queued under this number; it is the last that is taken of those pending.
-pub const MESSAGE: i32 = MAX;
-
 /// The signal that a user means by `TERM`, `SIGTERM` or `15`.
 pub fn named(text: &str) -> Option<i32> {
     let by_number = text
