@@ -150,6 +150,7 @@ fn values(kind: Kind, value: &DeValue<'_>) -> (Option<Vec<Option<OsString>>>, &'
         Kind::Flag => (flag, "true or false"),
         Kind::Text => (text, "a string"),
         Kind::Number => (number(value), "a number"),
+        Kind::NumberOrText => (number(value).or(text), "a number or a string"),
         Kind::List => (list.or(text), "an array of strings"),
         Kind::OptionalText => (text.or(flag), "a string, true or false"),
         Kind::OptionalNumber => (number(value).or(flag), "a number, true or false"),

@@ -13,6 +13,8 @@ pub enum Kind {
     Text,
     /// One number.
     Number,
+    /// One number, or a text that begins with one.
+    NumberOrText,
     /// Any number of texts.
     List,
     /// One text or none.
@@ -57,6 +59,7 @@ impl Spec {
             (Some('='), true) => Kind::OptionalList,
             (Some(_), true) => Kind::List,
             (Some(_), false) if self.value == "SECONDS" => Kind::Number,
+            (Some(_), false) if self.value.starts_with("SECONDS") => Kind::NumberOrText,
             (Some(_), false) => Kind::Text,
         }
     }
@@ -125,7 +128,7 @@ const SPECS: &[Spec] = &[
     option("supervise", "", "keep a parent in front that forwards signals; so do the next six"),
     option("group", "", "give the command a process group of its own, and signals to the group"),
     option("subreaper", "", "reap all orphans below, as PID 1 does"),
-    option("stop-timeout", "SECONDS", "kill the command SECONDS after a forwarded TERM, INT, HUP or QUIT"),
+    option("stop-timeout", "SECONDS[:SIG]", "kill the command SECONDS after a forwarded TERM, INT or QUIT"),
     option("die-with-parent", "=SIGNAL", "send the command SIGNAL (TERM) if we are killed"),
     option("redact", "", "put [NAME] in the place of each secret in what the command writes"),
     option("watch", "=SECONDS", "start the command again when the secrets change, asked for every 30 s"),

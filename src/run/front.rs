@@ -13,7 +13,7 @@ use crate::run::screen::Screen;
 use crate::run::supervisor::FilterReports;
 use crate::run::waiting::{Waiting, Wake};
 use crate::sys::signal_names::{
-    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH,
+    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH,
 };
 use crate::sys::{self, Change, Event, Pid, Signal};
 
@@ -256,11 +256,15 @@ impl Front {
         }
     }
 
-    /// The kernel tells only us of what happens on our terminal. What we send ourselves is for our neighbours.
+    /// The kernel tells only us of what happens on our terminal. What we send ourselves is for our neighbours, and the
+    /// kernel does so in our name when we write to a process that is gone.
     fn is_for_command(&self, signal: &Signal) -> bool {
         if !signal.is_from_kernel() {
-            let sender = signal.sender();
-            return sender != Some(self.monitor) && sender != Some(sys::id());
+            let is_own = matches!(
+                signal.number,
+                SIGINT | SIGQUIT | SIGTSTP | SIGTTIN | SIGTTOU | SIGPIPE
+            ) && signal.sender() == Some(sys::id());
+            return signal.sender() != Some(self.monitor) && !is_own;
         }
         match signal.number {
             SIGHUP => sys::leads_session(),

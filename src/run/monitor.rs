@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::run::job::{Job, mirror};
 use crate::run::messages::{Channel, Ground, JobNews, Order};
 use crate::run::waiting::{Waiting, Wake};
-use crate::sys::signal_names::{SIGCHLD, SIGCONT, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU};
+use crate::sys::signal_names::{SIGCHLD, SIGCONT, SIGHUP, SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU};
 use crate::sys::{self, Change, Event, Pid, Signal};
 
 /// How long the kernel may take to tell us that the process in front has ended, after its end of the line is gone.
@@ -256,13 +256,15 @@ impl Monitor {
         false
     }
 
-    /// What the command and those behind it send us is not sent back.
+    /// What the command and those behind it send us is not sent back. The kernel sends us a signal in our own name when
+    /// we write to a process that is gone.
     fn is_for_command(&self, signal: &Signal) -> bool {
         if signal.is_from_kernel() {
             return signal.number != SIGCHLD;
         }
         let sender = signal.sender();
-        sender != Some(sys::id()) && !self.job.is_ours(sender)
+        let is_own = signal.number == SIGPIPE && sender == Some(sys::id());
+        !is_own && !self.job.is_ours(sender)
     }
 
     fn forward(&mut self, signal: &Signal) {

@@ -112,11 +112,10 @@ impl Supervisor {
     }
 
     /// The kernel has sent the terminal's signals to the command too, if it is in our group; only the hangup goes to the
-    /// session's leader alone. What the command and we ourselves send us is not sent on.
+    /// session's leader alone. What the command and those behind it send us is not sent back.
     fn is_for_command(&self, signal: &Signal) -> bool {
         if !signal.is_from_kernel() {
-            let sender = signal.sender();
-            return sender != Some(sys::id()) && !self.job.is_ours(sender);
+            return !self.job.is_ours(signal.sender());
         }
         let has_own_group = self.job.has_own_group();
         match signal.number {
