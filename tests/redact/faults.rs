@@ -2,7 +2,6 @@
 //! nobody waits for ever, and the terminal is as it was.
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
 use super::{PLAIN, redacting, tree};
 use crate::support::*;
@@ -30,7 +29,7 @@ pub fn no_process_waits_for_a_signal_that_cannot_be_queued() {
     terminal.wait().assert_status(5);
     assert_eq!(terminal.termios(), before);
 
-    // Those that are written on behind the command are not waited for.
+    // Who still holds the output behind the command is not waited for.
     let script = "sleep 1000 & exit 7";
     let run = redacting(&tree).args(["sh", "-c", script]).under(NO_QUEUE);
     let run = run.under([
@@ -82,32 +81,20 @@ pub fn nothing_is_shown_where_an_output_cannot_be_replaced() {
 fn killed_in_turn(run: impl Fn() -> Run, is_ready: impl Fn(&mut Terminal)) {
     let tree = tree();
     let before = fresh(&tree);
-    for victim in 0.. {
+    for victim in 0..4 {
         let mut terminal = Terminal::spawn(run());
         is_ready(&mut terminal);
         wait_until("all processes", || family(terminal.pid()).len() == 4);
         let processes = family(terminal.pid());
-        let Some(process) = processes.get(victim) else {
-            kill(terminal.pid(), Signal::SIGTERM).expect("a process of ours");
-            terminal.wait();
-            return;
-        };
-        kill(*process, Signal::SIGKILL).expect("a process of ours");
-        let is_over = |it: &Pid| !is_left(it);
-        let what = format!("the end of all of {processes:?} but {victim}");
-        wait_until(&what, || {
-            processes.iter().all(is_over) || terminal_is_over(&processes)
-        });
+        kill(processes[victim], Signal::SIGKILL).expect("a process of ours");
+        // The first one is our child, which stays until we have waited for it.
+        let what = format!("the end of {processes:?} after that of number {victim}");
+        wait_until(&what, || !processes[1..].iter().any(is_left));
         terminal.wait();
         wait_until("the settings of the terminal", || {
             terminal.termios() == before
         });
     }
-}
-
-/// The first one is our child, which stays until we have waited for it.
-fn terminal_is_over(processes: &[Pid]) -> bool {
-    !processes[1..].iter().any(is_left)
 }
 
 pub fn the_end_of_any_process_ends_the_run_and_puts_the_terminal_back() {
@@ -117,7 +104,7 @@ pub fn the_end_of_any_process_ends_the_run_and_puts_the_terminal_back() {
         || redacting(&tree).args(["sh", "-c", script]),
         |terminal| terminal.expect("begun"),
     );
-    // The same when it is stopped by reading behind a shell: nobody is left to continue it.
+    // One that is stopped, when nobody is left to continue it.
     killed_in_turn(
         || redacting(&tree).args(["sh", "-c", "echo begun; kill -STOP $$"]),
         |terminal| terminal.expect("begun"),

@@ -50,15 +50,13 @@ const ON_TERMINAL: [(&[&str], &[Kind]); 4] = [
     ),
 ];
 
-/// What a thread's status says of its confinement, and that nothing it executes gains privileges.
-fn is_confined(status: &str) -> Option<bool> {
+/// What a thread's status says of its confinement, and of whether what it executes may gain privileges.
+fn confinement(status: &str) -> Option<[bool; 2]> {
     let line = |name: &str| {
         let mut lines = status.lines();
         lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"))
     };
-    let confined = [line("Seccomp")? == "2", line("NoNewPrivs")? == "1"];
-    assert_eq!(confined[0], confined[1], "{status}");
-    Some(confined[0])
+    Some([line("Seccomp")? == "2", line("NoNewPrivs")? == "1"])
 }
 
 fn kind(process: Pid) -> Option<Kind> {
@@ -69,9 +67,9 @@ fn kind(process: Pid) -> Option<Kind> {
     let threads = fs::read_dir(format!("/proc/{process}/task")).ok()?;
     let threads = threads.flatten().filter_map(|thread| {
         let status = fs::read_to_string(thread.path().join("status")).ok()?;
-        is_confined(&status)
+        confinement(&status)
     });
-    let threads: Vec<_> = threads.collect();
+    let threads: Vec<_> = threads.flatten().collect();
     Some(match (threads.contains(&true), threads.contains(&false)) {
         (true, true) => Kind::Partly,
         (true, false) => Confined,
