@@ -10,7 +10,7 @@ use dotenv_run::deliver::output;
 use dotenv_run::error::Error;
 use dotenv_run::keys::{Claimed, profile_file};
 use dotenv_run::report::{self, Report, Verbosity};
-use dotenv_run::run::beginning::{Place, Side, supervise};
+use dotenv_run::run::beginning::{Side, Surroundings, supervise};
 use dotenv_run::run::exec::Ready;
 use dotenv_run::run::watch::keeper::Keeper;
 use dotenv_run::sys::{self, Environ};
@@ -62,13 +62,9 @@ fn run(options: Box<Options>, named: Named, environ: Environ) -> Result<ExitCode
     let outcome = match begun {
         Ok((assignment, Side::Worker(place))) => work(assignment, place, None),
         Ok((assignment, Side::Keeper(keeper, place))) => work(assignment, place, Some(keeper)),
-        Ok((assignment, Side::Filter(filter, screen))) => {
+        Ok((assignment, Side::Attendant(attendant))) => {
             drop(assignment);
-            return Ok(filter.run(screen));
-        }
-        Ok((assignment, Side::Supervisor(supervisor))) => {
-            drop(assignment);
-            return Ok(supervisor.run());
+            return Ok(attendant.run());
         }
         Err(error) => Err(error),
     };
@@ -79,7 +75,11 @@ fn run(options: Box<Options>, named: Named, environ: Environ) -> Result<ExitCode
 }
 
 /// Does the work of the process that becomes the command. It returns a status only where there is no command.
-fn work(assignment: Assignment, place: Place, keeper: Option<Keeper>) -> Result<ExitCode, Error> {
+fn work(
+    assignment: Assignment,
+    place: Surroundings,
+    keeper: Option<Keeper>,
+) -> Result<ExitCode, Error> {
     let mut task = Task::begin(assignment, place, keeper)?;
     let error = match prepare(&mut task) {
         Ok(Some(ready)) => ready.launch(),

@@ -15,7 +15,7 @@ use crate::error::{Error, shown};
 use crate::event::{Event, Stage};
 use crate::keys::{Claimed, Variables};
 use crate::report::Report;
-use crate::run::beginning::Place;
+use crate::run::beginning::Surroundings;
 use crate::run::exec::{self, Ready};
 use crate::run::redact;
 use crate::run::watch::keeper::{Candidate, Keeper};
@@ -44,7 +44,7 @@ pub struct Task {
     options: Box<Options>,
     environ: Environ,
     variables: Variables,
-    place: Place,
+    place: Surroundings,
     candidate: Option<Candidate>,
     audit: Audit,
     report: Report,
@@ -59,7 +59,7 @@ impl Task {
     /// If one of them is of no use.
     pub fn begin(
         assignment: Assignment,
-        place: Place,
+        place: Surroundings,
         keeper: Option<Keeper>,
     ) -> Result<Self, Error> {
         let Assignment {
@@ -280,7 +280,7 @@ impl Task {
         };
         report.note(format_args!("{}", Protection::now()));
         if let Some(candidate) = candidate {
-            candidate.become_next();
+            candidate.become_next()?;
         }
         Ok(ready)
     }

@@ -200,15 +200,16 @@ const STUBBORN: &str = "trap '' TERM INT HUP QUIT USR1; echo ready; while :; do 
 
 pub fn a_stop_timeout_kills_when_it_is_up_and_not_before() {
     let tree = Tree::example();
-    for signal in [
-        Signal::SIGTERM,
-        Signal::SIGINT,
-        Signal::SIGHUP,
-        Signal::SIGQUIT,
+    for (signal, time) in [
+        (Signal::SIGTERM, "0.4"),
+        (Signal::SIGINT, "0.4"),
+        (Signal::SIGQUIT, "0.4"),
+        (Signal::SIGHUP, "0.4:HUP"),
+        (Signal::SIGUSR1, "0.4:SIGTERM,10"),
     ] {
         let run = tree
             .dotenv_run()
-            .args(["--stop-timeout", "0.4", PLAIN, "--"]);
+            .args(["--stop-timeout", time, PLAIN, "--"]);
         let live = run.args(["sh", "-c", STUBBORN]).spawn();
         live.wait_for_output("ready");
         let before = Instant::now();
@@ -230,19 +231,29 @@ pub fn a_stop_timeout_kills_when_it_is_up_and_not_before() {
 
 pub fn a_stop_timeout_is_for_signals_that_end() {
     let tree = Tree::example();
-    let run = tree
-        .dotenv_run()
-        .args(["--stop-timeout", "0.1", PLAIN, "--"]);
-    let live = run.args(["sh", "-c", STUBBORN]).spawn();
-    live.wait_for_output("ready");
-    live.signal(Signal::SIGUSR1);
-    let sent = Instant::now();
-    wait_until("three times the time", || {
-        sent.elapsed() > Duration::from_millis(300)
-    });
-    assert!(!live.has_ended());
-    live.signal(Signal::SIGTERM);
-    live.wait().assert_killed_by(Signal::SIGKILL);
+    // A hangup has a service read its configuration again.
+    for (time, others, last) in [
+        ("0.1", [Signal::SIGUSR1, Signal::SIGHUP], Signal::SIGTERM),
+        ("0.1:HUP", [Signal::SIGTERM, Signal::SIGINT], Signal::SIGHUP),
+    ] {
+        for mode in ["--supervise", "--group", "--redact"] {
+            let run = tree
+                .dotenv_run()
+                .args([mode, "--stop-timeout", time, PLAIN, "--"]);
+            let live = run.args(["sh", "-c", STUBBORN]).spawn();
+            live.wait_for_output("ready");
+            for other in others {
+                live.signal(other);
+            }
+            let sent = Instant::now();
+            wait_until("three times the time", || {
+                sent.elapsed() > Duration::from_millis(300)
+            });
+            assert!(!live.has_ended(), "{mode} {time}");
+            live.signal(last);
+            live.wait().assert_killed_by(Signal::SIGKILL);
+        }
+    }
 }
 
 pub fn a_stop_timeout_kills_the_whole_group() {

@@ -1,6 +1,7 @@
 //! `--redact`: what the command writes comes through as it was, without the secrets, and nothing else about the command
 //! changes.
 
+mod faults;
 mod output;
 mod processes;
 mod terminal;
@@ -32,6 +33,10 @@ tests![
     processes::the_end_of_the_filter_ends_the_output_only needs(ROOT),
     processes::the_supervisor_holds_no_secret_and_the_filter_locked_ones needs(ROOT),
     processes::a_supervisor_as_process_1_shows_everything needs(NAMESPACES),
+    faults::no_process_waits_for_a_signal_that_cannot_be_queued,
+    faults::nothing_is_shown_where_an_output_cannot_be_replaced needs(STRACE),
+    faults::the_end_of_any_process_ends_the_run_and_puts_the_terminal_back,
+    faults::the_end_of_any_process_before_the_command_puts_the_terminal_back,
     terminal::colours_are_shown needs(|| tool("ls")),
     terminal::a_progress_bar_is_shown_as_it_grows,
     terminal::secrets_are_hidden,

@@ -1,6 +1,7 @@
 //! Secrets are nowhere but where they must be, and every check of that is shown to find a planted one.
 
 mod access;
+mod confinement;
 mod failures;
 mod limits;
 pub mod memory;
@@ -21,6 +22,8 @@ tests![
     access::planted_access_is_found needs(ROOT, PLANTED, || tool("setpriv")),
     access::the_command_is_accessible_as_ever needs(ROOT, || tool("setpriv")),
     access::a_waiting_supervisor_is_confined_and_the_command_is_not,
+    confinement::every_process_of_every_mode_is_confined_or_becomes_the_command,
+    confinement::the_filter_is_confined_before_there_are_secrets,
     failures::every_failure_of_the_program_is_in_the_table,
     limits::without_swap_every_limit_is_good_enough needs(ROOT, NO_SWAP),
     limits::with_swap_memory_that_cannot_be_locked_is_refused_or_accepted_by_name needs(ROOT, SWAP_FILE),

@@ -206,7 +206,7 @@ fn end(live: Live) -> Outcome {
 }
 
 /// A process and everything that it has started.
-fn family(process: Pid) -> Vec<Pid> {
+pub fn family(process: Pid) -> Vec<Pid> {
     let list = fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
     let list = list.unwrap_or_default();
     let children = list.split_whitespace().filter_map(|pid| pid.parse().ok());
@@ -222,7 +222,7 @@ fn assert_gone(processes: &[Pid]) {
 }
 
 /// Whether a process runs; not one that has ended and of which nobody has taken note yet.
-fn is_left(process: &Pid) -> bool {
+pub fn is_left(process: &Pid) -> bool {
     let status = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     !status.is_empty() && !status.contains(") Z ")
 }

@@ -27,7 +27,8 @@ use dotenv_run::variables::warn_of_skipped;
 
 fn main() -> ExitCode {
     report::hide_panics("dotenv-seal");
-    sys::initial_mask().set_as_mask();
+    // Nothing of it was changed but by us.
+    let _ = sys::initial_mask().set_as_mask();
     let report = Report::new("dotenv-seal", Verbosity::Normal);
     let environ = Environ::take();
     let request = SealRequest::parse(std::env::args_os().skip(1), &|name| environ.value(name));

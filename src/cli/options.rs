@@ -102,13 +102,21 @@ pub struct Supervision {
     /// `--subreaper`: the parent reaps all orphans below it.
     pub subreaper: bool,
     /// `--stop-timeout`: how long after a signal to end the command is killed.
-    pub stop_timeout: Option<Duration>,
+    pub stop_timeout: Option<StopTimeout>,
     /// `--die-with-parent`: the signal that the command gets if the parent is killed.
     pub die_with_parent: Option<i32>,
     /// `--watch`: what happens when the secrets change.
     pub watching: Option<Watching>,
     /// `--redact`: a filter puts names in the place of secrets in what the command writes.
     pub redact: bool,
+}
+
+/// How long the command has to end before it is killed.
+#[derive(Clone)]
+pub struct StopTimeout {
+    pub after: Duration,
+    /// The signals that the time runs from, when they are sent through us.
+    pub signals: Vec<i32>,
 }
 
 /// Whether a process of ours stays in front of the command.

@@ -102,14 +102,16 @@ fn line_at(text: &str, offset: usize) -> usize {
 
 /// The values that an option would be given with on the command line, none if it would not be given, or what it takes.
 fn values(kind: Kind, written: Shape) -> Result<Option<Vec<Option<OsString>>>, &'static str> {
-    use Kind::{Flag, List, Number, OptionalList, OptionalNumber, OptionalText, Text, Words};
+    use Kind::{
+        Flag, List, Number, NumberOrText, OptionalList, OptionalNumber, OptionalText, Text, Words,
+    };
     let one = |text: String| Ok(Some(vec![Some(text.into())]));
     match (kind, written) {
         (Flag | OptionalText | OptionalNumber | OptionalList, Shape::Flag(is_given)) => {
             Ok(is_given.then(|| vec![None]))
         }
-        (Number | OptionalNumber, Shape::Integer(number)) => one(number.to_string()),
-        (Number | OptionalNumber, Shape::Float(number)) => one(number.to_string()),
+        (Number | NumberOrText | OptionalNumber, Shape::Integer(number)) => one(number.to_string()),
+        (Number | NumberOrText | OptionalNumber, Shape::Float(number)) => one(number.to_string()),
         (Text | OptionalText | List | OptionalList, Shape::Text(text)) => one(text),
         (List | OptionalList | Words, Shape::Texts(texts)) => {
             let texts = texts.into_iter().map(|text| Some(text.into()));
@@ -118,6 +120,7 @@ fn values(kind: Kind, written: Shape) -> Result<Option<Vec<Option<OsString>>>, &
         (Flag, _) => Err("true or false"),
         (Text, _) => Err("a string"),
         (Number, _) => Err("a number"),
+        (NumberOrText, _) => Err("a number or a string"),
         (List | Words, _) => Err("an array of strings"),
         (OptionalText, _) => Err("a string, true or false"),
         (OptionalNumber, _) => Err("a number, true or false"),

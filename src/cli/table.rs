@@ -44,6 +44,8 @@ pub enum Kind {
     Text,
     /// One number.
     Number,
+    /// One number, or a text that begins with one.
+    NumberOrText,
     /// Any number of texts.
     List,
     /// One text or none.
@@ -235,7 +237,7 @@ pub const SUPERVISING: &[&str] = &[
     "redact",
 ];
 
-use Kind::{List, Number, OptionalList, OptionalNumber, OptionalText, Text, Words};
+use Kind::{List, Number, NumberOrText, OptionalList, OptionalNumber, OptionalText, Text, Words};
 
 /// The words that a FORMAT can be.
 const FORMATS: &[&str] = &["env", "shell", "json", "yaml"];
@@ -304,7 +306,7 @@ static SPECS: &[Spec] = &[
     flag("supervise", "keep a parent in front that forwards signals; so do the next six", |it| &mut it.supervise),
     flag("group", "give the command a process group of its own, and signals to the group", |it| &mut it.group),
     flag("subreaper", "reap all orphans below, as PID 1 does", |it| &mut it.subreaper),
-    valued(("stop-timeout", Number, "SECONDS"), "kill the command SECONDS after a forwarded TERM, INT, HUP or QUIT", |it| &mut it.stop_timeout),
+    valued(("stop-timeout", NumberOrText, "SECONDS[:SIG]"), "kill the command SECONDS after a forwarded TERM, INT or QUIT", |it| &mut it.stop_timeout),
     valued(("die-with-parent", OptionalText, "SIGNAL"), "send the command SIGNAL (TERM) if we are killed", |it| &mut it.die_with_parent),
     flag("redact", "put [NAME] in the place of each secret in what the command writes", |it| &mut it.redact),
     valued(("watch", OptionalNumber, "SECONDS"), "start the command again when the secrets change, asked for every 30 s", |it| &mut it.watch),

@@ -11,7 +11,7 @@ use crate::cli::given::{Given, Setting};
 use crate::cli::table::SUPERVISING;
 use crate::cli::{
     Action, ApiUrl, Caching, CheckForm, Destination, Inheritance, Masking, Options, Parent,
-    Preserve, ProxyVariables, Resolve, Run, Selection, Shell, Supervision, bad,
+    Preserve, ProxyVariables, Resolve, Run, Selection, Shell, StopTimeout, Supervision, bad,
 };
 use crate::dotenv::parse::is_name;
 use crate::dotenv::render::Form;
@@ -123,7 +123,7 @@ impl Given {
             parent,
             group: self.group.is_given(),
             subreaper: self.subreaper.is_given(),
-            stop_timeout: self.stop_timeout.read(seconds)?,
+            stop_timeout: self.stop_timeout.read(stop_timeout)?,
             die_with_parent: signal.or(default),
             watching: self.watching(api_url)?,
             redact: self.redact.is_given(),
@@ -196,6 +196,26 @@ pub fn seconds(text: &str) -> Result<Duration, &'static str> {
         }
         _ => Err("a number of seconds above 0 and up to 86400 is needed"),
     }
+}
+
+/// The signals that ask a command to end. A hangup is not among them: it often asks a service to read its configuration
+/// again.
+const STOPPING: [i32; 3] = [
+    signal_names::SIGTERM,
+    signal_names::SIGINT,
+    signal_names::SIGQUIT,
+];
+
+/// A time, and the signals that it runs from if they are not the usual ones: `10` or `10:TERM,HUP`.
+fn stop_timeout(text: &str) -> Result<StopTimeout, &'static str> {
+    let (after, signals) = match text.split_once(':') {
+        Some((after, names)) => (after, names.split(',').map(signal).collect()),
+        None => (text, Ok(STOPPING.to_vec())),
+    };
+    Ok(StopTimeout {
+        after: seconds(after)?,
+        signals: signals?,
+    })
 }
 
 pub fn shell(text: &str) -> Result<Shell, &'static str> {

@@ -1,50 +1,80 @@
-//! Standing in front of the command: which processes there are, and how each begins. The parent is there before any
-//! secret is read, and so holds none.
+//! Standing in front of the command: which processes there are. The parent is there before any secret is read, and so
+//! holds none.
 //!
 //! The command stays in the caller's session and process group unless `--group` says otherwise, and so
 //! gets the terminal's signals from the terminal itself.
 //!
 //! With `--redact` on a terminal there are two parents. The command has a pseudo-terminal, and so a session, for which
-//! the process that leads it, the monitor, does what a shell does for a job; the supervisor, whose child the monitor is,
-//! is what the user's shell sees of it, and passes keys on.
+//! the process that leads it, the monitor, does what a shell does for a job; the front, whose child the monitor is, is
+//! what the user's shell sees of it, and passes keys on.
 //!
 //! With `--watch` the parent's child is not the command but the keeper, beside which commands are started.
 
 #![forbid(unsafe_code)]
 
-use std::os::fd::OwnedFd;
+use std::io;
+use std::process::ExitCode;
 
 use crate::cli::{Parent, Supervision, Watching};
 use crate::error::Error;
-use crate::run::front::Screen;
+use crate::run::front::{Desk, Front};
+use crate::run::job::Job;
 use crate::run::job_terminal::Terminal;
-use crate::run::redact::filter::{self, Filter, Sink, Source};
-use crate::run::supervisor::Supervisor;
+use crate::run::messages::Channel;
+use crate::run::monitor::{Link, Monitor};
+use crate::run::redact::connection::{self, CommandEnd, FilterEnd};
+use crate::run::redact::filter::Filter;
+use crate::run::screen::Screen;
+use crate::run::supervisor::{FilterReports, Supervisor};
+use crate::run::waiting::Waiting;
 use crate::run::watch::Watch;
 use crate::run::watch::board::Board;
 use crate::run::watch::keeper::Keeper;
+use crate::run::worker::{Children, Group, WorkerStart, die_with_parent};
 use crate::sys::signal_names::{SIGHUP, SIGKILL};
-use crate::sys::{self, Fork, Pid, SignalSet};
+use crate::sys::{self, Duty, Fork, Pid, SignalSet};
 
 /// Which process the caller has become.
 pub enum Side {
     /// The one that runs the pipeline and becomes the command.
-    Worker(Place),
+    Worker(Surroundings),
     /// The one that starts others, each of which runs the pipeline.
-    Keeper(Keeper, Place),
-    /// The one that filters what the command writes.
-    Filter(Filter, Option<Screen>),
-    /// The one that stands in front of it.
+    Keeper(Keeper, Surroundings),
+    /// The one that does its work around the command, and never runs the pipeline.
+    Attendant(Attendant),
+}
+
+/// A process around the command.
+pub enum Attendant {
+    /// Filters what the command writes.
+    Filter(Filter),
+    /// Stands in front of the command.
     Supervisor(Supervisor),
+    /// Stands in front of the command on a pseudo-terminal.
+    Monitor(Monitor),
+    /// Stands in front of the monitor, on the user's terminal.
+    Front(Front),
+}
+
+impl Attendant {
+    /// Does that work until the command has ended, and gives back the status to end with.
+    pub fn run(self) -> ExitCode {
+        match self {
+            Attendant::Filter(filter) => filter.run(),
+            Attendant::Supervisor(supervisor) => supervisor.run(),
+            Attendant::Monitor(monitor) => monitor.run(),
+            Attendant::Front(front) => front.run(),
+        }
+    }
 }
 
 /// What is around a process that becomes the command.
 #[derive(Default)]
-pub struct Place {
+pub struct Surroundings {
     /// The process that the user started, if it stands in front of this one.
     pub supervisor: Option<Pid>,
     /// The command's end of the filter, with `--redact`.
-    pub filter: Option<Source>,
+    pub filter: Option<CommandEnd>,
 }
 
 /// What the command is to find as it was before there was a parent in front.
@@ -53,8 +83,16 @@ struct Start<'a> {
     /// The process that the user started.
     supervisor: Pid,
     mask: SignalSet,
-    children_ignored: bool,
+    children: Children,
     watching: Option<(Watching, &'static Board)>,
+}
+
+/// Where the command's process is, below its parent.
+struct Location {
+    parent: Pid,
+    group: Group,
+    /// The terminal, if the command is to be in its foreground.
+    terminal: Option<Terminal>,
 }
 
 /// Puts a supervisor in front of the rest of the program if one is needed. The process must still have a
@@ -64,6 +102,10 @@ struct Start<'a> {
 ///
 /// If there can be no other process, or none of what a filter needs.
 pub fn supervise(how: &Supervision) -> Result<Side, Error> {
+    begin(how).map_err(Error::Supervise)
+}
+
+fn begin(how: &Supervision) -> io::Result<Side> {
     let is_needed = match how.parent {
         Parent::Always => true,
         Parent::AsInit => sys::id() == sys::INIT,
@@ -73,197 +115,208 @@ pub fn supervise(how: &Supervision) -> Result<Side, Error> {
         if sys::id() == sys::INIT {
             sys::end_by_signals();
         }
-        sys::initial_mask().set_as_mask();
-        return Ok(Side::Worker(Place::default()));
+        sys::initial_mask().set_as_mask()?;
+        return Ok(Side::Worker(Surroundings::default()));
     }
     let mask = sys::initial_mask();
-    SignalSet::ALL.set_as_mask();
-    let board = |watching| Ok((watching, sys::share(Board::default())?));
+    SignalSet::ALL.set_as_mask()?;
+    let children = match sys::expect_children()? {
+        true => Children::Ignored,
+        false => Children::Expected,
+    };
     let start = Start {
         how,
         supervisor: sys::id(),
         mask,
-        children_ignored: sys::expect_children(),
-        watching: how
-            .watching
-            .map(board)
-            .transpose()
-            .map_err(Error::Supervise)?,
+        children,
+        watching: match how.watching {
+            Some(watching) => Some((watching, sys::share(Board::default())?)),
+            None => None,
+        },
     };
     if how.subreaper {
-        sys::adopt_orphans();
+        sys::adopt_orphans()?;
     }
-    let filtered = how.redact.then(filter::connect).transpose();
-    start.put_in_front(filtered.map_err(Error::Supervise)?)
+    if !how.redact {
+        return start.put_in_front(None);
+    }
+    let (command, filter, screen) = connection::connect()?;
+    match screen {
+        Some(screen) => start.put_on_terminal(command, filter, screen),
+        None => start.put_in_front(Some((command, filter))),
+    }
 }
 
 impl Start<'_> {
-    /// Starts the worker or the keeper, or the monitor in front of it, and the filter beside it if there is to be one.
-    fn put_in_front(
-        &self,
-        filtered: Option<(Source, Sink, Option<Screen>)>,
-    ) -> Result<Side, Error> {
-        let (mut source, rest) = filtered
-            .map(|(source, sink, screen)| (source, (sink, screen)))
-            .unzip();
-        let (sink, screen) = rest.unzip();
-        let screen = screen.flatten();
-        let slave = source.as_mut().map(Source::slave).transpose();
-        let slave = slave.map_err(Error::Supervise)?.flatten();
-        // Where there is a monitor, it gives the command a group and a terminal.
-        let terminal = (self.how.group && slave.is_none()).then_some(Terminal);
-        let is_in_foreground = match (&screen, &terminal) {
-            (Some(screen), _) => screen.is_for_command(),
-            (_, Some(terminal)) => terminal.is_held_by(sys::group()),
-            _ => false,
+    /// Starts the worker or the keeper, and the filter beside it if there is to be one.
+    fn put_in_front(&self, ends: Option<(CommandEnd, FilterEnd)>) -> io::Result<Side> {
+        let waiting = match ends {
+            Some(_) => Waiting::for_messages(Duty::Messages)?,
+            None => Waiting::for_signals(),
         };
-        match sys::fork().map_err(Error::Supervise)? {
+        let (command, filter) = ends.unzip();
+        let (group, terminal) = match self.how.group {
+            true => (Group::Own, Some(Terminal)),
+            false => (Group::Inherited, None),
+        };
+        let location = Location {
+            parent: self.supervisor,
+            group,
+            terminal: terminal.filter(|terminal| terminal.is_held_by(sys::group())),
+        };
+        let worker = match sys::fork()? {
             Fork::Child => {
-                drop((sink, screen));
-                match slave {
-                    Some(slave) => self.monitor(slave, is_in_foreground, source),
-                    None => Ok(self.worker(self.supervisor, terminal, is_in_foreground, source)),
-                }
+                drop((waiting, filter));
+                return self.worker(&location, command);
             }
-            Fork::Parent(worker) => {
-                if terminal.is_some() && self.watching.is_none() {
-                    sys::set_group(worker);
-                }
-                // Where there is a monitor, it is the one that watches.
-                let watch = self.watch(worker).filter(|_| slave.is_none());
-                drop((source, slave));
-                let mut supervisor = Supervisor::of(worker, terminal, self.how, watch);
-                let Some(sink) = sink else {
-                    return Ok(Side::Supervisor(supervisor));
-                };
-                match self.start_filter(worker, sink)? {
-                    (Fork::Child, filter) => Ok(Side::Filter(filter, screen)),
-                    (Fork::Parent(filter), _) => {
-                        supervisor.filter_with(filter, screen);
-                        Ok(Side::Supervisor(supervisor))
-                    }
-                }
+            Fork::Parent(worker) => worker,
+        };
+        drop(command);
+        let job = self.job(worker, terminal);
+        let Some(filter) = filter else {
+            let none = FilterReports::none();
+            return Ok(Side::Attendant(Attendant::Supervisor(Supervisor::of(
+                job, none, waiting,
+            ))));
+        };
+        match self.start_filter(worker, filter, None)? {
+            Beside::Filter(filter) => Ok(Side::Attendant(Attendant::Filter(filter))),
+            Beside::Parent(reports, _) => Ok(Side::Attendant(Attendant::Supervisor(
+                Supervisor::of(job, reports, waiting),
+            ))),
+        }
+    }
+
+    /// Starts the monitor on a terminal that stands in for ours, and the filter beside it.
+    fn put_on_terminal(
+        &self,
+        command: CommandEnd,
+        filter: FilterEnd,
+        screen: Screen,
+    ) -> io::Result<Side> {
+        let waiting = Waiting::for_messages(Duty::Keys)?;
+        let (to_monitor, to_front) = Channel::pair()?;
+        let link = Link {
+            front: self.supervisor,
+            channel: to_front,
+            slave: command.slave()?,
+        };
+        let terminal = Some(Terminal).filter(|_| screen.is_for_command());
+        let monitor = match sys::fork()? {
+            Fork::Child => {
+                drop((waiting, to_monitor, filter, screen));
+                return self.monitor(link, terminal, command);
+            }
+            Fork::Parent(monitor) => monitor,
+        };
+        drop((command, link));
+        match self.start_filter(monitor, filter, Some(screen))? {
+            Beside::Filter(filter) => Ok(Side::Attendant(Attendant::Filter(filter))),
+            Beside::Parent(reports, screen) => {
+                let desk = screen.map(|screen| Desk::of(screen, to_monitor));
+                Ok(Side::Attendant(Attendant::Front(Front::of(
+                    monitor, reports, desk, waiting,
+                ))))
             }
         }
     }
 
     /// Starts the filter behind the worker, whose end it must see. Without one, the worker ends too: nobody answers it.
-    fn start_filter(&self, worker: Pid, sink: Sink) -> Result<(Fork, Filter), Error> {
-        let filter = Filter::of(worker, sink, self.supervisor);
-        let started = filter.and_then(|filter| Ok((sys::fork()?, filter)));
-        started.map_err(|error| {
-            sys::send(worker, SIGKILL);
-            Error::Supervise(error)
+    fn start_filter(
+        &self,
+        worker: Pid,
+        end: FilterEnd,
+        screen: Option<Screen>,
+    ) -> io::Result<Beside> {
+        let start = || -> io::Result<_> {
+            let end_of_worker = sys::end_of(worker)?;
+            let (reports, reporter) = Channel::pair()?;
+            let forked = sys::fork()?;
+            Ok((forked, end_of_worker, reports, reporter))
+        };
+        let (forked, end_of_worker, reports, reporter) = start().inspect_err(|_| {
+            // If it has ended, that is as well.
+            let _ = sys::send(worker, SIGKILL);
+        })?;
+        Ok(match forked {
+            Fork::Child => Beside::Filter(Filter::of(end, end_of_worker, reporter, screen)),
+            Fork::Parent(_) => Beside::Parent(FilterReports::over(reports), screen),
         })
     }
 
     /// Becomes the leader of a session on the terminal, with the worker as its child.
     fn monitor(
         &self,
-        slave: OwnedFd,
-        is_in_foreground: bool,
-        source: Option<Source>,
-    ) -> Result<Side, Error> {
-        sys::lead_session_on(&slave).map_err(Error::Supervise)?;
+        link: Link,
+        terminal: Option<Terminal>,
+        command: CommandEnd,
+    ) -> io::Result<Side> {
+        sys::lead_session_on(&link.slave)?;
         // Without the supervisor nobody types any more.
-        die_with_parent(self.how.die_with_parent.unwrap_or(SIGHUP), self.supervisor);
-        let monitor = sys::id();
-        match sys::fork().map_err(Error::Supervise)? {
-            Fork::Child => Ok(self.worker(monitor, Some(Terminal), is_in_foreground, source)),
+        die_with_parent(self.how.die_with_parent.unwrap_or(SIGHUP), self.supervisor)?;
+        let waiting = Waiting::for_messages(Duty::Keys)?;
+        let location = Location {
+            parent: sys::id(),
+            group: Group::Own,
+            terminal,
+        };
+        match sys::fork()? {
+            Fork::Child => {
+                drop((link, waiting));
+                self.worker(&location, Some(command))
+            }
             Fork::Parent(worker) => {
-                if self.watching.is_none() {
-                    sys::set_group(worker);
-                }
-                let watch = self.watch(worker);
-                let mut supervisor = Supervisor::of(worker, Some(Terminal), self.how, watch);
-                supervisor.monitor_for(self.supervisor, slave);
-                Ok(Side::Supervisor(supervisor))
+                drop(command);
+                let job = self.job(worker, Some(Terminal));
+                Ok(Side::Attendant(Attendant::Monitor(Monitor::of(
+                    job, link, waiting,
+                ))))
             }
         }
     }
 
-    /// The part in watching that the parent of `keeper` has.
-    fn watch(&self, keeper: Pid) -> Option<Watch> {
-        let (watching, board) = self.watching?;
-        Some(Watch::new(board, keeper, watching.on_change))
+    /// The job of a worker or keeper, our child, whose group gets `terminal` if it has one of its own.
+    fn job(&self, worker: Pid, terminal: Option<Terminal>) -> Job {
+        if terminal.is_some() && self.watching.is_none() {
+            // The worker does it as well, and minds if it fails. It may be the command already.
+            let _ = sys::set_group(worker);
+        }
+        let watch = self
+            .watching
+            .map(|(watching, board)| Watch::new(board, worker, watching.on_change));
+        Job::of(worker, terminal, self.how, watch)
     }
 
-    /// Becomes the worker, the child of `parent`, or the keeper, who starts it.
-    fn worker(
-        &self,
-        parent: Pid,
-        terminal: Option<Terminal>,
-        is_in_foreground: bool,
-        source: Option<Source>,
-    ) -> Side {
-        let beginning = Beginning {
-            parent,
+    /// Becomes the worker, or the keeper, who starts it.
+    fn worker(&self, location: &Location, filter: Option<CommandEnd>) -> io::Result<Side> {
+        let start = WorkerStart {
+            parent: location.parent,
             mask: self.mask,
-            children_ignored: self.children_ignored,
-            group: terminal.is_some(),
+            children: self.children,
+            group: location.group,
             die_with_parent: self.how.die_with_parent,
         };
-        if let Some(source) = &source {
-            source.put_in_place(true);
+        if let Some(filter) = &filter {
+            filter.put_terminal_in_place()?;
         }
-        let place = Place {
+        let surroundings = Surroundings {
             supervisor: Some(self.supervisor),
-            filter: source,
+            filter,
         };
         if let Some((watching, board)) = self.watching {
-            return Side::Keeper(Keeper::new(board, watching, beginning), place);
+            return Ok(Side::Keeper(
+                Keeper::new(board, watching, start)?,
+                surroundings,
+            ));
         }
-        beginning.begin_in(terminal.filter(|_| is_in_foreground));
-        beginning.restore_mask();
-        Side::Worker(place)
+        start.begin_on(location.terminal)?;
+        start.restore_mask()?;
+        Ok(Side::Worker(surroundings))
     }
 }
 
-/// How the process that signals are for begins, which only it can do for itself.
-#[derive(Clone, Copy)]
-pub struct Beginning {
-    /// The process in front of it.
-    pub parent: Pid,
-    mask: SignalSet,
-    children_ignored: bool,
-    group: bool,
-    die_with_parent: Option<i32>,
-}
-
-impl Beginning {
-    /// Begins, still in the parent's group, and with the terminal if that has it.
-    pub fn begin(&self) {
-        let terminal = self.group.then_some(Terminal);
-        let group = sys::group();
-        self.begin_in(terminal.filter(|terminal| terminal.is_held_by(group)));
-    }
-
-    /// Begins, in a group of its own if it is to have one, and gives that this terminal.
-    fn begin_in(&self, terminal: Option<Terminal>) {
-        if self.group {
-            sys::set_group(sys::id());
-            if let Some(terminal) = terminal {
-                terminal.hand_to(sys::id());
-            }
-        }
-        if let Some(signal) = self.die_with_parent {
-            die_with_parent(signal, self.parent);
-        }
-        if self.children_ignored {
-            sys::ignore_children();
-        }
-    }
-
-    /// Lets those signals through that the caller did.
-    pub fn restore_mask(&self) {
-        self.mask.set_as_mask();
-    }
-}
-
-/// Has the kernel send us `signal` when `parent` is gone, or dies of it if it is already.
-pub fn die_with_parent(signal: i32, parent: Pid) {
-    sys::die_with_parent(signal);
-    if sys::parent() != parent {
-        sys::die_by(signal);
-    }
+/// The two sides of the start of the filter.
+enum Beside {
+    Filter(Filter),
+    Parent(FilterReports, Option<Screen>),
 }

@@ -16,9 +16,9 @@ use crate::error::{Error, shown};
 use crate::event::Event;
 use crate::keys;
 use crate::report::Report;
-use crate::run::beginning::Place;
+use crate::run::beginning::Surroundings;
 use crate::run::lookup;
-use crate::run::redact::filter::Source;
+use crate::run::redact::connection::CommandEnd;
 use crate::sys::{self, Pid, names_of};
 use crate::variables::Variable;
 use crate::variables::block::{Environment, is_passed, refuse_unsafe};
@@ -30,7 +30,7 @@ pub struct Ready<'a> {
     /// The files in memory, open until the command has them.
     _files: Vec<File>,
     /// What it writes to with `--redact`.
-    filter: Option<Source>,
+    filter: Option<CommandEnd>,
 }
 
 /// Makes ready what the command of `run` is given. `supervisor` is the process in front of us, if there is one, and
@@ -44,7 +44,7 @@ pub fn prepare<'a>(
     secrets: &[Variable<'_>],
     inherited: impl Iterator<Item = &'a CStr>,
     inheritance: &Inheritance,
-    place: Place,
+    surroundings: Surroundings,
     report: &Report,
 ) -> Result<Ready<'a>, Error> {
     let files = memory_files(run, secrets, inheritance)?;
@@ -54,7 +54,7 @@ pub fn prepare<'a>(
         inherited.partition(|entry| is_passed(entry, inheritance));
     report.record(|| Event::Dropped(names_of(left.into_iter())));
     let mut added: Vec<_> = names.zip(paths).collect();
-    let renamed = meant_for(&inherited, place.supervisor);
+    let renamed = meant_for(&inherited, surroundings.supervisor);
     if renamed.iter().any(|(name, _)| *name == "LISTEN_PID") {
         // It says the same in a form that cannot be rewritten, and contradicts.
         inherited.retain(|entry| sys::value_of(entry, "LISTEN_PIDFDID").is_none());
@@ -69,7 +69,7 @@ pub fn prepare<'a>(
     let set = if run.file_only { &[] } else { secrets };
     let command = &run.command;
     let environment = Environment::build(set, &added, inherited, inheritance, command, report)?;
-    let mut filter = place.filter;
+    let mut filter = surroundings.filter;
     if let Some(filter) = &mut filter {
         filter.tell(secrets, &keys)?;
     }
@@ -85,8 +85,9 @@ impl Ready<'_> {
     /// Replaces the process by the command, which is looked up in the `PATH` that we inherited; returns only why it
     /// could not.
     pub fn launch(self) -> Error {
-        if let Some(filter) = &self.filter {
-            filter.put_in_place(false);
+        let placed = self.filter.as_ref().map(CommandEnd::put_in_place);
+        if let Some(Err(error)) = placed {
+            return error;
         }
         let error = sys::become_command(self.command, &self.environment.entries());
         self.failed(error)

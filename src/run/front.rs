@@ -1,230 +1,297 @@
-//! The terminal that we were started on, while the command has a pseudo-terminal in its place.
-//!
-//! As long as the command is in the foreground, keys are passed on to it as they are typed, and the pseudo-terminal
-//! makes of them what they mean: line, signal or neither. What the user's shell is given back is what the command left.
+//! The process on the user's terminal, with `--redact` there: what the user's shell sees of the command, which has a
+//! pseudo-terminal and a monitor in front of it.
 
 #![forbid(unsafe_code)]
 
-use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::OpenOptionsExt;
-use std::time::Instant;
+use std::os::fd::{AsFd, AsRawFd};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
-use crate::sys::{self, Event, Pid, PseudoTerminal, Settings, Signal, SignalSet};
+use crate::run::job::mirror;
+use crate::run::messages::{Channel, FilterNews, JobNews, Order};
+use crate::run::screen::Screen;
+use crate::run::supervisor::FilterReports;
+use crate::run::waiting::{Waiting, Wake};
+use crate::sys::signal_names::{
+    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH,
+};
+use crate::sys::{self, Change, Event, Pid, Signal};
 
-/// How many bytes of keys wait for the command until no more are taken from the terminal.
-const MOST_TYPED: usize = 64 * 1024;
+/// How long the end of the command may come behind the first sign that the others have ended.
+const GRACE: Duration = Duration::from_millis(100);
 
-/// How many are taken at once: what a terminal holds.
-const TYPED_AT_ONCE: usize = 4096;
-
-/// The controlling terminal, and the master of the one that stands in for it.
-pub struct Screen {
-    terminal: File,
-    master: File,
-    /// The settings that the user's shell has made.
-    before: Settings,
-    /// Whether others read keys from it and write to it, as the other commands of a pipeline may.
-    is_shared: bool,
-    /// Whether the command is to have it: from the start, or because it has asked for it.
-    is_wanted: bool,
-    /// Whether keys are passed on.
-    is_in_use: bool,
-    /// Those that the pseudo-terminal has not taken yet.
-    typed: Vec<u8>,
-    /// Readable when there are signals.
-    signals: OwnedFd,
+/// The process on the terminal.
+pub struct Front {
+    monitor: Pid,
+    filter: FilterReports,
+    /// `None` once we have given up, because one of the processes is gone that the command needs to be on the terminal.
+    desk: Option<Desk>,
+    /// When we give up, after a sign of that which may be one of the end of the command as well.
+    give_up_at: Option<Instant>,
+    waiting: Waiting,
 }
 
-impl Screen {
-    /// Opens the controlling terminal, and makes a pseudo-terminal like it, whose slave is for the command.
-    ///
-    /// # Errors
-    ///
-    /// If there is no such terminal, or the system has no more of them.
-    pub fn open(is_shared: bool) -> io::Result<(Self, OwnedFd)> {
-        let mut terminal = File::options();
-        // Not one of our streams: others would find that reading from it does not wait.
-        let terminal = terminal
-            .read(true)
-            .write(true)
-            .custom_flags(sys::NOT_WAITING);
-        let terminal = terminal.open("/dev/tty")?;
-        let before = Settings::of(&terminal)?;
-        let PseudoTerminal { master, slave } = PseudoTerminal::like(&terminal)?;
-        sys::set_nonblocking(master.as_fd());
-        let screen = Screen {
-            terminal,
-            master,
-            before,
-            is_shared,
-            is_wanted: !is_shared,
-            is_in_use: false,
-            typed: Vec::new(),
-            signals: SignalSet::ALL.descriptor()?,
-        };
-        Ok((screen, slave))
-    }
+/// The terminal, and the line to the process that leads the session on the other one.
+pub struct Desk {
+    screen: Screen,
+    monitor: Channel<Order, JobNews>,
+    /// How often we were continued.
+    round: u32,
+}
 
-    /// Where the command's output comes out.
-    ///
-    /// # Errors
-    ///
-    /// Any error of dup(2).
-    pub fn output(&self) -> io::Result<File> {
-        self.master.try_clone()
+impl Desk {
+    /// That of a command which has not been continued yet.
+    pub fn of(screen: Screen, monitor: Channel<Order, JobNews>) -> Self {
+        Desk {
+            screen,
+            monitor,
+            round: 0,
+        }
     }
+}
 
-    /// All descriptors that it needs.
-    pub fn descriptors(&self) -> [RawFd; 3] {
-        let signals = self.signals.as_raw_fd();
-        [self.terminal.as_raw_fd(), self.master.as_raw_fd(), signals]
-    }
-
-    /// Whether our process group has the terminal.
-    pub fn is_ours(&self) -> bool {
-        sys::foreground_group(&self.terminal) == Some(sys::group())
-    }
-
-    /// Whether the command is to have the terminal now.
-    pub fn is_for_command(&self) -> bool {
-        self.is_wanted && self.is_ours()
-    }
-
-    /// The command has asked for the terminal, as one does that is stopped because it is in the background.
-    pub fn ask_for(&mut self) {
-        self.is_wanted = true;
-    }
-
-    /// Whether keys are passed on.
-    pub fn is_in_use(&self) -> bool {
-        self.is_in_use
-    }
-
-    /// Leaves all work to the pseudo-terminal.
-    pub fn make_raw(&self) {
-        // A terminal that is gone needs no settings.
-        let _ = self.raw().set(&self.terminal);
-    }
-
-    /// The settings under which the pseudo-terminal does all work. What others write stays readable.
-    fn raw(&self) -> Settings {
-        let raw = self.before.raw();
-        match self.is_shared {
-            true => raw.with_output_of(&self.before),
-            false => raw,
+impl Front {
+    /// The process in front of a monitor.
+    pub fn of(monitor: Pid, filter: FilterReports, desk: Option<Desk>, waiting: Waiting) -> Self {
+        Front {
+            monitor,
+            filter,
+            desk,
+            give_up_at: None,
+            waiting,
         }
     }
 
-    fn is_raw(&self) -> bool {
-        Settings::of(&self.terminal).is_ok_and(|now| now.are_like(&self.raw()))
-    }
-
-    /// Makes the terminal ready if the command is to have it, and tells whether it is.
-    pub fn prepare(&mut self) -> bool {
-        if !self.is_for_command() {
-            return false;
+    /// Forgets all that the caller gave us, passes keys and signals on until the command has ended and all that it wrote is
+    /// shown, and ends as it did.
+    pub fn run(mut self) -> ExitCode {
+        let desk = self.desk.iter();
+        let desk = desk.flat_map(|desk| {
+            let [terminal, master] = desk.screen.descriptors();
+            [terminal, master, desk.monitor.as_fd().as_raw_fd()]
+        });
+        let others = [self.filter.descriptor(), self.waiting.descriptor()];
+        sys::forget_caller(&mut desk.chain(others.into_iter().flatten()).collect::<Vec<_>>());
+        let end = self.wait_for_monitor();
+        if let Some(desk) = &mut self.desk {
+            desk.screen.pause();
         }
-        if !self.is_raw()
-            && let Ok(now) = Settings::of(&self.terminal)
-        {
-            self.before = now;
-            self.make_raw();
+        self.filter.wait_for_rest(&mut self.waiting);
+        match (&mut self.desk, end) {
+            (Some(desk), Change::Exited(_)) => desk.screen.leave_as_command_did(),
+            (Some(desk), Change::Killed(_) | Change::Stopped(_)) => desk.screen.put_back(),
+            (None, _) => (),
         }
-        self.copy_size();
-        true
+        mirror(end)
     }
 
-    /// Passes keys on from now on if the command is to have the terminal, and is in the foreground of the other one: a
-    /// key that is a signal must reach it.
-    pub fn begin(&mut self) {
-        self.is_in_use = self.prepare();
-    }
-
-    /// Takes no more keys.
-    pub fn pause(&mut self) {
-        self.is_in_use = false;
-    }
-
-    /// Gives the terminal back, with what the command has set, or as it was.
-    pub fn leave(&mut self, as_command_left_it: bool) {
-        self.pause();
-        if !self.is_raw() {
-            return;
-        }
-        let left = Settings::of(&self.master).ok();
-        let left = left.filter(|left| as_command_left_it && !left.are_like(&self.before));
-        let settings = left.map_or(self.before, |left| left.with_line_of(&self.before));
-        let _ = settings.set(&self.terminal);
-    }
-
-    /// Has the kernel tell the command of a new size of the window, if it is one.
-    pub fn copy_size(&self) {
-        sys::copy_size(&self.terminal, &self.master);
-    }
-
-    /// Passes keys on until a signal comes, and takes that; `None` when `until` has come. `monitor` stands in front of
-    /// the command.
-    pub fn wait(&mut self, until: Option<Instant>, monitor: Pid) -> Option<Signal> {
+    fn wait_for_monitor(&mut self) -> Change {
         loop {
-            let now = Instant::now();
-            if let Some(signal) = SignalSet::ALL.wait(Some(now)) {
-                return Some(signal);
+            match self.next() {
+                Wake::Signal(signal) if self.is_for_command(&signal) => self.forward(&signal),
+                Wake::Signal(_) => (),
+                Wake::Ready(ready) => self.receive(ready),
+                Wake::Due => self.give_up(),
             }
-            if until.is_some_and(|until| until <= now) {
-                return None;
-            }
-            let takes_keys = self.is_in_use && self.typed.len() < MOST_TYPED;
-            let events = [
-                Some((self.signals.as_fd(), Event::Readable)),
-                takes_keys.then(|| (self.terminal.as_fd(), Event::Readable)),
-                (!self.typed.is_empty()).then(|| (self.master.as_fd(), Event::Writable)),
-            ];
-            let patience = until.map(|until| until.saturating_duration_since(now));
-            match sys::wait_for_events(events, patience) {
-                Ok([false, true, _]) => self.take_keys(monitor),
-                Ok([false, false, true]) => self.pass_keys_on(),
-                _ => (),
+            if let Some(end) = self.end_of_monitor() {
+                return end;
             }
         }
     }
 
-    fn take_keys(&mut self, monitor: Pid) {
-        let mut keys = [0; TYPED_AT_ONCE];
-        match self.terminal.read(&mut keys) {
-            Ok(count @ 1..) => {
-                self.signal_neighbours(&keys[..count], monitor);
-                self.typed.extend(&keys[..count]);
-                self.pass_keys_on();
+    fn next(&mut self) -> Wake {
+        // What is gone would be ready all the time.
+        let desk = self.desk.as_ref().filter(|_| self.give_up_at.is_none());
+        let monitor = desk.map(|desk| (desk.monitor.as_fd(), Event::Readable));
+        let [keys, room] = desk.map_or([None; 2], |desk| desk.screen.events());
+        let events = [self.filter.event(), monitor, keys, room];
+        self.waiting.next(self.give_up_at, events)
+    }
+
+    /// The end of the monitor, if it has ended. That it is stopped is not for us to mind, as long as we have a terminal.
+    fn end_of_monitor(&self) -> Option<Change> {
+        while let Some((child, change)) = sys::reap() {
+            match change {
+                Change::Stopped(_) => (),
+                Change::Exited(_) | Change::Killed(_) if child == self.monitor => {
+                    return Some(change);
+                }
+                Change::Exited(_) | Change::Killed(_) => (),
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => (),
-            // We are in the background, or the terminal is gone.
-            _ => self.pause(),
         }
+        None
     }
 
-    /// Gives the pseudo-terminal as many keys as it takes.
-    fn pass_keys_on(&mut self) {
-        match self.master.write(&self.typed) {
-            Ok(count) => drop(self.typed.drain(..count)),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => (),
-            Err(_) => self.typed.clear(),
+    /// Takes what has come: messages first, which may be about who is to get the keys.
+    fn receive(&mut self, [filter, monitor, keys, room]: [bool; 4]) {
+        if filter {
+            self.hear_filter();
         }
-    }
-
-    /// Sends the signal of a key to our own group too, where it would have come from the terminal: a script that waits
-    /// for us is to see it, and the rest of a pipeline.
-    fn signal_neighbours(&self, keys: &[u8], monitor: Pid) {
-        let Ok(settings) = Settings::of(&self.master) else {
+        if monitor {
+            self.hear_monitor();
+        }
+        let Some(desk) = &mut self.desk else {
             return;
         };
-        let mut signals = keys.iter().filter_map(|key| settings.signal_of(*key));
-        if let Some(signal) = signals.next()
-            && let Some(group) = sys::foreground_group(&self.master)
-            && (group == monitor || sys::parent_of(group) == Some(monitor))
-        {
-            sys::send(0, signal);
+        if filter || monitor {
+            return;
+        }
+        if keys {
+            desk.screen.take_keys(self.monitor);
+        } else if room {
+            desk.screen.pass_keys_on();
+        }
+    }
+
+    fn hear_filter(&mut self) {
+        let mut needs_terminal = false;
+        self.filter.receive_all(|news| {
+            needs_terminal |= news == FilterNews::NeedsTerminal;
+        });
+        if needs_terminal {
+            self.begin();
+        }
+        if !self.filter.are_open() {
+            // Nobody shows any more what the command writes.
+            self.expect_end();
+        }
+    }
+
+    fn hear_monitor(&mut self) {
+        while let Some(desk) = &self.desk {
+            let round = desk.round;
+            match desk.monitor.receive() {
+                Ok(Some(JobNews::InForeground { round: of })) if of == round => self.begin(),
+                Ok(Some(JobNews::Stopped { round: of, signal })) if of == round => {
+                    self.command_has_stopped(signal);
+                }
+                // What was sent before the monitor knew that we were continued.
+                Ok(Some(_)) => (),
+                Ok(None) => return,
+                // It is about to end, or has given up.
+                Err(_) => return self.expect_end(),
+            }
+        }
+    }
+
+    /// One of the others is gone. If the command has not just ended, we give up.
+    fn expect_end(&mut self) {
+        if let Some(desk) = &mut self.desk {
+            desk.screen.pause();
+            self.give_up_at = self.give_up_at.or(Some(Instant::now() + GRACE));
+        }
+    }
+
+    /// Puts the terminal back, and lets go of the monitor, which hangs up.
+    fn give_up(&mut self) {
+        self.give_up_at = None;
+        if let Some(mut desk) = self.desk.take() {
+            desk.screen.put_back();
+        }
+    }
+
+    /// Passes keys on, if the command is to have them.
+    fn begin(&mut self) {
+        if let Some(desk) = &mut self.desk {
+            // From here on we see what is typed.
+            self.waiting.confine();
+            desk.screen.begin();
+        }
+    }
+
+    /// The command may have asked for the terminal only, and we may have it.
+    fn command_has_stopped(&mut self, signal: i32) {
+        let Some(desk) = &mut self.desk else {
+            return;
+        };
+        let asks_for_terminal = matches!(signal, SIGTTIN | SIGTTOU);
+        if asks_for_terminal {
+            desk.screen.ask_for();
+        }
+        if asks_for_terminal && !desk.screen.passes_keys() && desk.screen.is_ours() {
+            self.resume();
+        } else {
+            self.stop(signal);
+        }
+    }
+
+    /// Stops like the command, so that the shell that started us takes over, where there is one.
+    fn stop(&mut self, signal: i32) {
+        if sys::id() != sys::INIT && sys::can_be_continued() {
+            if let Some(desk) = &mut self.desk {
+                desk.screen.leave_as_command_did();
+            }
+            if matches!(signal, SIGTSTP | SIGTTIN | SIGTTOU) {
+                // The kernel tells all of our group, too. Whoever may not be told is not.
+                let _ = sys::send(0, signal);
+            }
+            // If we cannot stop, we are continued already.
+            let _ = sys::stop_by(signal);
+        } else if signal == SIGTSTP {
+            self.resume_anew();
+        }
+    }
+
+    /// Has the monitor continue the command whatever it has reported before.
+    fn resume_anew(&mut self) {
+        if let Some(desk) = &mut self.desk {
+            desk.round = desk.round.wrapping_add(1);
+        }
+        self.resume();
+    }
+
+    /// Has the monitor continue the command, in the foreground if we are there.
+    fn resume(&mut self) {
+        if let Some(desk) = &mut self.desk {
+            let round = desk.round;
+            let ground = desk.screen.prepare();
+            self.order(Order::Continue { round, ground });
+        }
+    }
+
+    fn order(&mut self, order: Order) {
+        let desk = self.desk.as_ref();
+        if desk.is_some_and(|desk| desk.monitor.send(order).is_err()) {
+            self.expect_end();
+        }
+    }
+
+    /// The kernel tells only us of what happens on our terminal. What we send ourselves is for our neighbours, and the
+    /// kernel does so in our name when we write to a process that is gone.
+    fn is_for_command(&self, signal: &Signal) -> bool {
+        if !signal.is_from_kernel() {
+            let is_own = matches!(
+                signal.number,
+                SIGINT | SIGQUIT | SIGTSTP | SIGTTIN | SIGTTOU | SIGPIPE
+            ) && signal.sender() == Some(sys::id());
+            return signal.sender() != Some(self.monitor) && !is_own;
+        }
+        match signal.number {
+            SIGHUP => sys::leads_session(),
+            SIGCHLD | SIGTTIN | SIGTTOU => false,
+            _ => true,
+        }
+    }
+
+    fn forward(&mut self, signal: &Signal) {
+        let is_from_kernel = signal.is_from_kernel();
+        match (&self.desk, signal.number) {
+            (Some(_), SIGCONT) => self.resume_anew(),
+            (Some(desk), SIGWINCH) if is_from_kernel => desk.screen.copy_size(),
+            (Some(_), SIGINT | SIGQUIT) if is_from_kernel => {
+                self.order(Order::Signal(signal.number));
+            }
+            (Some(_), SIGTSTP | SIGTTIN | SIGTTOU) => self.order(Order::Signal(signal.number)),
+            (None, SIGTSTP | SIGWINCH) if is_from_kernel => (),
+            _ => self.forward_to_monitor(signal),
+        }
+    }
+
+    fn forward_to_monitor(&self, signal: &Signal) {
+        if signal.forward(self.monitor).is_err() {
+            // The user may have as many signals queued as the system allows. Without its value it needs no place there. Of a
+            // monitor that has ended we are about to be told.
+            let _ = sys::send(self.monitor, signal.number);
         }
     }
 }

@@ -3,24 +3,28 @@
 #![forbid(unsafe_code)]
 
 use std::fs::File;
+use std::io;
 
 use crate::sys::{self, Pid};
 
 /// The controlling terminal, if there is one.
 ///
 /// It is opened anew each time, so that the waiting supervisor holds no descriptor.
+#[derive(Clone, Copy)]
 pub struct Terminal;
 
 impl Terminal {
     /// Whether `group` is the foreground group.
-    pub fn is_held_by(&self, group: Pid) -> bool {
+    pub fn is_held_by(self, group: Pid) -> bool {
         File::open("/dev/tty").is_ok_and(|file| sys::foreground_group(&file) == Some(group))
     }
 
     /// Makes `group` the foreground group. SIGTTOU must be blocked.
-    pub fn hand_to(&self, group: Pid) {
-        if let Ok(file) = File::open("/dev/tty") {
-            sys::set_foreground_group(&file, group);
-        }
+    ///
+    /// # Errors
+    ///
+    /// Any error of open(2) and tcsetpgrp(3).
+    pub fn hand_to(self, group: Pid) -> io::Result<()> {
+        sys::set_foreground_group(&File::open("/dev/tty")?, group)
     }
 }

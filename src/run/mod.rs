@@ -4,9 +4,15 @@
 
 pub mod beginning;
 pub mod exec;
-mod front;
+pub mod front;
+mod job;
 mod job_terminal;
 mod lookup;
+mod messages;
+pub mod monitor;
 pub mod redact;
+mod screen;
 pub mod supervisor;
+mod waiting;
 pub mod watch;
+mod worker;

@@ -41,7 +41,7 @@ pub use crate::sys::siblings::{end_child, exists, fork_beside, share, wait_while
 use crate::sys::signals::is_ignored;
 pub use crate::sys::signals::{
     Signal, SignalSet, die_by, end_by_signals, expect_children, ignore_children, initial_mask,
-    restore_signals, send, stop_by, tell,
+    restore_signals, send, stop_by,
 };
 pub use crate::sys::sockets::send_at_once;
 pub use crate::sys::streams::{
@@ -95,7 +95,9 @@ extern "C" fn at_start(count: c_int, arguments: *mut *mut c_char, _environment: 
         INIT => SignalSet::ALL.set_as_mask(),
         _ => SignalSet::of(&[]).block(),
     };
-    START.mask.store(mask.0, Ordering::Relaxed);
+    START
+        .mask
+        .store(mask.map_or(0, |mask| mask.0), Ordering::Relaxed);
     START.argument_count.store(count, Ordering::Relaxed);
     START.arguments.store(arguments, Ordering::Relaxed);
 }
@@ -280,6 +282,14 @@ fn wipe_string(string: *mut c_char) {
     locked::wipe(unsafe { std::slice::from_raw_parts_mut(string.cast(), length) });
 }
 
+/// What a call has told of its success.
+fn checked(returned: c_int) -> io::Result<()> {
+    match returned {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// The process ID of this process.
 pub fn id() -> Pid {
     // SAFETY: getpid has no arguments and cannot fail.
@@ -394,22 +404,34 @@ fn group_of(process: Pid) -> Option<Pid> {
 }
 
 /// Puts a process into a group of its own. Parent and child both do it, so that it has happened by the
-/// time that either goes on; the one that comes second fails, which is no harm.
-pub fn set_group(process: Pid) {
+/// time that either goes on; the parent fails if the child has executed a program by then.
+///
+/// # Errors
+///
+/// Any error of setpgid(2).
+pub fn set_group(process: Pid) -> io::Result<()> {
     // SAFETY: setpgid takes integers and touches no memory.
-    unsafe { libc::setpgid(process, process) };
+    checked(unsafe { libc::setpgid(process, process) })
 }
 
 /// Makes us the parent of all descendants that lose theirs.
-pub fn adopt_orphans() {
+///
+/// # Errors
+///
+/// Any error of prctl(2).
+pub fn adopt_orphans() -> io::Result<()> {
     // SAFETY: prctl with PR_SET_CHILD_SUBREAPER takes an integer and touches no memory.
-    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
+    checked(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) })
 }
 
 /// Has the kernel send us `signal` when our parent dies, also after execve(2).
-pub fn die_with_parent(signal: c_int) {
+///
+/// # Errors
+///
+/// Any error of prctl(2).
+pub fn die_with_parent(signal: c_int) -> io::Result<()> {
     // SAFETY: prctl with PR_SET_PDEATHSIG takes an integer and touches no memory.
-    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal, 0, 0, 0) };
+    checked(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal, 0, 0, 0) })
 }
 
 /// Whether anybody could continue us if we stopped: a process above us that is in our session and in

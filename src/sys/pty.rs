@@ -24,7 +24,7 @@ impl PseudoTerminal {
     pub fn like(terminal: &File) -> io::Result<Self> {
         let made = PseudoTerminal::new(libc::O_RDWR)?;
         Settings::of(terminal)?.set(&made.master)?;
-        copy_size(terminal, &made.master);
+        copy_size(terminal, &made.master)?;
         Ok(made)
     }
 
@@ -38,7 +38,7 @@ impl PseudoTerminal {
         let made = PseudoTerminal::new(libc::O_WRONLY)?;
         let settings = Settings::of(terminal)?.with_output_unchanged();
         settings.set(&made.master)?;
-        copy_size(terminal, &made.master);
+        copy_size(terminal, &made.master)?;
         Ok(made)
     }
 

@@ -34,13 +34,21 @@ pub fn exists(process: Pid) -> bool {
 }
 
 /// Kills a child and waits for its end.
-pub fn end_child(child: Pid) {
-    super::send(child, libc::SIGKILL);
+///
+/// # Errors
+///
+/// Any error of kill(2) and waitpid(2).
+pub fn end_child(child: Pid) -> io::Result<()> {
+    super::send(child, libc::SIGKILL)?;
     let mut status: c_int = 0;
     // SAFETY: `status` is a live integer for waitpid to fill.
-    while unsafe { libc::waitpid(child, &raw mut status, 0) } < 0
-        && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
-    {}
+    while unsafe { libc::waitpid(child, &raw mut status, 0) } < 0 {
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    Ok(())
 }
 
 /// Puts `value` where we and all processes that come from us by fork have it in common. A program that one of them

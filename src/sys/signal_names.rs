@@ -3,16 +3,13 @@
 #![forbid(unsafe_code)]
 
 pub use signal_hook::consts::signal::{
-    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU,
-    SIGWINCH,
+    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGPIPE, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN,
+    SIGTTOU, SIGWINCH,
 };
 use signal_hook::low_level::signal_name;
 
 /// The highest number of a signal on Linux.
 const MAX: i32 = 64;
-
-/// What our own processes tell each other is queued under this number; it is the last that is taken of those pending.
-pub const MESSAGE: i32 = MAX;
 
 /// The signal that a user means by `TERM`, `SIGTERM` or `15`.
 pub fn named(text: &str) -> Option<i32> {

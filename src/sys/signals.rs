@@ -8,7 +8,7 @@ use std::ptr;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use crate::sys::{Pid, START, id};
+use crate::sys::{Pid, START, checked, id};
 
 /// Whether a signal is ignored.
 pub fn is_ignored(signal: c_int) -> bool {
@@ -19,9 +19,12 @@ pub fn is_ignored(signal: c_int) -> bool {
     told && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
-fn set_disposition(signal: c_int, disposition: libc::sighandler_t) {
+fn set_disposition(signal: c_int, disposition: libc::sighandler_t) -> io::Result<()> {
     // SAFETY: the disposition is SIG_IGN or SIG_DFL, so no handler of ours can run.
-    unsafe { libc::signal(signal, disposition) };
+    match unsafe { libc::signal(signal, disposition) } {
+        libc::SIG_ERR => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
 }
 
 /// Undoes what the Rust runtime did to signals before `main`: it handles SIGSEGV and SIGBUS such that the
@@ -32,7 +35,7 @@ fn set_disposition(signal: c_int, disposition: libc::sighandler_t) {
 pub fn restore_signals() {
     for fault in [libc::SIGSEGV, libc::SIGBUS] {
         if !is_ignored(fault) {
-            set_disposition(fault, libc::SIG_DFL);
+            let _ = set_disposition(fault, libc::SIG_DFL);
         }
     }
     if !START.sigpipe_ignored.load(Ordering::Relaxed) {
@@ -94,23 +97,20 @@ extern "C" fn end_unless_own(
     let sender = unsafe { info.si_pid() };
     let is_own = info.si_code == libc::SI_USER && sender == id();
     if signal != libc::SIGPIPE || !is_own {
-        die_by(signal);
+        let _ = die_by(signal);
         // SAFETY: _exit ends the process without running anything of ours.
         unsafe { libc::_exit(128 + signal) };
     }
 }
 
-/// Sends `signal` to the process `target`; that it is gone already is not an error.
-pub fn send(target: Pid, signal: c_int) {
+/// Sends `signal` to the process `target`.
+///
+/// # Errors
+///
+/// Any error of kill(2): `ESRCH` if there is no such process.
+pub fn send(target: Pid, signal: c_int) -> io::Result<()> {
     // SAFETY: kill takes integers and touches no memory.
-    unsafe { libc::kill(target, signal) };
-}
-
-/// Queues `signal` for the process `target` with a value (sigqueue(3)); that it is gone already is not an error.
-pub fn tell(target: Pid, signal: c_int, value: c_int) {
-    let sival_ptr = ptr::without_provenance_mut(value as usize);
-    // SAFETY: the value is a number in the place of a pointer, which nobody follows.
-    unsafe { libc::sigqueue(target, signal, libc::sigval { sival_ptr }) };
+    checked(unsafe { libc::kill(target, signal) })
 }
 
 /// A set of signals as the kernel has it: bit N-1 stands for signal N.
@@ -165,25 +165,39 @@ impl SignalSet {
     }
 
     /// Makes this set the thread's signal mask and returns the one before.
-    pub fn set_as_mask(self) -> SignalSet {
+    ///
+    /// # Errors
+    ///
+    /// Any error of rt_sigprocmask(2).
+    pub fn set_as_mask(self) -> io::Result<SignalSet> {
         self.change_mask(libc::SIG_SETMASK)
     }
 
     /// Adds this set to the thread's signal mask and returns the mask before.
-    pub fn block(self) -> SignalSet {
+    ///
+    /// # Errors
+    ///
+    /// Any error of rt_sigprocmask(2).
+    pub fn block(self) -> io::Result<SignalSet> {
         self.change_mask(libc::SIG_BLOCK)
     }
 
-    fn change_mask(self, how: c_int) -> SignalSet {
+    fn change_mask(self, how: c_int) -> io::Result<SignalSet> {
         let (set, mut before) = (self.0, 0u64);
         let (new, old) = (&raw const set, &raw mut before);
         // SAFETY: both pointers are to live 64-bit sets, the size that is passed.
-        unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, new, old, size_of::<u64>()) };
-        SignalSet(before)
+        let changed =
+            unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, new, old, size_of::<u64>()) };
+        checked(changed as c_int)?;
+        Ok(SignalSet(before))
     }
 
     /// Waits for one of these signals, which must be blocked, and takes it; `None` when `until` has come.
-    pub fn wait(self, until: Option<Instant>) -> Option<Signal> {
+    ///
+    /// # Errors
+    ///
+    /// Any error of rt_sigtimedwait(2).
+    pub fn wait(self, until: Option<Instant>) -> io::Result<Option<Signal>> {
         loop {
             let remaining = until.map(|until| until.saturating_duration_since(Instant::now()));
             let timeout = remaining.map(|remaining| libc::timespec {
@@ -202,10 +216,13 @@ impl SignalSet {
             if let Ok(number @ 1..) = c_int::try_from(number) {
                 // SAFETY: the call returned a signal, so it has filled `info`.
                 let info = unsafe { info.assume_init() };
-                return Some(Signal { number, info });
+                return Ok(Some(Signal { number, info }));
             }
-            if io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock {
-                return None;
+            let error = io::Error::last_os_error();
+            match error.kind() {
+                io::ErrorKind::WouldBlock => return Ok(None),
+                io::ErrorKind::Interrupted => (),
+                _ => return Err(error),
             }
         }
     }
@@ -250,26 +267,24 @@ impl Signal {
         // SAFETY: for these codes the kernel fills the sender's ID.
         by_process.then(|| unsafe { self.info.si_pid() })
     }
-
-    /// The value that it was queued with, if a process has done so for itself (see [`tell`]).
-    pub fn value(&self) -> Option<c_int> {
-        // SAFETY: for this code the kernel fills the value.
-        let value = || unsafe { self.info.si_value() }.sival_ptr.addr() as c_int;
-        (self.info.si_code == libc::SI_QUEUE).then(value)
-    }
 }
 
 impl Signal {
     /// Sends it on, with the value that came with it if it was queued with one (sigqueue(3)). A process
     /// group gets it without a value.
-    pub fn forward(&self, target: Pid) {
+    ///
+    /// # Errors
+    ///
+    /// Any error of kill(2) and of rt_sigqueueinfo(2): `EAGAIN` if the user has too many signals queued.
+    pub fn forward(&self, target: Pid) -> io::Result<()> {
         let has_value = self.info.si_code < 0 && self.info.si_code != libc::SI_TKILL;
         if !has_value || target < 0 {
             return send(target, self.number);
         }
         let info = &raw const self.info;
         // SAFETY: `info` is what the kernel filled for this signal, and outlives the call.
-        unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, target, self.number, info) };
+        let sent = unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, target, self.number, info) };
+        checked(sent as c_int)
     }
 }
 
@@ -279,33 +294,50 @@ pub fn initial_mask() -> SignalSet {
 }
 
 /// Stops the process by `signal` until somebody continues it; returns at once where it does not stop.
-pub fn stop_by(signal: c_int) {
+///
+/// # Errors
+///
+/// Any error of kill(2) and of the calls around it.
+pub fn stop_by(signal: c_int) -> io::Result<()> {
     if signal != libc::SIGSTOP {
-        set_disposition(signal, libc::SIG_DFL);
+        set_disposition(signal, libc::SIG_DFL)?;
     }
-    send(id(), signal);
-    let before = SignalSet::all_but(signal).set_as_mask();
-    before.set_as_mask();
+    send(id(), signal)?;
+    let before = SignalSet::all_but(signal).set_as_mask()?;
+    before.set_as_mask().map(drop)
 }
 
 /// Gives SIGCHLD its default disposition, without which an ended child could not be waited for, and tells whether it
 /// was ignored.
-pub fn expect_children() -> bool {
+///
+/// # Errors
+///
+/// Any error of sigaction(2).
+pub fn expect_children() -> io::Result<bool> {
     let ignored = is_ignored(libc::SIGCHLD);
     if ignored {
-        set_disposition(libc::SIGCHLD, libc::SIG_DFL);
+        set_disposition(libc::SIGCHLD, libc::SIG_DFL)?;
     }
-    ignored
+    Ok(ignored)
 }
 
 /// Ignores SIGCHLD, as before [`expect_children`].
-pub fn ignore_children() {
-    set_disposition(libc::SIGCHLD, libc::SIG_IGN);
+///
+/// # Errors
+///
+/// Any error of sigaction(2).
+pub fn ignore_children() -> io::Result<()> {
+    set_disposition(libc::SIGCHLD, libc::SIG_IGN)
 }
 
 /// Ends the process by `signal`, as a command that was killed by it; returns if the signal does not kill.
-pub fn die_by(signal: c_int) {
-    set_disposition(signal, libc::SIG_DFL);
-    send(id(), signal);
-    SignalSet::all_but(signal).set_as_mask();
+///
+/// # Errors
+///
+/// Any error of kill(2) and of the calls around it.
+pub fn die_by(signal: c_int) -> io::Result<()> {
+    // Of SIGKILL and the signals of the C library it cannot be set, and is the default.
+    let _ = set_disposition(signal, libc::SIG_DFL);
+    send(id(), signal)?;
+    SignalSet::all_but(signal).set_as_mask().map(drop)
 }

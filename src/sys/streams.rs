@@ -8,7 +8,7 @@ use std::ptr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::sys::{Pid, START};
+use crate::sys::{Pid, START, checked};
 
 /// A second descriptor of standard input (0), output (1) or error (2); `None` if it was closed when the process started.
 ///
@@ -37,27 +37,48 @@ pub fn is_pipe(file: &File) -> bool {
 }
 
 /// Puts a descriptor in the place of another one, which the command inherits.
-pub fn put_in_place(descriptor: &OwnedFd, of: RawFd) {
+///
+/// # Errors
+///
+/// Any error of dup2(2).
+pub fn put_in_place(descriptor: &OwnedFd, of: RawFd) -> io::Result<()> {
     // SAFETY: dup2 takes integers; what is replaced is a standard descriptor, which nothing of ours owns.
-    unsafe { libc::dup2(descriptor.as_raw_fd(), of) };
+    match unsafe { libc::dup2(descriptor.as_raw_fd(), of) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
 }
 
-/// Has a pipe hold as much as an unprivileged user may ask for; if the kernel refuses, it stays as it is (pipe(7)).
-pub fn enlarge(pipe: &PipeWriter) {
+/// Has a pipe hold as much as an unprivileged user may ask for (pipe(7)).
+///
+/// # Errors
+///
+/// Any error of fcntl(2): `EPERM` if the user has too many large pipes.
+pub fn enlarge(pipe: &PipeWriter) -> io::Result<()> {
     // SAFETY: fcntl with F_SETPIPE_SZ takes integers and touches no memory.
-    unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETPIPE_SZ, 1024 * 1024) };
+    match unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETPIPE_SZ, 1024 * 1024) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
 }
 
 /// Flags for opening a terminal such that reading does not wait, and that it does not become ours (open(2)).
 pub const NOT_WAITING: libc::c_int = libc::O_NONBLOCK | libc::O_NOCTTY;
 
 /// Has reading from a descriptor fail with [`io::ErrorKind::WouldBlock`] where it would wait.
-pub fn set_nonblocking(descriptor: BorrowedFd<'_>) {
+///
+/// # Errors
+///
+/// Any error of fcntl(2).
+pub fn set_nonblocking(descriptor: BorrowedFd<'_>) -> io::Result<()> {
     let descriptor = descriptor.as_raw_fd();
     // SAFETY: fcntl with F_GETFL takes integers and touches no memory.
     let flags = unsafe { libc::fcntl(descriptor, libc::F_GETFL) };
+    if flags == -1 {
+        return Err(io::Error::last_os_error());
+    }
     // SAFETY: fcntl with F_SETFL takes integers and touches no memory.
-    unsafe { libc::fcntl(descriptor, libc::F_SETFL, flags | libc::O_NONBLOCK) };
+    checked(unsafe { libc::fcntl(descriptor, libc::F_SETFL, flags | libc::O_NONBLOCK) })
 }
 
 /// A descriptor that is readable once the process, a child that was not waited for, has ended (pidfd_open(2)).

@@ -6,8 +6,8 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use crate::sys::Pid;
 use crate::sys::streams::{Event, wait_for_events};
+use crate::sys::{Pid, checked};
 
 /// The foreground process group of a terminal: 0 if it is none of our PID namespace.
 pub fn foreground_group(terminal: &File) -> Option<Pid> {
@@ -17,9 +17,13 @@ pub fn foreground_group(terminal: &File) -> Option<Pid> {
 }
 
 /// Makes a process group of our session the foreground group of its terminal.
-pub fn set_foreground_group(terminal: &File, group: Pid) {
+///
+/// # Errors
+///
+/// Any error of tcsetpgrp(3).
+pub fn set_foreground_group(terminal: &File, group: Pid) -> io::Result<()> {
     // SAFETY: tcsetpgrp takes a descriptor that is open for the call, and an integer.
-    unsafe { libc::tcsetpgrp(terminal.as_raw_fd(), group) };
+    checked(unsafe { libc::tcsetpgrp(terminal.as_raw_fd(), group) })
 }
 
 /// Whether a file is our controlling terminal: only of that one the session is told.
@@ -129,16 +133,19 @@ const DISABLED: u8 = 0;
 
 /// Gives a terminal the size of another one, if it has a different one. The kernel tells the foreground of a
 /// pseudo-terminal whose master this is done to.
-pub fn copy_size(from: &File, to: &File) {
-    let (Ok(size), Ok(before)) = (size_of(from), size_of(to)) else {
-        return;
-    };
+///
+/// # Errors
+///
+/// Any error of ioctl(2).
+pub fn copy_size(from: &File, to: &File) -> io::Result<()> {
+    let (size, before) = (size_of(from)?, size_of(to)?);
     let dimensions =
         |size: &libc::winsize| [size.ws_row, size.ws_col, size.ws_xpixel, size.ws_ypixel];
-    if dimensions(&size) != dimensions(&before) {
-        // SAFETY: the call reads the structure, which is live.
-        unsafe { libc::ioctl(to.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
+    if dimensions(&size) == dimensions(&before) {
+        return Ok(());
     }
+    // SAFETY: the call reads the structure, which is live.
+    checked(unsafe { libc::ioctl(to.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) })
 }
 
 fn size_of(terminal: &File) -> io::Result<libc::winsize> {

@@ -34,7 +34,7 @@ const PLANTS: &[Plant] = &[
     Plant {
         name: "supervisor keeps the environment",
         file: "run/beginning.rs",
-        anchor: "let mut supervisor = Supervisor::of(worker, terminal, self.how, watch);",
+        anchor: "let job = self.job(worker, terminal);",
         code: "let entries = sys::Environ::take();
             let copies: Vec<_> = entries.entries().map(|entry| entry.to_owned()).collect();
             std::mem::forget(copies);",
@@ -135,7 +135,7 @@ const PLANTS: &[Plant] = &[
     Plant {
         name: "file of the supervisor",
         file: "run/beginning.rs",
-        anchor: "let mut supervisor = Supervisor::of(worker, terminal, self.how, watch);",
+        anchor: "let job = self.job(worker, terminal);",
         code: r#"let _ = std::fs::remove_file("/nonexistent/file");"#,
     },
     Plant {

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod connection;
 pub mod filter;
 mod patterns;
 pub mod progress;

@@ -2,49 +2,40 @@
 
 #![forbid(unsafe_code)]
 
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use crate::run::front::Screen;
+use crate::error::FAILED;
+use crate::run::messages::{Channel, FilterNews, Nothing};
 use crate::run::redact::{Patterns, Redactor};
-use crate::sys::signal_names::MESSAGE;
-use crate::sys::{self, Pid};
-
-/// What the filter tells the process in front, as the value of a signal.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Word {
-    /// The command, or who asks for a key before it, is about to need the terminal.
-    Begin = 1,
-    /// All that the command wrote is through.
-    Through,
-}
+use crate::run::screen::Screen;
+use crate::sys::{self, Event};
 
 /// How far all streams are, and what is looked for.
 pub struct Progress {
     /// Those that may still hold what the command wrote.
     pending: AtomicUsize,
-    /// Those that somebody may still write to.
-    open: AtomicUsize,
-    /// The process in front, which waits for this.
-    supervisor: Pid,
-    screen: Option<Screen>,
+    /// To the process in front, which waits for this.
+    reporter: Channel<FilterNews, Nothing>,
+    screen: Option<Mutex<Screen>>,
     has_begun: AtomicBool,
     patterns: Mutex<Arc<Patterns>>,
 }
 
 impl Progress {
-    /// So many streams have begun, in which nothing is looked for yet, and `supervisor` waits for them.
+    /// So many streams have begun, in which nothing is looked for yet.
     pub fn of(
         streams: usize,
-        supervisor: Pid,
+        reporter: Channel<FilterNews, Nothing>,
         screen: Option<Screen>,
         none: Arc<Patterns>,
     ) -> Self {
         Progress {
             pending: AtomicUsize::new(streams),
-            open: AtomicUsize::new(streams),
-            supervisor,
-            screen,
+            reporter,
+            screen: screen.map(Mutex::new),
             has_begun: AtomicBool::new(false),
             patterns: Mutex::new(none),
         }
@@ -56,10 +47,12 @@ impl Progress {
             return;
         };
         if !self.has_begun.swap(true, Ordering::SeqCst) {
+            let screen = screen.lock().unwrap_or_else(PoisonError::into_inner);
             if screen.is_for_command() {
                 screen.make_raw();
             }
-            self.tell(Word::Begin);
+            drop(screen);
+            self.report(FilterNews::NeedsTerminal);
         }
     }
 
@@ -74,26 +67,38 @@ impl Progress {
         (!redactor.knows(&patterns)).then(|| Arc::clone(&patterns))
     }
 
-    /// All that the command wrote to a stream is through. After the last one the supervisor is told, unless no stream is
-    /// open any more: then our own end tells it.
+    /// All that the command wrote to a stream is through, or the stream has ended. After the last one the process in front
+    /// is told.
     pub fn is_through(&self) {
-        let is_last = self.pending.fetch_sub(1, Ordering::SeqCst) == 1;
-        if is_last && self.open.load(Ordering::SeqCst) > 0 {
-            self.tell(Word::Through);
+        if self.pending.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.report(FilterNews::AllWritten);
         }
     }
 
-    /// A stream has ended, and its command with it if that was not told before.
-    pub fn has_ended(&self, with_command: bool) {
-        self.open.fetch_sub(1, Ordering::SeqCst);
-        if with_command {
-            self.is_through();
+    /// What is [`Event::Broken`] when the process in front is gone.
+    pub fn front(&self) -> BorrowedFd<'_> {
+        self.reporter.as_fd()
+    }
+
+    /// The process in front is gone. If it had no time to put the terminal back, we do.
+    pub fn front_is_gone(&self) {
+        if let Some(screen) = &self.screen
+            && self.pending.load(Ordering::SeqCst) > 0
+        {
+            let mut screen = screen.lock().unwrap_or_else(PoisonError::into_inner);
+            screen.put_back();
         }
     }
 
-    fn tell(&self, word: Word) {
-        if sys::parent() == self.supervisor {
-            sys::tell(self.supervisor, MESSAGE, word as i32);
+    fn report(&self, news: FilterNews) {
+        if self.reporter.send(news).is_ok() {
+            return;
+        }
+        let front = Some((self.front(), Event::Broken));
+        let is_gone = sys::wait_for_events([front], Some(Duration::ZERO));
+        if !matches!(is_gone, Ok([true])) {
+            // It would wait for ever. Our end tells it.
+            std::process::exit(FAILED.into());
         }
     }
 }

@@ -20,8 +20,24 @@ pub struct Stream {
     input: File,
     /// Where the command wrote before.
     output: File,
-    /// Whether it comes from the terminal that stands in for ours.
-    is_on_screen: bool,
+    origin: Origin,
+}
+
+/// Where a stream comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// A pipe, or a pseudo-terminal for writing only.
+    Plain,
+    /// The terminal that stands in for ours.
+    StandIn,
+}
+
+/// What a stream waits for beside output, as long as it has not happened.
+struct Peers<'a> {
+    /// Readable when the command has ended.
+    command: Option<BorrowedFd<'a>>,
+    /// Broken when the process is gone that has our terminal.
+    front: Option<BorrowedFd<'a>>,
 }
 
 impl Stream {
@@ -36,26 +52,27 @@ impl Stream {
             (terminal.master, terminal.slave)
         } else {
             let (reader, writer) = io::pipe()?;
-            sys::enlarge(&writer);
+            // A smaller pipe is only slower.
+            let _ = sys::enlarge(&writer);
             (OwnedFd::from(reader).into(), writer.into())
         };
-        sys::set_nonblocking(input.as_fd());
-        let is_on_screen = false;
+        sys::set_nonblocking(input.as_fd())?;
+        let origin = Origin::Plain;
         let stream = Stream {
             input,
             output,
-            is_on_screen,
+            origin,
         };
         Ok((stream, end))
     }
 
     /// From the terminal that stands in for ours to that.
     pub fn on_screen(input: File, output: File) -> Self {
-        let is_on_screen = true;
+        let origin = Origin::StandIn;
         Stream {
             input,
             output,
-            is_on_screen,
+            origin,
         }
     }
 
@@ -71,15 +88,23 @@ impl Stream {
 
     /// Passes output on until nobody writes or reads any more.
     pub fn pass_on(mut self, mut redactor: Redactor, command: BorrowedFd<'_>, progress: &Progress) {
-        let mut command = Some(command);
+        let is_on_screen = self.origin == Origin::StandIn;
+        let mut peers = Peers {
+            command: Some(command),
+            front: is_on_screen.then(|| progress.front()),
+        };
         let mut shown = Vec::with_capacity(CHUNK);
         loop {
-            let next = self.next(&mut redactor, command, progress);
+            let next = self.next(&mut redactor, &peers, progress);
             match next {
                 Next::Output(count) => redactor.take(count, &mut shown),
                 Next::Pause | Next::EndOfCommand | Next::End => redactor.release(&mut shown),
+                Next::EndOfFront => {
+                    peers.front = None;
+                    progress.front_is_gone();
+                }
             }
-            if self.is_on_screen && !shown.is_empty() {
+            if is_on_screen && !shown.is_empty() {
                 progress.begin();
             }
             if sys::write_all(&self.output, &shown).is_err() || next == Next::End {
@@ -87,30 +112,31 @@ impl Stream {
             }
             shown.clear();
             if next == Next::EndOfCommand {
-                command = None;
+                peers.command = None;
                 progress.is_through();
             }
         }
         drop(self);
-        progress.has_ended(command.is_some());
+        if peers.command.is_some() {
+            progress.is_through();
+        }
     }
 
-    /// Waits for what comes next. `command` is readable when the command has ended.
-    fn next(
-        &mut self,
-        redactor: &mut Redactor,
-        command: Option<BorrowedFd<'_>>,
-        progress: &Progress,
-    ) -> Next {
+    /// Waits for what comes next.
+    fn next(&mut self, redactor: &mut Redactor, peers: &Peers<'_>, progress: &Progress) -> Next {
         let events = [
             Some((self.input.as_fd(), Event::Readable)),
-            command.map(|command| (command, Event::Readable)),
+            peers.command.map(|command| (command, Event::Readable)),
             Some((self.output.as_fd(), Event::Broken)),
+            peers.front.map(|front| (front, Event::Broken)),
         ];
         let pause = redactor.may_yield().then_some(PAUSE);
-        let Ok([readable, ended, broken]) = sys::wait_for_events(events, pause) else {
+        let Ok([readable, ended, broken, left]) = sys::wait_for_events(events, pause) else {
             return Next::End;
         };
+        if left {
+            return Next::EndOfFront;
+        }
         if !(readable || ended) {
             return if broken { Next::End } else { Next::Pause };
         }
@@ -139,6 +165,8 @@ enum Next {
     Pause,
     /// The command has ended, and all that it wrote has come.
     EndOfCommand,
+    /// The process is gone that has our terminal.
+    EndOfFront,
     /// Nothing comes any more, or nobody wants it.
     End,
 }

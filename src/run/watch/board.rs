@@ -19,7 +19,7 @@ const TROUBLES: usize = 8;
 /// How far the candidate is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
-pub enum Stage {
+pub enum CandidateStage {
     /// There is none: the last one has ended, or is about to become the command.
     None,
     /// It does its work.
@@ -79,25 +79,26 @@ impl Slot {
 
 impl Board {
     /// Whether the candidate is that far.
-    pub fn is_at(&self, stage: Stage) -> bool {
+    pub fn is_at(&self, stage: CandidateStage) -> bool {
         self.stage.load(Ordering::Acquire) == stage as u32
     }
 
     /// Says how far the candidate is now.
-    pub fn set(&self, stage: Stage) {
+    pub fn set(&self, stage: CandidateStage) {
         self.stage.store(stage as u32, Ordering::Release);
         sys::wake(&self.stage);
     }
 
     /// The same, and has `supervisor` look at it. A signal of this number says nothing by itself: whoever sends it, the
     /// supervisor only looks here.
-    pub fn tell(&self, stage: Stage, supervisor: Pid) {
+    pub fn set_and_signal(&self, stage: CandidateStage, supervisor: Pid) {
         self.set(stage);
-        sys::send(supervisor, SIGCHLD);
+        // If it is gone, so are we soon.
+        let _ = sys::send(supervisor, SIGCHLD);
     }
 
     /// Waits until the candidate is no longer at this stage.
-    pub fn wait_while(&self, stage: Stage) {
+    pub fn wait_while(&self, stage: CandidateStage) {
         sys::wait_while(&self.stage, stage as u32);
     }
 
@@ -105,7 +106,7 @@ impl Board {
     pub fn wait_for_none(&self) {
         loop {
             let stage = self.stage.load(Ordering::Acquire);
-            if stage == Stage::None as u32 {
+            if stage == CandidateStage::None as u32 {
                 return;
             }
             sys::wait_while(&self.stage, stage);

@@ -18,8 +18,8 @@ use crate::crypto::{self, Digest, DigestKey};
 use crate::error::Error;
 use crate::keys::Variables;
 use crate::report::Report;
-use crate::run::beginning::{Beginning, die_with_parent};
-use crate::run::watch::board::{Board, Stage};
+use crate::run::watch::board::{Board, CandidateStage};
+use crate::run::worker::{WorkerStart, die_with_parent};
 use crate::store::model::SealedLevels;
 use crate::sys::locked::Locked;
 use crate::sys::signal_names::{SIGKILL, SIGTTOU};
@@ -39,18 +39,22 @@ const LONGEST_WAIT: u64 = 3600;
 pub struct Keeper {
     board: &'static Board,
     watching: Watching,
-    beginning: Beginning,
+    start: WorkerStart,
 }
 
 impl Keeper {
-    /// Becomes the keeper. Candidates become the command as `beginning` says.
-    pub fn new(board: &'static Board, watching: Watching, beginning: Beginning) -> Self {
-        die_with_parent(SIGKILL, beginning.parent);
-        Keeper {
+    /// Becomes the keeper. Candidates become the command as `start` says.
+    ///
+    /// # Errors
+    ///
+    /// If it could outlive the process in front.
+    pub fn new(board: &'static Board, watching: Watching, start: WorkerStart) -> io::Result<Self> {
+        die_with_parent(SIGKILL, start.parent)?;
+        Ok(Keeper {
             board,
             watching,
-            beginning,
-        }
+            start,
+        })
     }
 
     /// Starts candidates for as long as the process lives, and returns in each of them.
@@ -68,7 +72,7 @@ impl Keeper {
             match self.start([variables.memory(), digests.memory()]) {
                 Ok(Some(received)) => {
                     let candidate = self.candidate(digests, count == 0, report);
-                    return match received {
+                    return match received.and_then(|()| candidate.begin()) {
                         Ok(()) => Ok(candidate),
                         Err(error) => Err(candidate.failed(error)),
                     };
@@ -93,25 +97,28 @@ impl Keeper {
         board.is_unsettled.store(false, Ordering::Relaxed);
         board.asked_wait.store(0, Ordering::Relaxed);
         let (mut reader, mut writer) = io::pipe()?;
-        board.set(Stage::AtWork);
-        let forked = sys::fork_beside().inspect_err(|_| board.set(Stage::None))?;
+        board.set(CandidateStage::AtWork);
+        let forked = sys::fork_beside().inspect_err(|_| board.set(CandidateStage::None))?;
         let Fork::Parent(candidate) = forked else {
             drop(writer);
-            die_with_parent(SIGKILL, self.beginning.parent);
+            let dies_with_parent = die_with_parent(SIGKILL, self.start.parent);
             board.wait_for_candidate();
             let lengths = memory.map(|lost| (lost.lose(), lost));
-            let mut lost = lengths.into_iter();
-            return Ok(Some(lost.try_for_each(|(length, lost)| {
-                *lost = receive(&mut reader, length)?;
-                Ok(())
-            })));
+            return Ok(Some(dies_with_parent.map_err(Error::Supervise).and_then(
+                |()| {
+                    lengths.into_iter().try_for_each(|(length, lost)| {
+                        *lost = receive(&mut reader, length)?;
+                        Ok(())
+                    })
+                },
+            )));
         };
         drop(reader);
         board.set_candidate(Some(candidate));
         if !sys::exists(candidate) {
             // Somebody has killed it before anybody knew of it.
             board.set_candidate(None);
-            board.set(Stage::None);
+            board.set(CandidateStage::None);
         }
         // One that has ended needs nothing.
         let _ = memory
@@ -136,24 +143,16 @@ impl Keeper {
     }
 
     fn candidate(&self, digests: DigestKey, is_first: bool, report: Report) -> Candidate {
-        let candidate = Candidate {
+        Candidate {
             board: self.board,
-            beginning: self.beginning,
+            start: self.start,
             on_change: self.watching.on_change,
             report,
             is_first,
             digests,
             documents: Cell::default(),
             values: Cell::default(),
-        };
-        if is_first {
-            candidate.take_turn();
-        } else {
-            self.beginning.restore_mask();
-            // A message must not stop us, nor the supervisor.
-            SignalSet::of(&[SIGTTOU]).block();
         }
-        candidate
     }
 }
 
@@ -182,7 +181,7 @@ fn complain(board: &Board, error: &Error, report: &Report) {
 /// A run that becomes the command, if it is the first or the secrets have changed.
 pub struct Candidate {
     board: &'static Board,
-    beginning: Beginning,
+    start: WorkerStart,
     on_change: OnChange,
     report: Report,
     is_first: bool,
@@ -192,6 +191,17 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// Begins: the first one as the process that signals are for, a renewal beside that one.
+    fn begin(&self) -> Result<(), Error> {
+        if self.is_first {
+            return self.take_turn();
+        }
+        self.start.restore_mask().map_err(Error::Supervise)?;
+        // A message must not stop us, nor the supervisor.
+        let blocked = SignalSet::of(&[SIGTTOU]).block();
+        blocked.map(drop).map_err(Error::Supervise)
+    }
+
     /// Whether there is a command already.
     pub fn is_renewal(&self) -> bool {
         !self.is_first
@@ -256,9 +266,11 @@ impl Candidate {
         }
     }
 
-    /// What is to be done about a failure. That of a renewal is no reason for anything but a warning.
+    /// What is to be done about a failure. That of a renewal is no reason for anything but a warning, until it is in the
+    /// place of the command.
     pub fn failed(&self, error: Error) -> Error {
-        if self.is_first {
+        let has_turn = [CandidateStage::Turn, CandidateStage::Begun];
+        if self.is_first || has_turn.iter().any(|stage| self.board.is_at(*stage)) {
             return error;
         }
         let asked = error.asked_wait().unwrap_or_default().as_secs();
@@ -268,31 +280,41 @@ impl Candidate {
     }
 
     /// Waits with what is prepared until it is our turn, and takes leave of the keeper.
-    pub fn become_next(&self) {
+    ///
+    /// # Errors
+    ///
+    /// If the process cannot begin as the one that signals are for.
+    pub fn become_next(&self) -> Result<(), Error> {
         if !self.is_first {
             self.end_troubles();
             self.report.note(format_args!("the secrets have changed"));
             sys::clear_traces();
-            self.take_turn();
+            self.take_turn()?;
         }
         self.come_into_force();
-        self.board.set(Stage::None);
+        self.board.set(CandidateStage::None);
+        Ok(())
     }
 
     /// Waits for our turn, and begins as the process that signals are for.
-    fn take_turn(&self) {
-        let supervisor = self.beginning.parent;
-        self.board.tell(Stage::Ready, supervisor);
-        self.board.wait_while(Stage::Ready);
-        if self.board.is_at(Stage::Dismissed) {
+    fn take_turn(&self) -> Result<(), Error> {
+        let supervisor = self.start.parent;
+        self.board.set_and_signal(CandidateStage::Ready, supervisor);
+        self.board.wait_while(CandidateStage::Ready);
+        if self.board.is_at(CandidateStage::Dismissed) {
             self.come_into_force();
             self.end();
         }
-        SignalSet::ALL.set_as_mask();
-        sys::die_with_parent(0);
-        self.beginning.begin();
-        self.board.tell(Stage::Begun, supervisor);
-        self.beginning.restore_mask();
+        self.begin_as_command().map_err(Error::Supervise)
+    }
+
+    fn begin_as_command(&self) -> io::Result<()> {
+        SignalSet::ALL.set_as_mask()?;
+        sys::die_with_parent(0)?;
+        self.start.begin()?;
+        self.board
+            .set_and_signal(CandidateStage::Begun, self.start.parent);
+        self.start.restore_mask()
     }
 
     fn come_into_force(&self) {

@@ -6,7 +6,7 @@ pub mod board;
 pub mod keeper;
 
 use crate::cli::OnChange;
-use crate::run::watch::board::{Board, Stage};
+use crate::run::watch::board::{Board, CandidateStage};
 use crate::sys::{self, Pid};
 
 /// What a supervisor knows of the processes behind a watched command.
@@ -14,11 +14,11 @@ pub struct Watch {
     board: &'static Board,
     keeper: Pid,
     on_change: OnChange,
-    state: State,
+    state: WatchState,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+enum WatchState {
     /// There was no command yet.
     Starting,
     /// It is the turn of a candidate, which may not have begun yet.
@@ -50,15 +50,15 @@ impl Watch {
             board,
             keeper,
             on_change,
-            state: State::Starting,
+            state: WatchState::Starting,
         }
     }
 
     /// Whether it is not certain yet which process signals are for; they have to wait then.
     pub fn is_beginning(&self) -> bool {
         match self.state {
-            State::Starting => true,
-            State::Turning => self.board.is_at(Stage::Turn),
+            WatchState::Starting => true,
+            WatchState::Turning => self.board.is_at(CandidateStage::Turn),
             _ => false,
         }
     }
@@ -70,20 +70,20 @@ impl Watch {
 
     /// What is due now.
     pub fn look(&mut self) -> Due {
-        if self.state == State::Turning && !self.is_beginning() {
-            self.state = State::Watching;
+        if self.state == WatchState::Turning && !self.is_beginning() {
+            self.state = WatchState::Watching;
         }
-        if !self.board.is_at(Stage::Ready) {
+        if !self.board.is_at(CandidateStage::Ready) {
             return Due::Nothing;
         }
         match (self.state, self.on_change) {
-            (State::Starting, _) => self.give_turn().map_or(Due::Nothing, Due::Begin),
-            (State::Watching, OnChange::Signal(signal)) => {
-                self.board.set(Stage::Dismissed);
+            (WatchState::Starting, _) => self.give_turn().map_or(Due::Nothing, Due::Begin),
+            (WatchState::Watching, OnChange::Signal(signal)) => {
+                self.board.set(CandidateStage::Dismissed);
                 Due::Signal(signal)
             }
-            (State::Watching, OnChange::Restart | OnChange::Exit) => {
-                self.state = State::Stopping;
+            (WatchState::Watching, OnChange::Restart | OnChange::Exit) => {
+                self.state = WatchState::Stopping;
                 Due::Stop
             }
             _ => Due::Nothing,
@@ -92,15 +92,16 @@ impl Watch {
 
     /// Lets the candidate follow on the command that has ended, if that was stopped for it.
     pub fn successor(&mut self) -> Option<Pid> {
-        let is_due = self.state == State::Stopping && matches!(self.on_change, OnChange::Restart);
-        (is_due && self.board.is_at(Stage::Ready)).then(|| self.give_turn())?
+        let is_due =
+            self.state == WatchState::Stopping && matches!(self.on_change, OnChange::Restart);
+        (is_due && self.board.is_at(CandidateStage::Ready)).then(|| self.give_turn())?
     }
 
     fn give_turn(&mut self) -> Option<Pid> {
         let candidate = self.board.candidate()?;
-        self.state = State::Turning;
+        self.state = WatchState::Turning;
         self.board.set_candidate(None);
-        self.board.set(Stage::Turn);
+        self.board.set(CandidateStage::Turn);
         Some(candidate)
     }
 
@@ -108,7 +109,7 @@ impl Watch {
     pub fn reaped(&mut self, child: Pid) {
         if self.board.candidate() == Some(child) {
             self.board.set_candidate(None);
-            self.board.set(Stage::None);
+            self.board.set(CandidateStage::None);
         } else if self.keeper == child {
             self.keeper = 0;
             self.end();
@@ -117,18 +118,20 @@ impl Watch {
 
     /// Whether the command was told to stop by us.
     pub fn is_stopping(&self) -> bool {
-        self.state == State::Stopping
+        self.state == WatchState::Stopping
     }
 
     /// Ends all processes behind the command, so that nothing is started any more.
     pub fn end(&mut self) {
-        self.state = State::Over;
+        self.state = WatchState::Over;
         if self.keeper != 0 {
-            sys::end_child(self.keeper);
+            // It has ended already then.
+            let _ = sys::end_child(self.keeper);
             self.keeper = 0;
         }
         if let Some(candidate) = self.board.candidate() {
-            sys::end_child(candidate);
+            // As above.
+            let _ = sys::end_child(candidate);
             self.board.set_candidate(None);
         }
     }

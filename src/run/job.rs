@@ -1,0 +1,248 @@
+//! The command, as the process that it is a child of sees it: with its group, its terminal, the time that it has to end,
+//! and the processes behind it with `--watch`.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use crate::cli::{StopTimeout, Supervision};
+use crate::run::job_terminal::Terminal;
+use crate::run::watch::{Due, Watch};
+use crate::sys::signal_names::{SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM};
+use crate::sys::{self, Change, Pid, Signal};
+
+/// The command and what there is around it.
+pub struct Job {
+    /// Until there is a command, with `--watch`, the keeper.
+    worker: Pid,
+    reach: Reach,
+    /// The terminal, which the command's group is given while it is in the foreground, if it has a group of its own.
+    terminal: Option<Terminal>,
+    clock: Clock,
+    watch: Option<Watch>,
+}
+
+/// Who gets the signals that we are sent.
+#[derive(Clone, Copy)]
+enum Reach {
+    Process,
+    Group,
+}
+
+/// The time that the command has to end.
+struct Clock {
+    timeout: Option<StopTimeout>,
+    kill_at: Option<Instant>,
+}
+
+impl Clock {
+    fn start(&mut self) {
+        if let (Some(timeout), None) = (&self.timeout, self.kill_at) {
+            self.kill_at = Some(Instant::now() + timeout.after);
+        }
+    }
+
+    fn note(&mut self, signal: i32) {
+        let starts = |timeout: &StopTimeout| timeout.signals.contains(&signal);
+        if self.timeout.as_ref().is_some_and(starts) {
+            self.start();
+        }
+    }
+}
+
+impl Job {
+    /// The job of `worker`, whose group is given `terminal` if it has one of its own.
+    pub fn of(
+        worker: Pid,
+        terminal: Option<Terminal>,
+        how: &Supervision,
+        watch: Option<Watch>,
+    ) -> Self {
+        Job {
+            worker,
+            reach: if how.group {
+                Reach::Group
+            } else {
+                Reach::Process
+            },
+            terminal,
+            clock: Clock {
+                timeout: how.stop_timeout.clone(),
+                kill_at: None,
+            },
+            watch,
+        }
+    }
+
+    /// Whether the command leads a group of its own.
+    pub fn has_own_group(&self) -> bool {
+        self.terminal.is_some()
+    }
+
+    /// Whether it is not certain yet which process signals are for; they have to wait then.
+    pub fn is_beginning(&self) -> bool {
+        self.watch.as_ref().is_some_and(Watch::is_beginning)
+    }
+
+    /// Whether a process is the command or one of those behind it. What these send us is not sent back.
+    pub fn is_ours(&self, process: Option<Pid>) -> bool {
+        let is_behind = self.watch.as_ref().is_some_and(|it| it.is_ours(process));
+        process == Some(self.worker) || is_behind
+    }
+
+    /// Sends a signal to the command, or to its group with `--group`.
+    pub fn send(&self, signal: i32) {
+        let target = match self.reach {
+            Reach::Process => self.worker,
+            Reach::Group => -self.worker,
+        };
+        // It may have ended, or run as another user.
+        let _ = sys::send(target, signal);
+    }
+
+    /// Sends a signal to all of the command's group, which it must lead.
+    pub fn send_to_group(&self, signal: i32) {
+        // As above.
+        let _ = sys::send(-self.worker, signal);
+    }
+
+    /// Sends a signal on, with the value that came with it if there is one.
+    pub fn forward(&mut self, signal: &Signal) {
+        if let Reach::Group = self.reach {
+            self.send(signal.number);
+        } else if signal.forward(self.worker).is_err() {
+            // The user may have as many signals queued as the system allows. Without the value it needs no place there.
+            self.send(signal.number);
+        }
+        self.clock.note(signal.number);
+    }
+
+    /// Takes note that the command was sent a signal that may be to end it.
+    pub fn was_sent(&mut self, signal: i32) {
+        self.clock.note(signal);
+    }
+
+    /// When the command is killed because it has not ended.
+    pub fn kill_at(&self) -> Option<Instant> {
+        self.clock.kill_at
+    }
+
+    /// Kills the command.
+    pub fn kill(&mut self) {
+        self.send(SIGKILL);
+        self.clock.kill_at = None;
+    }
+
+    /// Takes note of what happened to children, up to the next thing that happened to the command. Orphans need no more
+    /// than that.
+    pub fn next_change(&mut self) -> Option<Change> {
+        while let Some((child, change)) = sys::reap() {
+            match change {
+                Change::Stopped(_) if child == self.worker => return Some(change),
+                Change::Stopped(_) => (),
+                Change::Exited(_) | Change::Killed(_) if child == self.worker => {
+                    if !self.is_followed(change) {
+                        return Some(change);
+                    }
+                }
+                Change::Exited(_) | Change::Killed(_) => {
+                    if let Some(watch) = &mut self.watch {
+                        watch.reaped(child);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether the command that has ended like this is followed by another one. One that was ended by a key of a terminal
+    /// which only its own group is told of is not.
+    fn is_followed(&mut self, end: Change) -> bool {
+        if let Some(watch) = &mut self.watch {
+            watch.reaped(self.worker);
+        }
+        self.take_terminal_back();
+        let is_by_key = matches!(end, Change::Killed(SIGINT | SIGQUIT | SIGHUP));
+        let watch = self.watch.as_mut().filter(|_| !is_by_key);
+        match watch.and_then(Watch::successor) {
+            Some(successor) => {
+                self.worker = successor;
+                self.clock.kill_at = None;
+                true
+            }
+            None => {
+                self.start_nothing_more();
+                false
+            }
+        }
+    }
+
+    /// Does what is due since the secrets have changed.
+    pub fn look(&mut self) {
+        match self.watch.as_mut().map_or(Due::Nothing, Watch::look) {
+            Due::Nothing => (),
+            Due::Begin(first) => self.worker = first,
+            Due::Stop => {
+                self.send(SIGTERM);
+                self.clock.start();
+            }
+            Due::Signal(signal) => self.send(signal),
+        }
+    }
+
+    /// Ends the watch if a signal says that the caller wants an end. A hangup may be a way to tell the command something,
+    /// if it is not about to be stopped.
+    pub fn note_wish_to_end(&mut self, signal: &Signal) {
+        let is_stopping = self.watch.as_ref().is_some_and(Watch::is_stopping);
+        let is_wish = match signal.number {
+            SIGTERM | SIGINT | SIGQUIT => signal.sender() != Some(self.worker),
+            SIGHUP => is_stopping || signal.is_from_kernel(),
+            _ => false,
+        };
+        if is_wish {
+            self.start_nothing_more();
+        }
+    }
+
+    fn start_nothing_more(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            watch.end();
+        }
+    }
+
+    /// Makes our group the foreground of the terminal, if the command's is.
+    pub fn take_terminal_back(&self) {
+        if let Some(terminal) = &self.terminal
+            && terminal.is_held_by(self.worker)
+        {
+            // A terminal that is gone has no foreground.
+            let _ = terminal.hand_to(sys::group());
+        }
+    }
+
+    /// Makes the command's group the foreground of the terminal, if ours is.
+    pub fn hand_terminal_over(&self) {
+        if let Some(terminal) = &self.terminal
+            && terminal.is_held_by(sys::group())
+        {
+            // As above.
+            let _ = terminal.hand_to(self.worker);
+        }
+    }
+}
+
+/// Ends as the command ended: with its status, or by its signal. As PID 1, which no signal can kill, with 128 more.
+pub fn mirror(end: Change) -> ExitCode {
+    let status = match end {
+        Change::Exited(status) => status,
+        Change::Killed(signal) | Change::Stopped(signal) => {
+            if sys::id() != sys::INIT {
+                // If the signal does not end us, the status says which it was.
+                let _ = sys::die_by(signal);
+            }
+            128 + signal
+        }
+    };
+    ExitCode::from(u8::try_from(status).unwrap_or(u8::MAX))
+}

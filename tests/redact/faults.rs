@@ -1,0 +1,124 @@
+//! What happens when the kernel refuses something, or a process of ours is killed: nothing is shown that should not be,
+//! nobody waits for ever, and the terminal is as it was.
+
+use nix::sys::signal::{Signal, kill};
+
+use super::{PLAIN, redacting, tree};
+use crate::support::*;
+use crate::watch::{family, is_left};
+
+/// No signal can be queued with a value, nor one of real time.
+const NO_QUEUE: [&str; 4] = ["sh", "-c", "ulimit -i 0; exec \"$@\"", "sh"];
+
+pub fn no_process_waits_for_a_signal_that_cannot_be_queued() {
+    let tree = tree();
+    let script = "echo begun $PLAIN; read line; echo \"<$line>\"; exit 5";
+    let run = || redacting(&tree).args(["sh", "-c", script]).under(NO_QUEUE);
+    let outcome = run().stdin("typed\n").finish();
+    outcome
+        .assert_status(5)
+        .assert_stdout("begun [PLAIN]\n<typed>\n");
+
+    let before = fresh(&tree);
+    let mut terminal = Terminal::spawn(run());
+    terminal.expect("begun [PLAIN]");
+    // Nobody could continue it.
+    terminal.send("\x1a");
+    terminal.send("typed\r");
+    terminal.expect("<typed>");
+    terminal.wait().assert_status(5);
+    assert_eq!(terminal.termios(), before);
+
+    // Who still holds the output behind the command is not waited for.
+    let script = "sleep 1000 & exit 7";
+    let run = redacting(&tree).args(["sh", "-c", script]).under(NO_QUEUE);
+    let run = run.under([
+        "sh",
+        "-c",
+        "\"$@\" >/dev/null 2>&1; echo status $?; kill 0",
+        "sh",
+    ]);
+    let live = run.under(["setsid", "-w"]).spawn();
+    live.wait_for_output("status 7");
+    live.wait();
+}
+
+/// The settings of a terminal after a run to which nothing happens.
+fn fresh(tree: &Tree) -> nix::sys::termios::Termios {
+    let mut terminal = Terminal::spawn(redacting(tree).arg("true"));
+    terminal.wait().assert_status(0);
+    terminal.termios()
+}
+
+pub fn nothing_is_shown_where_an_output_cannot_be_replaced() {
+    let (tree, witness) = (tree(), Witness::new());
+    for when in ["1", "2"] {
+        let inject = format!("inject=/^dup[23]$:error=EPERM:when={when}");
+        let strace = [
+            "strace",
+            "-f",
+            "-o",
+            "/dev/null",
+            "-e",
+            "trace=/^dup[23]$",
+            "-e",
+        ];
+        let strace = [&strace[..], &[&inject]].concat();
+        let run = redacting(&tree).args(witness.command()).under(&strace);
+        let outcome = run.finish();
+        outcome.assert_refused(125, &["the filter of --redact is not ready"]);
+        witness.assert_not_started();
+        let mut terminal = Terminal::spawn(redacting(&tree).args(witness.command()).under(&strace));
+        let outcome = terminal.wait();
+        outcome.assert_status(125);
+        assert!(!outcome.text().contains(PLAIN), "{outcome}");
+        witness.assert_not_started();
+    }
+}
+
+/// Front, monitor, command and filter: kills each in turn, and waits for the end of all others.
+#[track_caller]
+fn killed_in_turn(run: impl Fn() -> Run, is_ready: impl Fn(&mut Terminal)) {
+    let tree = tree();
+    let before = fresh(&tree);
+    for victim in 0..4 {
+        let mut terminal = Terminal::spawn(run());
+        is_ready(&mut terminal);
+        wait_until("all processes", || family(terminal.pid()).len() == 4);
+        let processes = family(terminal.pid());
+        kill(processes[victim], Signal::SIGKILL).expect("a process of ours");
+        // The first one is our child, which stays until we have waited for it.
+        let what = format!("the end of {processes:?} after that of number {victim}");
+        wait_until(&what, || !processes[1..].iter().any(is_left));
+        terminal.wait();
+        wait_until("the settings of the terminal", || {
+            terminal.termios() == before
+        });
+    }
+}
+
+pub fn the_end_of_any_process_ends_the_run_and_puts_the_terminal_back() {
+    let tree = tree();
+    let script = "stty -echo raw; echo begun; exec sleep 1000";
+    killed_in_turn(
+        || redacting(&tree).args(["sh", "-c", script]),
+        |terminal| terminal.expect("begun"),
+    );
+    // One that is stopped, when nobody is left to continue it.
+    killed_in_turn(
+        || redacting(&tree).args(["sh", "-c", "echo begun; kill -STOP $$"]),
+        |terminal| terminal.expect("begun"),
+    );
+}
+
+pub fn the_end_of_any_process_before_the_command_puts_the_terminal_back() {
+    let service = Service::example();
+    service.fail(Route::Secrets, Fault::Hang);
+    killed_in_turn(
+        || {
+            let run = service.dotenv_run().args(["-q", "legacy/production/api"]);
+            run.args(["--redact", "--", "true"])
+        },
+        |_| (),
+    );
+}
