@@ -28,7 +28,7 @@ use dotenv_run::variables::select::select;
 
 fn main() -> ExitCode {
     report::hide_panics("dotenv-run");
-    sys::restore_signals();
+    let restored = sys::restore_signals();
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let check = check::form_in(&arguments);
     let request = Options::parse(arguments, |name| std::env::var_os(name), Profile::read);
@@ -43,7 +43,8 @@ fn main() -> ExitCode {
         }
         (request, _) => request,
     };
-    let outcome = request.and_then(|request| match request {
+    let restored = restored.map_err(Error::Signals);
+    let outcome = restored.and(request).and_then(|request| match request {
         Request::Help => print(&cli::help()),
         Request::Version => print(concat!("dotenv-run ", env!("CARGO_PKG_VERSION"), "\n")),
         Request::Completions(shell) => print(&cli::completions(shell)),
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
 
 /// Runs the pipeline. It returns a status only where no command took this process over.
 fn run(options: Box<Options>, mut report: Report) -> Result<ExitCode, Error> {
+    sys::check_start()?;
     if options.allow_swap {
         locked::allow_swap();
     }
@@ -73,7 +75,7 @@ fn run(options: Box<Options>, mut report: Report) -> Result<ExitCode, Error> {
         }
         Ok(Side::Supervisor(supervisor)) => {
             drop(options);
-            return Ok(supervisor.run());
+            return supervisor.run();
         }
         Err(error) => Err(error),
     };
@@ -111,7 +113,8 @@ fn work(
         Some(keeper) => Some(keeper.keep(&mut variables, *report)?),
         None => None,
     };
-    locked::lock_everything();
+    // More than was asked for; secrets have locked pages of their own.
+    let _ = locked::lock_everything();
     let settled = |error| candidate.iter().fold(error, |error, it| it.failed(error));
     let mut audit = Audit::begin(&options).map_err(settled)?;
     let error = match prepare(

@@ -24,10 +24,16 @@ use dotenv_run::variables::warn_of_skipped;
 
 fn main() -> ExitCode {
     report::hide_panics("dotenv-seal");
-    sys::initial_mask().set_as_mask();
+    let mask = sys::initial_mask().set_as_mask().map(drop);
     let report = Report::new("dotenv-seal", Verbosity::Normal);
     let request = SealRequest::parse(std::env::args_os().skip(1));
-    match request.and_then(|request| run(request, &report)) {
+    let prepared = mask
+        .map_err(Error::Signals)
+        .and_then(|()| Ok(sys::check_start()?));
+    match prepared
+        .and(request)
+        .and_then(|request| run(request, &report))
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report.error(&error);

@@ -511,12 +511,14 @@ fn trimmed(bytes: &[u8]) -> Range<usize> {
 /// or stops the process takes effect only after that, and the question is asked again when the process goes on.
 fn prompt(terminal: &File, program: &str) -> Result<Locked, Error> {
     loop {
-        let before = SignalSet::ending_or_stopping().block();
+        let before = SignalSet::ending_or_stopping()
+            .block()
+            .map_err(Error::Prompt)?;
         // Those that were blocked before stay pending for the command, and must not be waited for.
         let signals = SignalSet::ending_or_stopping().without(before);
         let answer = ask(terminal, program, signals, empty_key()?);
         let _ = (&*terminal).write_all(b"\n");
-        before.set_as_mask();
+        before.set_as_mask().map_err(Error::Prompt)?;
         if let Some(key) = answer.map_err(Error::Prompt)? {
             return Ok(key);
         }

@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::io;
 use std::os::fd::OwnedFd;
 
 use crate::cli::{Parent, Supervision, Watching};
@@ -71,19 +72,23 @@ pub fn supervise(how: &Supervision) -> Result<Side, Error> {
     };
     if !is_needed {
         if sys::id() == sys::INIT {
-            sys::end_by_signals();
+            sys::end_by_signals().map_err(Error::Supervise)?;
         }
-        sys::initial_mask().set_as_mask();
+        let mask = sys::initial_mask().set_as_mask();
+        mask.map_err(Error::Supervise)?;
         return Ok(Side::Worker(Place::default()));
     }
     let mask = sys::initial_mask();
-    SignalSet::ALL.set_as_mask();
-    let board = |watching| Ok((watching, sys::share(Board::default())?));
+    let blocked = SignalSet::ALL.set_as_mask();
+    // Whoever waits in front must be able to let go of what the caller gave us, before there is anything to wait for.
+    let closing = blocked.and_then(|_| sys::check_closing());
+    closing.map_err(Error::Supervise)?;
+    let board = |watching| Ok((watching, Board::share()?));
     let start = Start {
         how,
         supervisor: sys::id(),
         mask,
-        children_ignored: sys::expect_children(),
+        children_ignored: sys::expect_children().map_err(Error::Supervise)?,
         watching: how
             .watching
             .map(board)
@@ -91,7 +96,7 @@ pub fn supervise(how: &Supervision) -> Result<Side, Error> {
             .map_err(Error::Supervise)?,
     };
     if how.subreaper {
-        sys::adopt_orphans();
+        sys::adopt_orphans().map_err(Error::Supervise)?;
     }
     let filtered = how.redact.then(filter::connect).transpose();
     start.put_in_front(filtered.map_err(Error::Supervise)?)
@@ -122,12 +127,13 @@ impl Start<'_> {
                 drop((sink, screen));
                 match slave {
                     Some(slave) => self.monitor(slave, is_in_foreground, source),
-                    None => Ok(self.worker(self.supervisor, terminal, is_in_foreground, source)),
+                    None => self.worker(self.supervisor, terminal, is_in_foreground, source),
                 }
             }
             Fork::Parent(worker) => {
                 if terminal.is_some() && self.watching.is_none() {
-                    sys::set_group(worker);
+                    // The child does it too: it has, if this fails, or fails itself.
+                    let _ = sys::set_group(worker);
                 }
                 // Where there is a monitor, it is the one that watches.
                 let watch = self.watch(worker).filter(|_| slave.is_none());
@@ -152,7 +158,8 @@ impl Start<'_> {
         let filter = Filter::of(worker, sink, self.supervisor);
         let started = filter.and_then(|filter| Ok((sys::fork()?, filter)));
         started.map_err(|error| {
-            sys::send(worker, SIGKILL);
+            // It may have ended by itself.
+            let _ = sys::send(worker, SIGKILL);
             Error::Supervise(error)
         })
     }
@@ -166,13 +173,15 @@ impl Start<'_> {
     ) -> Result<Side, Error> {
         sys::lead_session_on(&slave).map_err(Error::Supervise)?;
         // Without the supervisor nobody types any more.
-        die_with_parent(self.how.die_with_parent.unwrap_or(SIGHUP), self.supervisor);
+        die_with_parent(self.how.die_with_parent.unwrap_or(SIGHUP), self.supervisor)
+            .map_err(Error::Supervise)?;
         let monitor = sys::id();
         match sys::fork().map_err(Error::Supervise)? {
-            Fork::Child => Ok(self.worker(monitor, Some(Terminal), is_in_foreground, source)),
+            Fork::Child => self.worker(monitor, Some(Terminal), is_in_foreground, source),
             Fork::Parent(worker) => {
                 if self.watching.is_none() {
-                    sys::set_group(worker);
+                    // The child does it too: it has, if this fails, or fails itself.
+                    let _ = sys::set_group(worker);
                 }
                 let watch = self.watch(worker);
                 let mut supervisor = Supervisor::of(worker, Some(Terminal), self.how, watch);
@@ -195,7 +204,7 @@ impl Start<'_> {
         terminal: Option<Terminal>,
         is_in_foreground: bool,
         source: Option<Source>,
-    ) -> Side {
+    ) -> Result<Side, Error> {
         let beginning = Beginning {
             parent,
             mask: self.mask,
@@ -204,18 +213,21 @@ impl Start<'_> {
             die_with_parent: self.how.die_with_parent,
         };
         if let Some(source) = &source {
-            source.put_in_place(true);
+            source.put_in_place(true).map_err(Error::Supervise)?;
         }
         let place = Place {
             supervisor: Some(self.supervisor),
             filter: source,
         };
         if let Some((watching, board)) = self.watching {
-            return Side::Keeper(Keeper::new(board, watching, beginning), place);
+            let keeper = Keeper::new(board, watching, beginning);
+            return Ok(Side::Keeper(keeper.map_err(Error::Supervise)?, place));
         }
-        beginning.begin_in(terminal.filter(|_| is_in_foreground));
-        beginning.restore_mask();
-        Side::Worker(place)
+        beginning
+            .begin_in(terminal.filter(|_| is_in_foreground))
+            .and_then(|()| beginning.restore_mask())
+            .map_err(Error::Supervise)?;
+        Ok(Side::Worker(place))
     }
 }
 
@@ -232,38 +244,52 @@ pub struct Beginning {
 
 impl Beginning {
     /// Begins, still in the parent's group, and with the terminal if that has it.
-    pub fn begin(&self) {
+    ///
+    /// # Errors
+    ///
+    /// If something that was asked for cannot be done.
+    pub fn begin(&self) -> io::Result<()> {
         let terminal = self.group.then_some(Terminal);
         let group = sys::group();
-        self.begin_in(terminal.filter(|terminal| terminal.is_held_by(group)));
+        self.begin_in(terminal.filter(|terminal| terminal.is_held_by(group)))
     }
 
     /// Begins, in a group of its own if it is to have one, and gives that this terminal.
-    fn begin_in(&self, terminal: Option<Terminal>) {
+    fn begin_in(&self, terminal: Option<Terminal>) -> io::Result<()> {
         if self.group {
-            sys::set_group(sys::id());
+            sys::set_group(sys::id())?;
             if let Some(terminal) = terminal {
                 terminal.hand_to(sys::id());
             }
         }
         if let Some(signal) = self.die_with_parent {
-            die_with_parent(signal, self.parent);
+            die_with_parent(signal, self.parent)?;
         }
         if self.children_ignored {
-            sys::ignore_children();
+            sys::ignore_children()?;
         }
+        Ok(())
     }
 
     /// Lets those signals through that the caller did.
-    pub fn restore_mask(&self) {
-        self.mask.set_as_mask();
+    ///
+    /// # Errors
+    ///
+    /// Any error of rt_sigprocmask(2).
+    pub fn restore_mask(&self) -> io::Result<()> {
+        self.mask.set_as_mask().map(drop)
     }
 }
 
 /// Has the kernel send us `signal` when `parent` is gone, or dies of it if it is already.
-pub fn die_with_parent(signal: i32, parent: Pid) {
-    sys::die_with_parent(signal);
+///
+/// # Errors
+///
+/// Any error of prctl(2), and of the calls by which we die.
+pub fn die_with_parent(signal: i32, parent: Pid) -> io::Result<()> {
+    sys::die_with_parent(signal)?;
     if sys::parent() != parent {
-        sys::die_by(signal);
+        sys::die_by(signal)?;
     }
+    Ok(())
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use crate::check;
 use crate::cli::{Inheritance, Run};
 use crate::deliver::output;
-use crate::error::{Error, shown};
+use crate::error::{Error, plain, shown};
 use crate::keys;
 use crate::report::Report;
 use crate::run::beginning::Place;
@@ -85,8 +85,13 @@ impl Ready<'_> {
     /// Replaces the process by the command, which is looked up in the `PATH` that we inherited; returns only why it
     /// could not.
     pub fn launch(self) -> Error {
-        if let Some(filter) = &self.filter {
-            filter.put_in_place(false);
+        let put = self
+            .filter
+            .as_ref()
+            .map(|filter| filter.put_in_place(false));
+        if let Some(Err(error)) = put {
+            let reason = plain(&error);
+            return Error::NoFilter { reason };
         }
         let error = sys::become_command(self.command, &self.environment.entries());
         self.failed(error)

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::Instant;
 
-use crate::sys::{self, Event, Pid, PseudoTerminal, Settings, Signal, SignalSet};
+use crate::sys::{self, Interest, Pid, PseudoTerminal, Settings, Signal, SignalSet};
 
 /// How many bytes of keys wait for the command until no more are taken from the terminal.
 const MOST_TYPED: usize = 64 * 1024;
@@ -53,7 +53,7 @@ impl Screen {
         let terminal = terminal.open("/dev/tty")?;
         let before = Settings::of(&terminal)?;
         let PseudoTerminal { master, slave } = PseudoTerminal::like(&terminal)?;
-        sys::set_nonblocking(master.as_fd());
+        sys::set_nonblocking(master.as_fd())?;
         let screen = Screen {
             terminal,
             master,
@@ -155,31 +155,36 @@ impl Screen {
         }
         let left = Settings::of(&self.master).ok();
         let left = left.filter(|left| as_command_left_it && !left.are_like(&self.before));
-        let settings = left.map_or(self.before, |left| left.with_line_of(&self.before));
+        let settings = left.map_or(self.before.clone(), |left| left.with_line_of(&self.before));
         let _ = settings.set(&self.terminal);
     }
 
     /// Has the kernel tell the command of a new size of the window, if it is one.
     pub fn copy_size(&self) {
-        sys::copy_size(&self.terminal, &self.master);
+        // A terminal that is gone has no size; the command is hung up.
+        let _ = sys::copy_size(&self.terminal, &self.master);
     }
 
     /// Passes keys on until a signal comes, and takes that; `None` when `until` has come. `monitor` stands in front of
     /// the command.
-    pub fn wait(&mut self, until: Option<Instant>, monitor: Pid) -> Option<Signal> {
+    ///
+    /// # Errors
+    ///
+    /// If signals cannot be waited for.
+    pub fn wait(&mut self, until: Option<Instant>, monitor: Pid) -> io::Result<Option<Signal>> {
         loop {
             let now = Instant::now();
-            if let Some(signal) = SignalSet::ALL.wait(Some(now)) {
-                return Some(signal);
+            if let Some(signal) = SignalSet::ALL.wait(Some(now))? {
+                return Ok(Some(signal));
             }
             if until.is_some_and(|until| until <= now) {
-                return None;
+                return Ok(None);
             }
             let takes_keys = self.is_in_use && self.typed.len() < MOST_TYPED;
             let events = [
-                Some((self.signals.as_fd(), Event::Readable)),
-                takes_keys.then(|| (self.terminal.as_fd(), Event::Readable)),
-                (!self.typed.is_empty()).then(|| (self.master.as_fd(), Event::Writable)),
+                Some((self.signals.as_fd(), Interest::Readable)),
+                takes_keys.then(|| (self.terminal.as_fd(), Interest::Readable)),
+                (!self.typed.is_empty()).then(|| (self.master.as_fd(), Interest::Writable)),
             ];
             let patience = until.map(|until| until.saturating_duration_since(now));
             match sys::wait_for_events(events, patience) {
@@ -224,7 +229,8 @@ impl Screen {
             && let Some(group) = sys::foreground_group(&self.master)
             && (group == monitor || sys::parent_of(group) == Some(monitor))
         {
-            sys::send(0, signal);
+            // Our own group cannot be gone.
+            let _ = sys::send(0, signal);
         }
     }
 }

@@ -20,7 +20,8 @@ impl Terminal {
     /// Makes `group` the foreground group. SIGTTOU must be blocked.
     pub fn hand_to(&self, group: Pid) {
         if let Ok(file) = File::open("/dev/tty") {
-            sys::set_foreground_group(&file, group);
+            // A terminal whose session we have left, or that is gone, needs no group.
+            let _ = sys::set_foreground_group(&file, group);
         }
     }
 }

@@ -2,11 +2,13 @@
 
 #![forbid(unsafe_code)]
 
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::cli::Supervision;
+use crate::error::Error;
 use crate::run::front::Screen;
 use crate::run::job_terminal::Terminal;
 use crate::run::redact::progress::Word;
@@ -117,22 +119,33 @@ impl Supervisor {
     }
 
     /// Forgets all that the caller gave us, passes signals on until the command has ended, and ends as it did.
-    pub fn run(mut self) -> ExitCode {
+    ///
+    /// # Errors
+    ///
+    /// If it cannot do that: the command is killed then.
+    pub fn run(mut self) -> Result<ExitCode, Error> {
+        self.stand_in_front().map_err(|error| {
+            send_signal(self.target(false), SIGKILL);
+            Error::Supervise(error)
+        })
+    }
+
+    fn stand_in_front(&mut self) -> io::Result<ExitCode> {
         let screen = self.screen.iter().flat_map(Screen::descriptors);
         let slave = self.front.iter().map(|front| front.slave.as_raw_fd());
-        sys::forget_caller(&mut screen.chain(slave).collect::<Vec<_>>());
-        let end = self.wait_for_end();
+        sys::forget_caller(&mut screen.chain(slave).collect::<Vec<_>>())?;
+        let end = self.wait_for_end()?;
         if let Some(screen) = &mut self.screen {
             screen.leave(matches!(end, Change::Exited(_)));
         }
-        mirror(end)
+        Ok(mirror(end))
     }
 
     /// Waits until the command has ended, and all that it wrote is passed on.
-    fn wait_for_end(&mut self) -> Change {
+    fn wait_for_end(&mut self) -> io::Result<Change> {
         loop {
-            let Some(signal) = self.next_signal() else {
-                sys::send(self.target(false), SIGKILL);
+            let Some(signal) = self.next_signal()? else {
+                send_signal(self.target(false), SIGKILL);
                 self.kill_at = None;
                 continue;
             };
@@ -145,7 +158,7 @@ impl Supervisor {
             }
             let is_word = self.hear(&signal);
             match self.end {
-                Some(end) if !self.is_filtering || ends_waiting(&signal) => return end,
+                Some(end) if !self.is_filtering || ends_waiting(&signal) => return Ok(end),
                 Some(_) => self.kill_at = None,
                 None if !is_word && is_to_be_forwarded => self.forward(&signal),
                 None => (),
@@ -162,10 +175,10 @@ impl Supervisor {
             Due::Nothing => (),
             Due::Begin(first) => self.worker = first,
             Due::Stop => {
-                sys::send(self.target(false), SIGTERM);
+                send_signal(self.target(false), SIGTERM);
                 self.expect_end(SIGTERM);
             }
-            Due::Signal(signal) => sys::send(self.target(false), signal),
+            Due::Signal(signal) => send_signal(self.target(false), signal),
         }
     }
 
@@ -203,20 +216,21 @@ impl Supervisor {
     }
 
     /// Waits for the next signal; `None` if it is time to kill the command.
-    fn next_signal(&mut self) -> Option<Signal> {
+    fn next_signal(&mut self) -> io::Result<Option<Signal>> {
         if self.confine_at.is_some() {
-            let early = self.wait(self.confine_at);
+            let early = self.wait(self.confine_at)?;
             if early.is_some() {
-                return early;
+                return Ok(early);
             }
             let duty = self.screen.as_ref().map_or(Duty::Signals, |_| Duty::Keys);
-            sys::confine(duty);
+            // It holds nothing that the filter would have to keep in: this is a second line only.
+            let _ = sys::confine(duty);
             self.confine_at = None;
         }
         self.wait(self.kill_at)
     }
 
-    fn wait(&mut self, until: Option<Instant>) -> Option<Signal> {
+    fn wait(&mut self, until: Option<Instant>) -> io::Result<Option<Signal>> {
         let awaited = match &self.watch {
             Some(watch) if watch.is_beginning() => SignalSet::of(&[SIGCHLD]),
             _ => SignalSet::ALL,
@@ -295,7 +309,8 @@ impl Supervisor {
     /// As a monitor: tells that the command is in the foreground now, or by which signal it was stopped.
     fn tell_supervisor(&self, what: i32) {
         if let Some(front) = &self.front {
-            sys::tell(front.supervisor, MESSAGE, self.round << ROUND_AT | what);
+            // It may be gone: then we are about to be hung up.
+            let _ = sys::tell(front.supervisor, MESSAGE, self.round << ROUND_AT | what);
         }
     }
 
@@ -363,7 +378,7 @@ impl Supervisor {
             self.hand_terminal_over();
         }
         if !self.is_too_late(signal) {
-            sys::send(-self.worker, signal);
+            send_signal(-self.worker, signal);
             self.expect_end(signal);
         }
         // A key that stops the command would be lost before it was continued.
@@ -404,14 +419,15 @@ impl Supervisor {
                 screen.leave(true);
                 // The kernel tells all of our group.
                 if matches!(signal, SIGTSTP | SIGTTIN | SIGTTOU) {
-                    sys::send(0, signal);
+                    send_signal(0, signal);
                 }
             }
-            sys::stop_by(signal);
+            // If it fails we go on, as if somebody had continued us at once.
+            let _ = sys::stop_by(signal);
         } else if signal == SIGTSTP {
             match self.screen {
                 Some(_) => self.resume_anew(),
-                None if self.has_own_group => sys::send(-self.worker, SIGCONT),
+                None if self.has_own_group => send_signal(-self.worker, SIGCONT),
                 None => (),
             }
         }
@@ -433,7 +449,8 @@ impl Supervisor {
     /// Has the monitor give the command a signal. It is told by number, since one that stops and one that continues would
     /// cancel each other on their way.
     fn order(&self, what: i32) {
-        sys::tell(self.worker, MESSAGE, self.round << ROUND_AT | what);
+        // It may have ended, which we will be told.
+        let _ = sys::tell(self.worker, MESSAGE, self.round << ROUND_AT | what);
     }
 
     fn take_terminal_back(&self) {
@@ -488,7 +505,8 @@ impl Supervisor {
         if self.is_too_late(signal.number) {
             return;
         }
-        signal.forward(self.target(is_from_kernel));
+        // The command may be gone, or another user's.
+        let _ = signal.forward(self.target(is_from_kernel));
         self.expect_end(signal.number);
     }
 
@@ -498,6 +516,11 @@ impl Supervisor {
             self.kill_at = self.stop_timeout.map(|timeout| Instant::now() + timeout);
         }
     }
+}
+
+/// Sends a signal to a process or group. It may be gone, of which we are told otherwise, or have become another user's.
+fn send_signal(target: Pid, signal: i32) {
+    let _ = sys::send(target, signal);
 }
 
 /// Whether a signal ends the wait for what the command wrote, as it would have ended the command in the middle of it.
@@ -512,7 +535,8 @@ fn mirror(end: Change) -> ExitCode {
         Change::Exited(status) => status,
         Change::Killed(signal) | Change::Stopped(signal) => {
             if sys::id() != sys::INIT {
-                sys::die_by(signal);
+                // A signal that does not kill us is told by the status.
+                let _ = sys::die_by(signal);
             }
             128 + signal
         }

@@ -1,6 +1,7 @@
 //! A filter on the system calls of a process that only waits for another one and passes signals, keys or output on
 //! (seccomp(2)).
 
+use std::io;
 use std::ptr;
 
 /// What waiting, signalling, looking at the terminal and exiting need; opening is for reading only.
@@ -38,15 +39,19 @@ const ALLOWED: [libc::c_long; 27] = [
 const FOR_KEYS: [libc::c_long; 2] = [libc::SYS_ppoll, libc::SYS_write];
 
 /// What passing output on in several threads needs beside that, and making buffers in locked memory.
-const FOR_OUTPUT: [libc::c_long; 8] = [
+const FOR_OUTPUT: [libc::c_long; 12] = [
+    libc::SYS_gettid,
     libc::SYS_mlock,
     libc::SYS_mlock2,
     libc::SYS_mprotect,
     libc::SYS_mremap,
     libc::SYS_munlock,
     libc::SYS_prlimit64,
+    libc::SYS_rseq,
+    libc::SYS_sched_getaffinity,
     libc::SYS_sched_yield,
-    libc::SYS_gettid,
+    libc::SYS_set_robust_list,
+    libc::SYS_sysinfo,
 ];
 
 /// What a process has to do beside waiting for another one.
@@ -82,53 +87,73 @@ const ARCHITECTURE: Option<u32> = if cfg!(target_arch = "x86_64") {
     None
 };
 
-/// Where in `seccomp_data` the call's number, its architecture and the lower half of its third argument stand.
+/// Where in `seccomp_data` the call's number, its architecture and the lower halves of its first and third argument
+/// stand.
 const NUMBER: u32 = 0;
 const ARCHITECTURE_AT: u32 = 4;
+const FIRST_ARGUMENT: u32 = 16;
 const THIRD_ARGUMENT: u32 = 32;
 
-/// Has the kernel refuse all other calls than those of its duty from now on (`EPERM`), for this thread and what it
-/// might start; who passes output on has other threads too. Where there are no filters, nothing happens.
-pub fn confine(duty: Duty) {
-    let Some(architecture) = ARCHITECTURE else {
-        return;
-    };
+/// Has the kernel refuse all other calls than those of its duty from now on (`EPERM`), for this thread and those that it
+/// starts.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::Unsupported`] for a processor whose calls are not known here; any error of prctl(2), which systemd's
+/// filters let through, unlike seccomp(2): `EINVAL` where the kernel has no filters, `EPERM` where another filter refuses
+/// it.
+pub fn confine(duty: Duty) -> io::Result<()> {
+    let architecture = ARCHITECTURE.ok_or(io::ErrorKind::Unsupported)?;
     let mut program = program(architecture, duty);
     let filter = libc::sock_fprog {
         len: program.len() as libc::c_ushort,
         filter: program.as_mut_ptr(),
     };
-    // SAFETY: prctl with PR_SET_NO_NEW_PRIVS takes integers and touches no memory.
-    unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
-    let mode = libc::SECCOMP_SET_MODE_FILTER;
-    let flags = match duty {
-        Duty::Output => libc::SECCOMP_FILTER_FLAG_TSYNC,
-        Duty::Signals | Duty::Keys => 0,
-    };
+    rustix::thread::set_no_new_privs(true)?;
+    let (option, mode) = (libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER);
     // SAFETY: `filter` refers to a live array of the length that it gives; the kernel copies it.
-    unsafe { libc::syscall(libc::SYS_seccomp, mode, flags, ptr::from_ref(&filter)) };
+    match unsafe { libc::prctl(option, mode, ptr::from_ref(&filter), 0, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
+
+const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+const REFUSE: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+/// As if the kernel had no such call.
+const DENY: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
 
 /// The filter as a program of classic BPF.
 fn program(architecture: u32, duty: Duty) -> Vec<libc::sock_filter> {
-    const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
-    const REFUSE: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
     let writing = (libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_PATH) as u32;
     let mut program = vec![
         load(ARCHITECTURE_AT),
         skip_if_equal(architecture, 1),
         end(REFUSE),
         load(NUMBER),
-        // Opening is looked at more closely.
+    ];
+    for call in duty.calls() {
+        program.extend([skip_unless_equal(call as u32, 1), end(ALLOW)]);
+    }
+    program.extend([
         skip_unless_equal(libc::SYS_openat as u32, 4),
         load(THIRD_ARGUMENT),
         skip_if_any(writing, 1),
         end(ALLOW),
         end(REFUSE),
-    ];
-    for call in duty.calls() {
-        program.push(skip_unless_equal(call as u32, 1));
-        program.push(end(ALLOW));
+    ]);
+    if duty == Duty::Output {
+        program.extend([
+            // A thread, but no process. The C library uses this call where there is no clone3(2), whose arguments a filter
+            // cannot see.
+            skip_unless_equal(libc::SYS_clone as u32, 4),
+            load(FIRST_ARGUMENT),
+            skip_if_any(libc::CLONE_THREAD as u32, 1),
+            end(REFUSE),
+            end(ALLOW),
+            skip_unless_equal(libc::SYS_clone3 as u32, 1),
+            end(DENY),
+        ]);
     }
     program.push(end(REFUSE));
     program
@@ -170,7 +195,7 @@ mod tests {
     #[test]
     fn a_confined_thread_reads_and_waits_and_does_nothing_else() {
         let confined = std::thread::spawn(|| {
-            super::confine(super::Duty::Signals);
+            super::confine(super::Duty::Signals).unwrap();
             let file = File::options().write(true).open("/dev/null").map(drop);
             let listener = TcpListener::bind("127.0.0.1:0").map(drop);
             let command = Command::new("true").spawn().map(drop);
@@ -182,5 +207,20 @@ mod tests {
         for other in others {
             assert_eq!(other.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
         }
+    }
+
+    #[test]
+    fn who_passes_output_on_starts_threads_and_no_processes() {
+        let confined = std::thread::spawn(|| {
+            super::confine(super::Duty::Output).unwrap();
+            let command = Command::new("true").spawn().map(drop);
+            let thread = std::thread::Builder::new()
+                .spawn(|| ())
+                .map(|it| it.join().unwrap());
+            (command, thread)
+        });
+        let (command, thread) = confined.join().unwrap();
+        assert_eq!(command.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        thread.unwrap();
     }
 }

@@ -5,10 +5,10 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::ptr;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use crate::sys::{Pid, START, id};
+use crate::sys::processes::{Pid, id};
+use crate::sys::start;
 
 /// Whether a signal is ignored.
 pub fn is_ignored(signal: c_int) -> bool {
@@ -19,9 +19,31 @@ pub fn is_ignored(signal: c_int) -> bool {
     told && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
-fn set_disposition(signal: c_int, disposition: libc::sighandler_t) {
+/// What a process does with a signal without a handler.
+#[derive(Clone, Copy)]
+enum Disposition {
+    Default,
+    Ignored,
+}
+
+fn set_disposition(signal: c_int, disposition: Disposition) -> io::Result<()> {
+    let disposition = match disposition {
+        Disposition::Default => libc::SIG_DFL,
+        Disposition::Ignored => libc::SIG_IGN,
+    };
     // SAFETY: the disposition is SIG_IGN or SIG_DFL, so no handler of ours can run.
-    unsafe { libc::signal(signal, disposition) };
+    match unsafe { libc::signal(signal, disposition) } {
+        libc::SIG_ERR => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// The result of a call that returns 0 if it has done what it was asked for.
+fn checked(returned: libc::c_long) -> io::Result<()> {
+    match returned {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Undoes what the Rust runtime did to signals before `main`: it handles SIGSEGV and SIGBUS such that the
@@ -29,26 +51,36 @@ fn set_disposition(signal: c_int, disposition: libc::sighandler_t) {
 ///
 /// SIGPIPE gets a handler instead, under which writing to a closed pipe fails as if it were ignored and
 /// the signal ends us if another process sent it. execve(2) makes it the default again.
-pub fn restore_signals() {
+///
+/// # Errors
+///
+/// Any error of sigaction(2).
+pub fn restore_signals() -> io::Result<()> {
     for fault in [libc::SIGSEGV, libc::SIGBUS] {
         if !is_ignored(fault) {
-            set_disposition(fault, libc::SIG_DFL);
+            set_disposition(fault, Disposition::Default)?;
         }
     }
-    if !START.sigpipe_ignored.load(Ordering::Relaxed) {
-        handle(libc::SIGPIPE, end_unless_own);
+    if !start::sigpipe_was_ignored() {
+        handle(libc::SIGPIPE, end_unless_own)?;
     }
+    Ok(())
 }
 
 /// As PID 1, which the kernel keeps from dying by a signal: ends on each of those that would end any other
 /// process, until execve(2) makes them the default again.
-pub fn end_by_signals() {
+///
+/// # Errors
+///
+/// Any error of sigaction(2).
+pub fn end_by_signals() -> io::Result<()> {
     let real_time = libc::SIGRTMIN()..=libc::SIGRTMAX();
     for signal in ENDING.into_iter().chain(real_time) {
         if !is_ignored(signal) {
-            handle(signal, end_unless_own);
+            handle(signal, end_unless_own)?;
         }
     }
+    Ok(())
 }
 
 /// The signals that end a process unless it says otherwise, without SIGPIPE, those of a fault and those
@@ -73,14 +105,14 @@ const ENDING: [c_int; 15] = [
 
 type Handler = extern "C" fn(c_int, *const libc::siginfo_t, *const libc::c_void);
 
-fn handle(signal: c_int, handler: Handler) {
+fn handle(signal: c_int, handler: Handler) -> io::Result<()> {
     // SAFETY: `sigaction` is a plain structure for which all zeros is valid: no flags, an empty mask.
     let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
     action.sa_sigaction = handler as libc::sighandler_t;
     action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
     // SAFETY: `action` is live, and its handler, of the type that SA_SIGINFO asks for, only makes calls
     // that are safe in handlers.
-    unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) };
+    checked(unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) }.into())
 }
 
 extern "C" fn end_unless_own(
@@ -94,23 +126,32 @@ extern "C" fn end_unless_own(
     let sender = unsafe { info.si_pid() };
     let is_own = info.si_code == libc::SI_USER && sender == id();
     if signal != libc::SIGPIPE || !is_own {
-        die_by(signal);
+        // If it does not kill us, we end all the same.
+        let _ = die_by(signal);
         // SAFETY: _exit ends the process without running anything of ours.
         unsafe { libc::_exit(128 + signal) };
     }
 }
 
-/// Sends `signal` to the process `target`; that it is gone already is not an error.
-pub fn send(target: Pid, signal: c_int) {
-    // SAFETY: kill takes integers and touches no memory.
-    unsafe { libc::kill(target, signal) };
+/// Sends `signal` to the process `target`, or to a group.
+///
+/// # Errors
+///
+/// `ESRCH` if it is gone already, `EPERM` if it has become another user's; any other error of kill(2).
+pub fn send(target: Pid, signal: c_int) -> io::Result<()> {
+    // SAFETY: kill takes integers and touches no memory. That of rustix takes no signals of real time.
+    checked(unsafe { libc::kill(target, signal) }.into())
 }
 
-/// Queues `signal` for the process `target` with a value (sigqueue(3)); that it is gone already is not an error.
-pub fn tell(target: Pid, signal: c_int, value: c_int) {
+/// Queues `signal` for the process `target` with a value (sigqueue(3)).
+///
+/// # Errors
+///
+/// As for [`send`]; `EAGAIN` if too many signals are queued.
+pub fn tell(target: Pid, signal: c_int, value: c_int) -> io::Result<()> {
     let sival_ptr = ptr::without_provenance_mut(value as usize);
     // SAFETY: the value is a number in the place of a pointer, which nobody follows.
-    unsafe { libc::sigqueue(target, signal, libc::sigval { sival_ptr }) };
+    checked(unsafe { libc::sigqueue(target, signal, libc::sigval { sival_ptr }) }.into())
 }
 
 /// A set of signals as the kernel has it: bit N-1 stands for signal N.
@@ -165,25 +206,39 @@ impl SignalSet {
     }
 
     /// Makes this set the thread's signal mask and returns the one before.
-    pub fn set_as_mask(self) -> SignalSet {
+    ///
+    /// # Errors
+    ///
+    /// Any error of rt_sigprocmask(2).
+    pub fn set_as_mask(self) -> io::Result<SignalSet> {
         self.change_mask(libc::SIG_SETMASK)
     }
 
     /// Adds this set to the thread's signal mask and returns the mask before.
-    pub fn block(self) -> SignalSet {
+    ///
+    /// # Errors
+    ///
+    /// As above.
+    pub fn block(self) -> io::Result<SignalSet> {
         self.change_mask(libc::SIG_BLOCK)
     }
 
-    fn change_mask(self, how: c_int) -> SignalSet {
+    fn change_mask(self, how: c_int) -> io::Result<SignalSet> {
         let (set, mut before) = (self.0, 0u64);
         let (new, old) = (&raw const set, &raw mut before);
         // SAFETY: both pointers are to live 64-bit sets, the size that is passed.
-        unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, new, old, size_of::<u64>()) };
-        SignalSet(before)
+        checked(unsafe {
+            libc::syscall(libc::SYS_rt_sigprocmask, how, new, old, size_of::<u64>())
+        })?;
+        Ok(SignalSet(before))
     }
 
     /// Waits for one of these signals, which must be blocked, and takes it; `None` when `until` has come.
-    pub fn wait(self, until: Option<Instant>) -> Option<Signal> {
+    ///
+    /// # Errors
+    ///
+    /// Any error of rt_sigtimedwait(2).
+    pub fn wait(self, until: Option<Instant>) -> io::Result<Option<Signal>> {
         loop {
             let remaining = until.map(|until| until.saturating_duration_since(Instant::now()));
             let timeout = remaining.map(|remaining| libc::timespec {
@@ -202,10 +257,13 @@ impl SignalSet {
             if let Ok(number @ 1..) = c_int::try_from(number) {
                 // SAFETY: the call returned a signal, so it has filled `info`.
                 let info = unsafe { info.assume_init() };
-                return Some(Signal { number, info });
+                return Ok(Some(Signal { number, info }));
             }
-            if io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock {
-                return None;
+            let error = io::Error::last_os_error();
+            match error.kind() {
+                io::ErrorKind::WouldBlock => return Ok(None),
+                io::ErrorKind::Interrupted => (),
+                _ => return Err(error),
             }
         }
     }
@@ -262,50 +320,66 @@ impl Signal {
 impl Signal {
     /// Sends it on, with the value that came with it if it was queued with one (sigqueue(3)). A process
     /// group gets it without a value.
-    pub fn forward(&self, target: Pid) {
+    ///
+    /// # Errors
+    ///
+    /// Those of [`tell`].
+    pub fn forward(&self, target: Pid) -> io::Result<()> {
         let has_value = self.info.si_code < 0 && self.info.si_code != libc::SI_TKILL;
         if !has_value || target < 0 {
             return send(target, self.number);
         }
         let info = &raw const self.info;
         // SAFETY: `info` is what the kernel filled for this signal, and outlives the call.
-        unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, target, self.number, info) };
+        checked(unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, target, self.number, info) })
     }
-}
-
-/// The signal mask that the process was started with.
-pub fn initial_mask() -> SignalSet {
-    SignalSet(START.mask.load(Ordering::Relaxed))
 }
 
 /// Stops the process by `signal` until somebody continues it; returns at once where it does not stop.
-pub fn stop_by(signal: c_int) {
+///
+/// # Errors
+///
+/// Any error of kill(2) and of the calls around it.
+pub fn stop_by(signal: c_int) -> io::Result<()> {
     if signal != libc::SIGSTOP {
-        set_disposition(signal, libc::SIG_DFL);
+        set_disposition(signal, Disposition::Default)?;
     }
-    send(id(), signal);
-    let before = SignalSet::all_but(signal).set_as_mask();
-    before.set_as_mask();
+    send(id(), signal)?;
+    let before = SignalSet::all_but(signal).set_as_mask()?;
+    before.set_as_mask().map(drop)
 }
 
 /// Gives SIGCHLD its default disposition, without which an ended child could not be waited for, and tells whether it
 /// was ignored.
-pub fn expect_children() -> bool {
+///
+/// # Errors
+///
+/// Any error of sigaction(2).
+pub fn expect_children() -> io::Result<bool> {
     let ignored = is_ignored(libc::SIGCHLD);
     if ignored {
-        set_disposition(libc::SIGCHLD, libc::SIG_DFL);
+        set_disposition(libc::SIGCHLD, Disposition::Default)?;
     }
-    ignored
+    Ok(ignored)
 }
 
 /// Ignores SIGCHLD, as before [`expect_children`].
-pub fn ignore_children() {
-    set_disposition(libc::SIGCHLD, libc::SIG_IGN);
+///
+/// # Errors
+///
+/// Any error of sigaction(2).
+pub fn ignore_children() -> io::Result<()> {
+    set_disposition(libc::SIGCHLD, Disposition::Ignored)
 }
 
 /// Ends the process by `signal`, as a command that was killed by it; returns if the signal does not kill.
-pub fn die_by(signal: c_int) {
-    set_disposition(signal, libc::SIG_DFL);
-    send(id(), signal);
-    SignalSet::all_but(signal).set_as_mask();
+///
+/// # Errors
+///
+/// Any error of kill(2) and of the calls around it.
+pub fn die_by(signal: c_int) -> io::Result<()> {
+    // Of SIGKILL and the signals of the C library it cannot be set, and is the default.
+    let _ = set_disposition(signal, Disposition::Default);
+    send(id(), signal)?;
+    SignalSet::all_but(signal).set_as_mask().map(drop)
 }

@@ -23,9 +23,8 @@ use crate::run::front::Screen;
 use crate::run::redact::progress::Progress;
 use crate::run::redact::stream::Stream;
 use crate::run::redact::{Patterns, Redactor};
-use crate::run::supervisor::SHORT;
 use crate::sys::locked::{self, Locked, NoMemory};
-use crate::sys::{self, Duty, Event, Pid};
+use crate::sys::{self, Duty, Pid};
 use crate::variables::{Variable, block};
 
 /// The standard descriptors that are filtered: output and error.
@@ -168,13 +167,18 @@ impl Source {
 
     /// Puts the ends in the place of standard output and error, or only the one that is a terminal: our own messages
     /// belong on that as it is then.
-    pub fn put_in_place(&self, only_screen: bool) {
+    ///
+    /// # Errors
+    ///
+    /// Any error of dup2(2). The command must not be started then.
+    pub fn put_in_place(&self, only_screen: bool) -> io::Result<()> {
         let ends = self.ends.iter().filter(|end| end.is_screen || !only_screen);
         for End { file, numbers, .. } in ends {
             for number in numbers {
-                sys::put_in_place(file, *number);
+                sys::put_in_place(file, *number)?;
             }
         }
+        Ok(())
     }
 }
 
@@ -190,6 +194,7 @@ pub struct Filter {
 enum Failure {
     Memory(NoMemory),
     System(io::Error),
+    Confinement(io::Error),
 }
 
 impl Filter {
@@ -210,9 +215,10 @@ impl Filter {
     pub fn run(mut self, screen: Option<Screen>) -> ExitCode {
         let mut kept = self.descriptors();
         kept.extend(screen.iter().flat_map(Screen::descriptors));
-        sys::forget_caller(&mut kept);
-        locked::lock_everything();
-        match self.pass_on_and_learn(screen) {
+        let forgotten = sys::forget_caller(&mut kept).map_err(Failure::System);
+        // More than was asked for; secrets have locked pages of their own.
+        let _ = locked::lock_everything();
+        match forgotten.and_then(|()| self.pass_on_and_learn(screen)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
                 let _ = self.sink.answer(&failure.to_string());
@@ -226,10 +232,11 @@ impl Filter {
         let streams = self.sink.streams.drain(..);
         let streams = streams.map(|stream| Ok((stream, Redactor::new(Arc::clone(&none))?)));
         let streams = streams.collect::<Result<Vec<_>, NoMemory>>()?;
+        sys::confine(Duty::Output).map_err(Failure::Confinement)?;
         let progress = Progress::of(streams.len(), self.supervisor, screen, none);
         let end_of_command = self.end_of_command.as_fd();
         let (progress, sink) = (&progress, &mut self.sink);
-        // Starting takes calls that are refused later.
+        // Nothing is read before all threads are there.
         let has_started = &Barrier::new(streams.len() + 1);
         thread::scope(|scope| {
             for (stream, redactor) in streams {
@@ -242,10 +249,6 @@ impl Filter {
             }
             has_started.wait();
             sink.learn(progress);
-            let event = Some((end_of_command, Event::Readable));
-            if matches!(sys::wait_for_events([event], Some(SHORT)), Ok([false])) {
-                sys::confine(Duty::Output);
-            }
             Ok(())
         })
     }
@@ -311,6 +314,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::Memory(reason) => reason.fmt(f),
             Failure::System(error) => f.write_str(&plain(error)),
+            Failure::Confinement(error) => write!(f, "cannot be confined: {}", plain(error)),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::deliver::output;
 use crate::run::redact::progress::Progress;
 use crate::run::redact::{CHUNK, Redactor};
-use crate::sys::{self, Event, PseudoTerminal};
+use crate::sys::{self, Interest, PseudoTerminal};
 
 /// How long nothing must follow before one or two bytes are let through that could begin a secret.
 const PAUSE: Duration = Duration::from_micros(500);
@@ -37,10 +37,11 @@ impl Stream {
             (terminal.master, terminal.slave)
         } else {
             let (reader, writer) = io::pipe()?;
-            sys::enlarge(&writer);
+            // A pipe of the usual size only makes the command wait a little more often.
+            let _ = sys::enlarge(&writer);
             (OwnedFd::from(reader).into(), writer.into())
         };
-        sys::set_nonblocking(input.as_fd());
+        sys::set_nonblocking(input.as_fd())?;
         let is_on_screen = false;
         let stream = Stream {
             input,
@@ -104,9 +105,9 @@ impl Stream {
         progress: &Progress,
     ) -> Next {
         let events = [
-            Some((self.input.as_fd(), Event::Readable)),
-            command.map(|command| (command, Event::Readable)),
-            Some((self.output.as_fd(), Event::Broken)),
+            Some((self.input.as_fd(), Interest::Readable)),
+            command.map(|command| (command, Interest::Readable)),
+            Some((self.output.as_fd(), Interest::Broken)),
         ];
         let pause = redactor.may_yield().then_some(PAUSE);
         let Ok([readable, ended, broken]) = sys::wait_for_events(events, pause) else {

@@ -9,13 +9,12 @@
 use std::cell::Cell;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, PipeReader, Read, Write};
-use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::cli::{Network, OnChange, Watching};
 use crate::crypto::{self, Digest, DigestKey};
-use crate::error::Error;
+use crate::error::{Error, FAILED};
 use crate::keys::Variables;
 use crate::report::Report;
 use crate::run::beginning::{Beginning, die_with_parent};
@@ -44,13 +43,21 @@ pub struct Keeper {
 
 impl Keeper {
     /// Becomes the keeper. Candidates become the command as `beginning` says.
-    pub fn new(board: &'static Board, watching: Watching, beginning: Beginning) -> Self {
-        die_with_parent(SIGKILL, beginning.parent);
-        Keeper {
+    ///
+    /// # Errors
+    ///
+    /// If its end cannot be tied to that of its parent.
+    pub fn new(
+        board: &'static Board,
+        watching: Watching,
+        beginning: Beginning,
+    ) -> io::Result<Self> {
+        die_with_parent(SIGKILL, beginning.parent)?;
+        Ok(Keeper {
             board,
             watching,
             beginning,
-        }
+        })
     }
 
     /// Starts candidates for as long as the process lives, and returns in each of them.
@@ -77,7 +84,7 @@ impl Keeper {
                 Err(error) if count == 0 => return Err(Error::Supervise(error)),
                 Err(error) => complain(self.board, &Error::Supervise(error), &report),
             }
-            let is_unsettled = self.board.is_unsettled.load(Ordering::Relaxed);
+            let is_unsettled = self.board.is_unsettled();
             quick = if is_unsettled { quick + 1 } else { 0 };
             sys::release_program();
             thread::sleep(self.pause(started, (1..=QUICK).contains(&quick)));
@@ -90,21 +97,21 @@ impl Keeper {
     fn start(&self, memory: [&mut Locked; 2]) -> io::Result<Option<Result<(), Error>>> {
         let board = self.board;
         board.set_candidate(None);
-        board.is_unsettled.store(false, Ordering::Relaxed);
-        board.asked_wait.store(0, Ordering::Relaxed);
+        board.set_unsettled(false);
+        board.set_asked_wait(0);
         let (mut reader, mut writer) = io::pipe()?;
         board.set(Stage::AtWork);
         let forked = sys::fork_beside().inspect_err(|_| board.set(Stage::None))?;
         let Fork::Parent(candidate) = forked else {
             drop(writer);
-            die_with_parent(SIGKILL, self.beginning.parent);
+            let tied = die_with_parent(SIGKILL, self.beginning.parent);
             board.wait_for_candidate();
-            let lengths = memory.map(|lost| (lost.lose(), lost));
-            let mut lost = lengths.into_iter();
-            return Ok(Some(lost.try_for_each(|(length, lost)| {
-                *lost = receive(&mut reader, length)?;
+            let receive = |lost: &mut Locked| {
+                *lost = receive(&mut reader, lost.length())?;
                 Ok(())
-            })));
+            };
+            let received = memory.into_iter().try_for_each(receive);
+            return Ok(Some(tied.map_err(Error::Supervise).and(received)));
         };
         drop(reader);
         board.set_candidate(Some(candidate));
@@ -129,7 +136,7 @@ impl Keeper {
         if is_quick {
             return later(QUIET.min(self.watching.interval));
         }
-        let asked = self.board.asked_wait.load(Ordering::Relaxed);
+        let asked = self.board.asked_wait();
         let asked = Duration::from_secs(asked.min(LONGEST_WAIT));
         let rest = later(self.watching.interval).saturating_sub(started.elapsed());
         rest.max(later(asked))
@@ -149,9 +156,12 @@ impl Keeper {
         if is_first {
             candidate.take_turn();
         } else {
-            self.beginning.restore_mask();
             // A message must not stop us, nor the supervisor.
-            SignalSet::of(&[SIGTTOU]).block();
+            let mask = self.beginning.restore_mask();
+            let mask = mask.and_then(|()| SignalSet::of(&[SIGTTOU]).block());
+            if let Err(error) = mask {
+                candidate.failed(Error::Supervise(error));
+            }
         }
         candidate
     }
@@ -239,7 +249,7 @@ impl Candidate {
         if !is_confirmed {
             self.report
                 .note(format_args!("the sealed documents have changed"));
-            self.board.is_unsettled.store(true, Ordering::Relaxed);
+            self.board.set_unsettled(true);
             self.end();
         }
         self.board.opened.set(digest);
@@ -271,7 +281,7 @@ impl Candidate {
             return error;
         }
         let asked = error.asked_wait().unwrap_or_default().as_secs();
-        self.board.asked_wait.store(asked, Ordering::Relaxed);
+        self.board.set_asked_wait(asked);
         complain(self.board, &error, &self.report);
         self.end()
     }
@@ -297,11 +307,17 @@ impl Candidate {
             self.come_into_force();
             self.end();
         }
-        SignalSet::ALL.set_as_mask();
-        sys::die_with_parent(0);
-        self.beginning.begin();
+        let begun = SignalSet::ALL
+            .set_as_mask()
+            .and_then(|_| sys::die_with_parent(0))
+            .and_then(|()| self.beginning.begin());
         self.board.tell(Stage::Begun, supervisor);
-        self.beginning.restore_mask();
+        let begun = begun.and_then(|()| self.beginning.restore_mask());
+        if let Err(error) = begun {
+            // We are the command now, and there is no other one behind us.
+            self.report.error(&Error::Supervise(error));
+            std::process::exit(FAILED.into());
+        }
     }
 
     fn come_into_force(&self) {

@@ -124,11 +124,12 @@ impl Watch {
     pub fn end(&mut self) {
         self.state = State::Over;
         if self.keeper != 0 {
-            sys::end_child(self.keeper);
+            // Whichever way it fails, there is no such child any more.
+            let _ = sys::end_child(self.keeper);
             self.keeper = 0;
         }
         if let Some(candidate) = self.board.candidate() {
-            sys::end_child(candidate);
+            let _ = sys::end_child(candidate);
             self.board.set_candidate(None);
         }
     }
