@@ -18,14 +18,14 @@ use dotenv_run::task::{Assignment, Task};
 
 fn main() -> ExitCode {
     report::hide_panics("dotenv-run");
-    sys::restore_signals();
+    let restored = sys::restore_signals().map_err(Error::Signals);
     let environ = Environ::take();
     let outside = Outside {
         variable: &|name| environ.value(name),
         profile: profile_file::read,
     };
     let outcome = match cli::parse(std::env::args_os().skip(1), &outside) {
-        Ok(Request::Run(options, named)) => run(options, named, environ),
+        Ok(Request::Run(options, named)) => restored.and_then(|()| run(options, named, environ)),
         Ok(Request::Help) => output::print(&cli::help()),
         Ok(Request::Version) => {
             output::print(concat!("dotenv-run ", env!("CARGO_PKG_VERSION"), "\n"))
@@ -48,6 +48,7 @@ fn run(options: Box<Options>, named: Named, environ: Environ) -> Result<ExitCode
     let report = Report::new("dotenv-run", options.verbosity);
     let report = check.map_or(report, |check| report.with_listener(check));
     let begun = Claimed::claim(named).and_then(|claimed| {
+        sys::check_start()?;
         let side = supervise(options.supervision())?;
         Ok((
             Assignment {

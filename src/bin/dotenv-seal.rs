@@ -27,12 +27,15 @@ use dotenv_run::variables::warn_of_skipped;
 
 fn main() -> ExitCode {
     report::hide_panics("dotenv-seal");
-    // Nothing of it was changed but by us.
-    let _ = sys::initial_mask().set_as_mask();
+    let mask = sys::initial_mask().set_as_mask().map_err(Error::Signals);
     let report = Report::new("dotenv-seal", Verbosity::Normal);
     let environ = Environ::take();
     let request = SealRequest::parse(std::env::args_os().skip(1), &|name| environ.value(name));
-    match request.and_then(|request| run(request, environ, &report)) {
+    let prepared = mask.and_then(|_| Ok(sys::check_start()?));
+    let outcome = prepared
+        .and(request)
+        .and_then(|request| run(request, environ, &report));
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report.error(&error);

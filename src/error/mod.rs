@@ -17,6 +17,7 @@ use std::time::Duration;
 use crate::dotenv::parse::ParseError;
 use crate::dotenv::resolve::ResolveError;
 use crate::path::LevelName;
+use crate::sys::StartFailure;
 use crate::sys::locked::NoMemory;
 
 pub use crate::error::connection::{Denied, Flaw, FromMirror, Unreachable};
@@ -185,6 +186,10 @@ pub enum Error {
     Profile { file: PathBuf, flaw: ProfileFlaw },
     /// No locked memory.
     Memory(NoMemory),
+    /// The process could not be protected before `main`.
+    Unprotected(StartFailure),
+    /// Signals could not be treated as the caller wants them.
+    Signals(io::Error),
     /// The supervisor could not be put in front.
     Supervise(io::Error),
     /// The filter of the command's output is not ready.
@@ -367,6 +372,9 @@ impl Error {
                 reason: BadKey::ReadOnce,
                 ..
             } => "--watch reads keys again each time; name a regular file, or set the variable",
+            Error::Unprotected(_) => {
+                "a container's or service's filter of system calls has to allow it"
+            }
             Error::Unauthorized { .. } => "the API key is unknown, expired or revoked",
             Error::Forbidden {
                 denied: Denied::KeyDescriptor,
@@ -605,6 +613,10 @@ impl fmt::Display for Error {
             }
             Error::Profile { file, flaw } => write!(f, "--profile: {}: {flaw}", shown(file)),
             Error::Memory(reason) => reason.fmt(f),
+            Error::Unprotected(StartFailure { call, error }) => {
+                write!(f, "cannot protect this process: {call}: {}", plain(error))
+            }
+            Error::Signals(error) => write!(f, "cannot set up signals: {}", plain(error)),
             Error::Supervise(error) => write!(f, "cannot start a supervisor: {}", plain(error)),
             Error::NoFilter { reason } => {
                 write!(f, "the filter of --redact is not ready: {reason}")
@@ -612,6 +624,12 @@ impl fmt::Display for Error {
             Error::Command { command, error } => write!(f, "{command}: {}", plain(error)),
             Error::Seal(seal) => seal.fmt(f),
         }
+    }
+}
+
+impl From<StartFailure> for Error {
+    fn from(failure: StartFailure) -> Self {
+        Error::Unprotected(failure)
     }
 }
 

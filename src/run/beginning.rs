@@ -113,13 +113,15 @@ fn begin(how: &Supervision) -> io::Result<Side> {
     };
     if !is_needed {
         if sys::id() == sys::INIT {
-            sys::end_by_signals();
+            sys::end_by_signals()?;
         }
         sys::initial_mask().set_as_mask()?;
         return Ok(Side::Worker(Surroundings::default()));
     }
     let mask = sys::initial_mask();
     SignalSet::ALL.set_as_mask()?;
+    // Whoever waits in front must be able to let go of what the caller gave us, before there is anything to wait for.
+    sys::check_closing()?;
     let children = match sys::expect_children()? {
         true => Children::Ignored,
         false => Children::Expected,
@@ -130,7 +132,7 @@ fn begin(how: &Supervision) -> io::Result<Side> {
         mask,
         children,
         watching: match how.watching {
-            Some(watching) => Some((watching, sys::share(Board::default())?)),
+            Some(watching) => Some((watching, Board::share()?)),
             None => None,
         },
     };

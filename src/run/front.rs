@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use crate::error::FAILED;
 use crate::run::job::mirror;
 use crate::run::messages::{Channel, FilterNews, JobNews, Order};
 use crate::run::screen::Screen;
@@ -15,7 +16,7 @@ use crate::run::waiting::{Waiting, Wake};
 use crate::sys::signal_names::{
     SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH,
 };
-use crate::sys::{self, Change, Event, Pid, Signal};
+use crate::sys::{self, Change, Interest, Pid, Signal};
 
 /// How long the end of the command may come behind the first sign that the others have ended.
 const GRACE: Duration = Duration::from_millis(100);
@@ -71,7 +72,11 @@ impl Front {
             [terminal, master, desk.monitor.as_fd().as_raw_fd()]
         });
         let others = [self.filter.descriptor(), self.waiting.descriptor()];
-        sys::forget_caller(&mut desk.chain(others.into_iter().flatten()).collect::<Vec<_>>());
+        let mut kept: Vec<_> = desk.chain(others.into_iter().flatten()).collect();
+        if sys::forget_caller(&mut kept).is_err() {
+            // Without us, the monitor ends its command.
+            return ExitCode::from(FAILED);
+        }
         let end = self.wait_for_monitor();
         if let Some(desk) = &mut self.desk {
             desk.screen.pause();
@@ -102,7 +107,7 @@ impl Front {
     fn next(&mut self) -> Wake {
         // What is gone would be ready all the time.
         let desk = self.desk.as_ref().filter(|_| self.give_up_at.is_none());
-        let monitor = desk.map(|desk| (desk.monitor.as_fd(), Event::Readable));
+        let monitor = desk.map(|desk| (desk.monitor.as_fd(), Interest::Readable));
         let [keys, room] = desk.map_or([None; 2], |desk| desk.screen.events());
         let events = [self.filter.event(), monitor, keys, room];
         self.waiting.next(self.give_up_at, events)

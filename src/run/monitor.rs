@@ -7,11 +7,12 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use crate::error::FAILED;
 use crate::run::job::{Job, mirror};
 use crate::run::messages::{Channel, Ground, JobNews, Order};
 use crate::run::waiting::{Waiting, Wake};
 use crate::sys::signal_names::{SIGCHLD, SIGCONT, SIGHUP, SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU};
-use crate::sys::{self, Change, Event, Pid, Signal};
+use crate::sys::{self, Change, Interest, Pid, Signal};
 
 /// How long the kernel may take to tell us that the process in front has ended, after its end of the line is gone.
 const GRACE: Duration = Duration::from_millis(100);
@@ -81,7 +82,10 @@ impl Monitor {
         let channel = self.channel().map(|channel| channel.as_fd().as_raw_fd());
         let descriptors = channel.into_iter().chain([self.slave.as_raw_fd()]);
         let descriptors = descriptors.chain(self.waiting.descriptor());
-        sys::forget_caller(&mut descriptors.collect::<Vec<_>>());
+        if sys::forget_caller(&mut descriptors.collect::<Vec<_>>()).is_err() {
+            self.job.kill();
+            return ExitCode::from(FAILED);
+        }
         mirror(self.wait_for_command())
     }
 
@@ -120,7 +124,7 @@ impl Monitor {
             return self.waiting.next_of_children(until);
         }
         let orders = match &self.line {
-            Line::Open(channel) => Some((channel.as_fd(), Event::Readable)),
+            Line::Open(channel) => Some((channel.as_fd(), Interest::Readable)),
             Line::Broken { .. } | Line::Gone => None,
         };
         self.waiting.next(until, [orders, None, None, None])

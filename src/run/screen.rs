@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use crate::run::messages::Ground;
-use crate::sys::{self, Event, Pid, PseudoTerminal, Settings};
+use crate::sys::{self, Interest, Pid, PseudoTerminal, Settings};
 
 /// How many bytes of keys wait for the command until no more are taken from the terminal.
 const MOST_TYPED: usize = 64 * 1024;
@@ -172,12 +172,13 @@ impl Screen {
     pub fn leave_as_command_did(&mut self) {
         let left = Settings::of(&self.master).ok();
         let left = left.filter(|left| !left.are_like(&self.before));
-        self.leave(left.map_or(self.before, |left| left.with_line_of(&self.before)));
+        let before = self.before.clone();
+        self.leave(left.map_or(before, |left| left.with_line_of(&self.before)));
     }
 
     /// Gives the terminal back as it was.
     pub fn put_back(&mut self) {
-        self.leave(self.before);
+        self.leave(self.before.clone());
     }
 
     fn leave(&mut self, settings: Settings) {
@@ -195,12 +196,12 @@ impl Screen {
     }
 
     /// What is to be waited for: keys, and room for those that were not taken yet.
-    pub fn events(&self) -> [Option<(BorrowedFd<'_>, Event)>; 2] {
+    pub fn events(&self) -> [Option<(BorrowedFd<'_>, Interest)>; 2] {
         let takes_keys = self.passes_keys() && self.typed.len() < MOST_TYPED;
         let has_keys = !self.typed.is_empty();
         [
-            takes_keys.then(|| (self.terminal.as_fd(), Event::Readable)),
-            has_keys.then(|| (self.master.as_fd(), Event::Writable)),
+            takes_keys.then(|| (self.terminal.as_fd(), Interest::Readable)),
+            has_keys.then(|| (self.master.as_fd(), Interest::Writable)),
         ]
     }
 

@@ -5,13 +5,14 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::process::ExitCode;
 
+use crate::error::FAILED;
 use crate::run::job::{Job, mirror};
 use crate::run::messages::{Channel, FilterNews, Nothing};
 use crate::run::waiting::{Awaited, Waiting, Wake};
 use crate::sys::signal_names::{
     SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH,
 };
-use crate::sys::{self, Change, Event, Signal};
+use crate::sys::{self, Change, Interest, Signal};
 
 /// The waiting parent.
 pub struct Supervisor {
@@ -35,7 +36,10 @@ impl Supervisor {
     pub fn run(mut self) -> ExitCode {
         let descriptors = self.filter.descriptor().into_iter();
         let descriptors = descriptors.chain(self.waiting.descriptor());
-        sys::forget_caller(&mut descriptors.collect::<Vec<_>>());
+        if sys::forget_caller(&mut descriptors.collect::<Vec<_>>()).is_err() {
+            self.job.kill();
+            return ExitCode::from(FAILED);
+        }
         let end = self.wait_for_command();
         self.filter.wait_for_rest(&mut self.waiting);
         mirror(end)
@@ -149,9 +153,9 @@ impl FilterReports {
     }
 
     /// What is to be waited for.
-    pub fn event(&self) -> Option<(BorrowedFd<'_>, Event)> {
+    pub fn event(&self) -> Option<(BorrowedFd<'_>, Interest)> {
         let channel = self.0.as_ref();
-        channel.map(|channel| (channel.as_fd(), Event::Readable))
+        channel.map(|channel| (channel.as_fd(), Interest::Readable))
     }
 
     /// Whether there may be more.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use std::{array, io};
 
 use crate::sys::signal_names::SIGCHLD;
-use crate::sys::{self, Duty, Event, Signal, SignalSet};
+use crate::sys::{self, Duty, Interest, Signal, SignalSet};
 
 /// How long a run may be that does not pay for the confinement of its supervisor, which takes the kernel as long as all
 /// the rest of the start.
@@ -17,7 +17,7 @@ const SHORT: Duration = Duration::from_millis(20);
 const MOST: usize = 4;
 
 /// The descriptors that are waited for beside signals.
-pub type Awaited<'a> = [Option<(BorrowedFd<'a>, Event)>; MOST];
+pub type Awaited<'a> = [Option<(BorrowedFd<'a>, Interest)>; MOST];
 
 /// What has come.
 pub enum Wake {
@@ -122,7 +122,7 @@ impl Waiting {
             }
             let mut events = [None; MOST + 1];
             events[..MOST].copy_from_slice(&others);
-            events[MOST] = Some((signals.as_fd(), Event::Readable));
+            events[MOST] = Some((signals.as_fd(), Interest::Readable));
             let patience = until.map(|until| until.saturating_duration_since(now));
             match sys::wait_for_events(events, patience) {
                 Ok([.., true]) => (),

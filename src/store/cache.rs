@@ -211,7 +211,7 @@ impl Cache {
         let texts = str::from_utf8(texts).ok()?;
         let (secrets, descriptor) = texts.split_at_checked(length)?;
         Some(Entry {
-            age: time_since_start().checked_sub(since)?,
+            age: time_since_start().ok()?.checked_sub(since)?,
             sealed: sealed(&self.path, secrets, descriptor)?,
             key: DataKey::restored(key.bytes())?,
         })
@@ -240,7 +240,7 @@ impl Cache {
 
     /// Keeps an answer in place of the one before.
     fn store(&self, texts: &Texts, key: &DataKey) -> io::Result<()> {
-        let now = time_since_start().as_nanos() as u64;
+        let now = time_since_start()?.as_nanos() as u64;
         let time = now.to_be_bytes();
         let Texts {
             secrets,

@@ -1,8 +1,9 @@
-//! The time of day.
+//! The time of day, and since the machine was started.
 
 use std::fmt;
+use std::io;
 use std::mem::MaybeUninit;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A time of the calendar, to the second.
 #[derive(Clone, Copy)]
@@ -76,10 +77,25 @@ fn seconds(time: SystemTime) -> libc::time_t {
     libc::time_t::try_from(elapsed.as_secs()).unwrap_or(libc::time_t::MAX)
 }
 
+/// The time since the machine was started, also while it slept (CLOCK_BOOTTIME).
+///
+/// # Errors
+///
+/// Any error of clock_gettime(2).
+pub fn time_since_start() -> io::Result<Duration> {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is a live structure of the type that clock_gettime fills.
+    if unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn at(seconds: u64) -> CalendarTime {

@@ -4,8 +4,6 @@
 use std::io;
 use std::ptr;
 
-use crate::sys::checked;
-
 /// What waiting, signalling, looking at the terminal and exiting need; opening is for reading only.
 const ALLOWED: [libc::c_long; 27] = [
     libc::SYS_brk,
@@ -115,11 +113,13 @@ pub fn confine(duty: Duty) -> io::Result<()> {
         len: program.len() as libc::c_ushort,
         filter: program.as_mut_ptr(),
     };
-    // SAFETY: prctl with PR_SET_NO_NEW_PRIVS takes integers and touches no memory.
-    checked(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;
+    rustix::thread::set_no_new_privs(true)?;
     let (option, mode) = (libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER);
     // SAFETY: `filter` refers to a live array of the length that it gives; the kernel copies it.
-    checked(unsafe { libc::prctl(option, mode, ptr::from_ref(&filter), 0, 0) })
+    match unsafe { libc::prctl(option, mode, ptr::from_ref(&filter), 0, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;

@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
-use crate::sys::streams::owned;
+use rustix::pty::OpenptFlags;
+
 use crate::sys::terminal::{Settings, copy_size};
 
 /// A new pseudo-terminal.
@@ -22,7 +23,7 @@ impl PseudoTerminal {
     ///
     /// Any error of posix_openpt(3) and of the calls that set it up.
     pub fn like(terminal: &File) -> io::Result<Self> {
-        let made = PseudoTerminal::new(libc::O_RDWR)?;
+        let made = PseudoTerminal::new(OpenptFlags::RDWR)?;
         Settings::of(terminal)?.set(&made.master)?;
         copy_size(terminal, &made.master)?;
         Ok(made)
@@ -35,26 +36,19 @@ impl PseudoTerminal {
     ///
     /// As above.
     pub fn in_front_of(terminal: &File) -> io::Result<Self> {
-        let made = PseudoTerminal::new(libc::O_WRONLY)?;
+        let for_writing = OpenptFlags::from_bits_retain(libc::O_WRONLY as u32);
+        let made = PseudoTerminal::new(for_writing)?;
         let settings = Settings::of(terminal)?.with_output_unchanged();
         settings.set(&made.master)?;
         copy_size(terminal, &made.master)?;
         Ok(made)
     }
 
-    fn new(access: libc::c_int) -> io::Result<Self> {
-        let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
-        // SAFETY: posix_openpt takes flags and touches no memory.
-        let master = owned(unsafe { libc::posix_openpt(flags) }.into())?;
-        let unlocked: libc::c_int = 0;
-        let number = master.as_raw_fd();
-        // SAFETY: the call reads the integer, which is live.
-        if unsafe { libc::ioctl(number, libc::TIOCSPTLCK, &raw const unlocked) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let flags = access | libc::O_NOCTTY | libc::O_CLOEXEC;
-        // SAFETY: the call takes flags and touches no memory.
-        let slave = owned(unsafe { libc::ioctl(number, libc::TIOCGPTPEER, flags) }.into())?;
+    fn new(access: OpenptFlags) -> io::Result<Self> {
+        let not_inherited = OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let master = rustix::pty::openpt(OpenptFlags::RDWR | not_inherited)?;
+        rustix::pty::unlockpt(&master)?;
+        let slave = rustix::pty::ioctl_tiocgptpeer(&master, access | not_inherited)?;
         Ok(PseudoTerminal {
             master: master.into(),
             slave,
@@ -68,13 +62,6 @@ impl PseudoTerminal {
 ///
 /// `EPERM` if we lead a process group already, or the terminal has a session.
 pub fn lead_session_on(terminal: &OwnedFd) -> io::Result<()> {
-    // SAFETY: setsid has no arguments.
-    if unsafe { libc::setsid() } < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the call takes integers and touches no memory.
-    match unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY, 0) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+    rustix::process::setsid()?;
+    Ok(rustix::process::ioctl_tiocsctty(terminal)?)
 }

@@ -5,10 +5,10 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::ptr;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use crate::sys::{Pid, START, checked, id};
+use crate::sys::processes::{Pid, id};
+use crate::sys::start;
 
 /// Whether a signal is ignored.
 pub fn is_ignored(signal: c_int) -> bool {
@@ -19,11 +19,30 @@ pub fn is_ignored(signal: c_int) -> bool {
     told && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
-fn set_disposition(signal: c_int, disposition: libc::sighandler_t) -> io::Result<()> {
+/// What a process does with a signal without a handler.
+#[derive(Clone, Copy)]
+enum Disposition {
+    Default,
+    Ignored,
+}
+
+fn set_disposition(signal: c_int, disposition: Disposition) -> io::Result<()> {
+    let disposition = match disposition {
+        Disposition::Default => libc::SIG_DFL,
+        Disposition::Ignored => libc::SIG_IGN,
+    };
     // SAFETY: the disposition is SIG_IGN or SIG_DFL, so no handler of ours can run.
     match unsafe { libc::signal(signal, disposition) } {
         libc::SIG_ERR => Err(io::Error::last_os_error()),
         _ => Ok(()),
+    }
+}
+
+/// The result of a call that returns 0 if it has done what it was asked for.
+fn checked(returned: libc::c_long) -> io::Result<()> {
+    match returned {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 
@@ -32,26 +51,36 @@ fn set_disposition(signal: c_int, disposition: libc::sighandler_t) -> io::Result
 ///
 /// SIGPIPE gets a handler instead, under which writing to a closed pipe fails as if it were ignored and
 /// the signal ends us if another process sent it. execve(2) makes it the default again.
-pub fn restore_signals() {
+///
+/// # Errors
+///
+/// Any error of sigaction(2).
+pub fn restore_signals() -> io::Result<()> {
     for fault in [libc::SIGSEGV, libc::SIGBUS] {
         if !is_ignored(fault) {
-            let _ = set_disposition(fault, libc::SIG_DFL);
+            set_disposition(fault, Disposition::Default)?;
         }
     }
-    if !START.sigpipe_ignored.load(Ordering::Relaxed) {
-        handle(libc::SIGPIPE, end_unless_own);
+    if !start::sigpipe_was_ignored() {
+        handle(libc::SIGPIPE, end_unless_own)?;
     }
+    Ok(())
 }
 
 /// As PID 1, which the kernel keeps from dying by a signal: ends on each of those that would end any other
 /// process, until execve(2) makes them the default again.
-pub fn end_by_signals() {
+///
+/// # Errors
+///
+/// Any error of sigaction(2).
+pub fn end_by_signals() -> io::Result<()> {
     let real_time = libc::SIGRTMIN()..=libc::SIGRTMAX();
     for signal in ENDING.into_iter().chain(real_time) {
         if !is_ignored(signal) {
-            handle(signal, end_unless_own);
+            handle(signal, end_unless_own)?;
         }
     }
+    Ok(())
 }
 
 /// The signals that end a process unless it says otherwise, without SIGPIPE, those of a fault and those
@@ -76,14 +105,14 @@ const ENDING: [c_int; 15] = [
 
 type Handler = extern "C" fn(c_int, *const libc::siginfo_t, *const libc::c_void);
 
-fn handle(signal: c_int, handler: Handler) {
+fn handle(signal: c_int, handler: Handler) -> io::Result<()> {
     // SAFETY: `sigaction` is a plain structure for which all zeros is valid: no flags, an empty mask.
     let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
     action.sa_sigaction = handler as libc::sighandler_t;
     action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
     // SAFETY: `action` is live, and its handler, of the type that SA_SIGINFO asks for, only makes calls
     // that are safe in handlers.
-    unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) };
+    checked(unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) }.into())
 }
 
 extern "C" fn end_unless_own(
@@ -97,20 +126,21 @@ extern "C" fn end_unless_own(
     let sender = unsafe { info.si_pid() };
     let is_own = info.si_code == libc::SI_USER && sender == id();
     if signal != libc::SIGPIPE || !is_own {
+        // If it does not kill us, we end all the same.
         let _ = die_by(signal);
         // SAFETY: _exit ends the process without running anything of ours.
         unsafe { libc::_exit(128 + signal) };
     }
 }
 
-/// Sends `signal` to the process `target`.
+/// Sends `signal` to the process `target`, or to a group.
 ///
 /// # Errors
 ///
-/// Any error of kill(2): `ESRCH` if there is no such process.
+/// `ESRCH` if it is gone already, `EPERM` if it has become another user's; any other error of kill(2).
 pub fn send(target: Pid, signal: c_int) -> io::Result<()> {
-    // SAFETY: kill takes integers and touches no memory.
-    checked(unsafe { libc::kill(target, signal) })
+    // SAFETY: kill takes integers and touches no memory. That of rustix takes no signals of real time.
+    checked(unsafe { libc::kill(target, signal) }.into())
 }
 
 /// A set of signals as the kernel has it: bit N-1 stands for signal N.
@@ -177,7 +207,7 @@ impl SignalSet {
     ///
     /// # Errors
     ///
-    /// Any error of rt_sigprocmask(2).
+    /// As above.
     pub fn block(self) -> io::Result<SignalSet> {
         self.change_mask(libc::SIG_BLOCK)
     }
@@ -186,9 +216,9 @@ impl SignalSet {
         let (set, mut before) = (self.0, 0u64);
         let (new, old) = (&raw const set, &raw mut before);
         // SAFETY: both pointers are to live 64-bit sets, the size that is passed.
-        let changed =
-            unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, new, old, size_of::<u64>()) };
-        checked(changed as c_int)?;
+        checked(unsafe {
+            libc::syscall(libc::SYS_rt_sigprocmask, how, new, old, size_of::<u64>())
+        })?;
         Ok(SignalSet(before))
     }
 
@@ -283,14 +313,8 @@ impl Signal {
         }
         let info = &raw const self.info;
         // SAFETY: `info` is what the kernel filled for this signal, and outlives the call.
-        let sent = unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, target, self.number, info) };
-        checked(sent as c_int)
+        checked(unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, target, self.number, info) })
     }
-}
-
-/// The signal mask that the process was started with.
-pub fn initial_mask() -> SignalSet {
-    SignalSet(START.mask.load(Ordering::Relaxed))
 }
 
 /// Stops the process by `signal` until somebody continues it; returns at once where it does not stop.
@@ -300,7 +324,7 @@ pub fn initial_mask() -> SignalSet {
 /// Any error of kill(2) and of the calls around it.
 pub fn stop_by(signal: c_int) -> io::Result<()> {
     if signal != libc::SIGSTOP {
-        set_disposition(signal, libc::SIG_DFL)?;
+        set_disposition(signal, Disposition::Default)?;
     }
     send(id(), signal)?;
     let before = SignalSet::all_but(signal).set_as_mask()?;
@@ -316,7 +340,7 @@ pub fn stop_by(signal: c_int) -> io::Result<()> {
 pub fn expect_children() -> io::Result<bool> {
     let ignored = is_ignored(libc::SIGCHLD);
     if ignored {
-        set_disposition(libc::SIGCHLD, libc::SIG_DFL)?;
+        set_disposition(libc::SIGCHLD, Disposition::Default)?;
     }
     Ok(ignored)
 }
@@ -327,7 +351,7 @@ pub fn expect_children() -> io::Result<bool> {
 ///
 /// Any error of sigaction(2).
 pub fn ignore_children() -> io::Result<()> {
-    set_disposition(libc::SIGCHLD, libc::SIG_IGN)
+    set_disposition(libc::SIGCHLD, Disposition::Ignored)
 }
 
 /// Ends the process by `signal`, as a command that was killed by it; returns if the signal does not kill.
@@ -337,7 +361,7 @@ pub fn ignore_children() -> io::Result<()> {
 /// Any error of kill(2) and of the calls around it.
 pub fn die_by(signal: c_int) -> io::Result<()> {
     // Of SIGKILL and the signals of the C library it cannot be set, and is the default.
-    let _ = set_disposition(signal, libc::SIG_DFL);
+    let _ = set_disposition(signal, Disposition::Default);
     send(id(), signal)?;
     SignalSet::all_but(signal).set_as_mask().map(drop)
 }

@@ -1,15 +1,16 @@
-//! The terminal: its settings and size, its foreground group, and waiting for what is typed.
+//! The terminal: its settings and size, and its foreground group.
 
 use std::ffi::c_int;
 use std::fs::File;
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::AsRawFd;
 
-use crate::sys::streams::{Event, wait_for_events};
-use crate::sys::{Pid, checked};
+use rustix::process::Pid as Process;
+use rustix::termios::{LocalModes, OptionalActions, OutputModes, SpecialCodeIndex, Termios};
 
-/// The foreground process group of a terminal: 0 if it is none of our PID namespace.
+use crate::sys::processes::Pid;
+
+/// The foreground process group of a terminal: 0 if it is none of our PID namespace, which rustix knows no way to say.
 pub fn foreground_group(terminal: &File) -> Option<Pid> {
     // SAFETY: tcgetpgrp takes a descriptor that is open for the call.
     let group = unsafe { libc::tcgetpgrp(terminal.as_raw_fd()) };
@@ -20,30 +21,21 @@ pub fn foreground_group(terminal: &File) -> Option<Pid> {
 ///
 /// # Errors
 ///
-/// Any error of tcsetpgrp(3).
+/// Any error of tcsetpgrp(3); `ENOTTY` if it is not our controlling terminal.
 pub fn set_foreground_group(terminal: &File, group: Pid) -> io::Result<()> {
-    // SAFETY: tcsetpgrp takes a descriptor that is open for the call, and an integer.
-    checked(unsafe { libc::tcsetpgrp(terminal.as_raw_fd(), group) })
+    let group = Process::from_raw(group).ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(rustix::termios::tcsetpgrp(terminal, group)?)
 }
 
 /// Whether a file is our controlling terminal: only of that one the session is told.
 pub fn is_controlling(file: &File) -> bool {
-    // SAFETY: tcgetsid takes a descriptor that is open for the call.
+    // SAFETY: tcgetsid takes a descriptor that is open for the call. That of rustix knows no session of another namespace.
     unsafe { libc::tcgetsid(file.as_raw_fd()) > 0 }
 }
 
-/// Waits until one of the descriptors is readable, and tells which are.
-///
-/// # Errors
-///
-/// Any error of poll(2).
-pub fn wait_readable<const N: usize>(descriptors: [BorrowedFd<'_>; N]) -> io::Result<[bool; N]> {
-    wait_for_events(descriptors.map(|fd| Some((fd, Event::Readable))), None)
-}
-
 /// The settings of a terminal (termios(3)).
-#[derive(Clone, Copy)]
-pub struct Settings(libc::termios);
+#[derive(Clone)]
+pub struct Settings(Termios);
 
 impl Settings {
     /// Those of `terminal`; of a pseudo-terminal, its master tells them too.
@@ -52,13 +44,7 @@ impl Settings {
     ///
     /// `ENOTTY` if it is not one; any other error of tcgetattr(3).
     pub fn of(terminal: &File) -> io::Result<Self> {
-        let mut settings = MaybeUninit::<libc::termios>::uninit();
-        // SAFETY: `settings` is writable memory of the type that tcgetattr fills.
-        if unsafe { libc::tcgetattr(terminal.as_raw_fd(), settings.as_mut_ptr()) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: tcgetattr returned success, so it has filled all of `settings`.
-        Ok(Settings(unsafe { settings.assume_init() }))
+        Ok(Settings(rustix::termios::tcgetattr(terminal)?))
     }
 
     /// Sets them at once; what was typed stays.
@@ -67,96 +53,113 @@ impl Settings {
     ///
     /// Any error of tcsetattr(3).
     pub fn set(&self, terminal: &File) -> io::Result<()> {
-        self.change(terminal, libc::TCSANOW)
+        self.change(terminal, OptionalActions::Now)
     }
 
-    fn change(&self, terminal: &File, when: c_int) -> io::Result<()> {
-        // SAFETY: the settings are an initialised termios that outlives the call.
-        match unsafe { libc::tcsetattr(terminal.as_raw_fd(), when, &raw const self.0) } {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        }
+    fn change(&self, terminal: &File, when: OptionalActions) -> io::Result<()> {
+        Ok(rustix::termios::tcsetattr(terminal, when, &self.0)?)
     }
 
     /// These, without echo, for a line that nobody is to see.
     fn without_echo(mut self) -> Self {
-        self.0.c_lflag &= !(libc::ECHO | libc::ECHOE | libc::ECHOK | libc::ECHONL);
-        self.0.c_lflag |= libc::ICANON | libc::ISIG;
+        let modes = &mut self.0.local_modes;
+        *modes -= LocalModes::ECHO | LocalModes::ECHOE | LocalModes::ECHOK | LocalModes::ECHONL;
+        *modes |= LocalModes::ICANON | LocalModes::ISIG;
         self
     }
 
     /// These, but every key is passed on as it is (cfmakeraw(3)).
-    pub fn raw(mut self) -> Self {
-        // SAFETY: cfmakeraw changes the settings, which are live and initialised, and nothing else.
-        unsafe { libc::cfmakeraw(&raw mut self.0) };
-        self.with_line_of(&self)
+    pub fn raw(&self) -> Self {
+        let mut raw = self.clone();
+        raw.0.make_raw();
+        raw.with_line_of(self)
     }
 
     /// These, with what is written left as it is.
     pub fn with_output_unchanged(mut self) -> Self {
-        self.0.c_oflag &= !libc::OPOST;
+        self.0.output_modes -= OutputModes::OPOST;
         self
     }
 
     /// These, with what is written treated as by others.
     pub fn with_output_of(mut self, other: &Settings) -> Self {
-        self.0.c_oflag = other.0.c_oflag;
+        self.0.output_modes = other.0.output_modes;
         self
     }
 
     /// These, with the line itself as others have it: speed, size of characters and parity, which mean nothing on a
     /// pseudo-terminal.
-    pub fn with_line_of(mut self, other: &Settings) -> Self {
-        self.0.c_cflag = other.0.c_cflag;
-        self.0.c_ispeed = other.0.c_ispeed;
-        self.0.c_ospeed = other.0.c_ospeed;
-        self
+    pub fn with_line_of(&self, other: &Settings) -> Self {
+        // Its speed can be set only together with the rest.
+        let mut with = other.clone();
+        with.0.input_modes = self.0.input_modes;
+        with.0.output_modes = self.0.output_modes;
+        with.0.local_modes = self.0.local_modes;
+        with.0.line_discipline = self.0.line_discipline;
+        with.0.special_codes = self.0.special_codes.clone();
+        with
     }
 
     /// Whether they are the same but for the line itself.
     pub fn are_like(&self, other: &Settings) -> bool {
-        let flags = |it: &Settings| [it.0.c_iflag, it.0.c_oflag, it.0.c_lflag];
-        flags(self) == flags(other) && self.0.c_cc == other.0.c_cc
+        let modes = |it: &Settings| (it.0.input_modes, it.0.output_modes, it.0.local_modes);
+        let codes = |it: &Settings| CODES.map(|index| it.0.special_codes[index]);
+        modes(self) == modes(other) && codes(self) == codes(other)
     }
 
     /// The signal that a key sends to the foreground, if it is the one for SIGINT or SIGQUIT.
     pub fn signal_of(&self, key: u8) -> Option<c_int> {
-        let keys = [(libc::VINTR, libc::SIGINT), (libc::VQUIT, libc::SIGQUIT)];
-        let is_sent = |(index, _): &(usize, c_int)| key != DISABLED && self.0.c_cc[*index] == key;
+        let keys = [
+            (SpecialCodeIndex::VINTR, libc::SIGINT),
+            (SpecialCodeIndex::VQUIT, libc::SIGQUIT),
+        ];
+        let is_sent = |(index, _): &(SpecialCodeIndex, c_int)| {
+            key != DISABLED && self.0.special_codes[*index] == key
+        };
         let sent = keys.into_iter().find(is_sent)?;
-        (self.0.c_lflag & libc::ISIG != 0).then_some(sent.1)
+        self.0
+            .local_modes
+            .contains(LocalModes::ISIG)
+            .then_some(sent.1)
     }
 }
 
 /// A key that is none (_POSIX_VDISABLE).
 const DISABLED: u8 = 0;
 
+/// All special codes of a terminal.
+const CODES: [SpecialCodeIndex; 17] = [
+    SpecialCodeIndex::VINTR,
+    SpecialCodeIndex::VQUIT,
+    SpecialCodeIndex::VERASE,
+    SpecialCodeIndex::VKILL,
+    SpecialCodeIndex::VEOF,
+    SpecialCodeIndex::VTIME,
+    SpecialCodeIndex::VMIN,
+    SpecialCodeIndex::VSWTC,
+    SpecialCodeIndex::VSTART,
+    SpecialCodeIndex::VSTOP,
+    SpecialCodeIndex::VSUSP,
+    SpecialCodeIndex::VEOL,
+    SpecialCodeIndex::VREPRINT,
+    SpecialCodeIndex::VDISCARD,
+    SpecialCodeIndex::VWERASE,
+    SpecialCodeIndex::VLNEXT,
+    SpecialCodeIndex::VEOL2,
+];
+
 /// Gives a terminal the size of another one, if it has a different one. The kernel tells the foreground of a
 /// pseudo-terminal whose master this is done to.
 ///
 /// # Errors
 ///
-/// Any error of ioctl(2).
+/// `ENOTTY` if one of them is none; `EIO` if it is gone.
 pub fn copy_size(from: &File, to: &File) -> io::Result<()> {
-    let (size, before) = (size_of(from)?, size_of(to)?);
-    let dimensions =
-        |size: &libc::winsize| [size.ws_row, size.ws_col, size.ws_xpixel, size.ws_ypixel];
-    if dimensions(&size) == dimensions(&before) {
-        return Ok(());
+    let size = rustix::termios::tcgetwinsize(from)?;
+    if size != rustix::termios::tcgetwinsize(to)? {
+        rustix::termios::tcsetwinsize(to, size)?;
     }
-    // SAFETY: the call reads the structure, which is live.
-    checked(unsafe { libc::ioctl(to.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) })
-}
-
-fn size_of(terminal: &File) -> io::Result<libc::winsize> {
-    let mut size = MaybeUninit::<libc::winsize>::uninit();
-    // SAFETY: `size` is writable memory of the type that the call fills.
-    let told = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCGWINSZ, size.as_mut_ptr()) };
-    if told != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the call returned success, so it has filled all of `size`.
-    Ok(unsafe { size.assume_init() })
+    Ok(())
 }
 
 /// The settings of a terminal, restored when dropped.
@@ -173,7 +176,10 @@ impl<'a> TerminalMode<'a> {
     /// `ENOTTY` if it is not a terminal; any other error of tcgetattr(3) and tcsetattr(3).
     pub fn without_echo(terminal: &'a File) -> io::Result<Self> {
         let before = Settings::of(terminal)?;
-        before.without_echo().change(terminal, libc::TCSAFLUSH)?;
+        before
+            .clone()
+            .without_echo()
+            .change(terminal, OptionalActions::Flush)?;
         Ok(TerminalMode { terminal, before })
     }
 }
@@ -181,6 +187,6 @@ impl<'a> TerminalMode<'a> {
 impl Drop for TerminalMode<'_> {
     fn drop(&mut self) {
         // There is nobody to tell that it could not be done.
-        let _ = self.before.change(self.terminal, libc::TCSADRAIN);
+        let _ = self.before.change(self.terminal, OptionalActions::Drain);
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
-use crate::sys::streams::{Event, wait_for_events};
+use crate::sys::polling::{Interest, wait_for_events};
 
 /// Writes all of `bytes`, however long the reader takes: a blocking descriptor would have us wait as well.
 ///
@@ -18,7 +18,7 @@ pub fn write_all(mut output: impl Write + AsFd, mut bytes: &[u8]) -> io::Result<
             Ok(written) => bytes = &bytes[written..],
             Err(error) if error.kind() == ErrorKind::Interrupted => (),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                wait_for(output.as_fd(), Event::Writable, None)?;
+                wait_for(output.as_fd(), Interest::Writable, None)?;
             }
             Err(error) => return Err(error),
         }
@@ -32,10 +32,14 @@ pub fn write_all(mut output: impl Write + AsFd, mut bytes: &[u8]) -> io::Result<
 ///
 /// [`ErrorKind::TimedOut`] once the deadline has passed; any error of ppoll(2) but `EINTR`.
 pub fn wait_for_input(input: BorrowedFd<'_>, deadline: Option<Instant>) -> io::Result<()> {
-    wait_for(input, Event::Readable, deadline)
+    wait_for(input, Interest::Readable, deadline)
 }
 
-fn wait_for(descriptor: BorrowedFd<'_>, event: Event, deadline: Option<Instant>) -> io::Result<()> {
+fn wait_for(
+    descriptor: BorrowedFd<'_>,
+    event: Interest,
+    deadline: Option<Instant>,
+) -> io::Result<()> {
     loop {
         let patience = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         match wait_for_events([Some((descriptor, event))], patience) {

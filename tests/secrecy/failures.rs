@@ -263,7 +263,7 @@ const WRAPPERS: [&str; 11] = [
 ];
 
 /// What no test can bring about, and why.
-const BEYOND_REACH: [(&str, &str); 9] = [
+const BEYOND_REACH: [(&str, &str); 11] = [
     ("Error::Memory", "needs swap and a limit on locked memory"),
     ("Error::MemoryFile", "needs a kernel that is out of memory"),
     (
@@ -271,8 +271,16 @@ const BEYOND_REACH: [(&str, &str); 9] = [
         "needs a filter that ends before it is told the secrets",
     ),
     ("Error::Prompt", "needs a terminal that breaks meanwhile"),
+    (
+        "Error::Signals",
+        "needs a kernel that refuses what it never does",
+    ),
     ("Error::Supervise", "needs a kernel without free processes"),
     ("Error::Thread", "needs a kernel without free processes"),
+    (
+        "Error::Unprotected",
+        "needs a filter of system calls; see launch::refused",
+    ),
     ("Flaw::Revoked", "needs a list of what was revoked"),
     ("Reason::TooLong", "needs a level of 1 GiB"),
     ("Seal::System", "needs a kernel without random bytes"),

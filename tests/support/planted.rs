@@ -33,10 +33,10 @@ const PLANTS: &[Plant] = &[
     },
     Plant {
         name: "supervisor keeps the environment",
-        file: "run/beginning.rs",
-        anchor: "let job = self.job(worker, terminal);",
-        code: "let entries = sys::Environ::take();
-            let copies: Vec<_> = entries.entries().map(|entry| entry.to_owned()).collect();
+        file: "main.rs",
+        anchor: "Ok((assignment, Side::Attendant(attendant))) => {",
+        code: "let entries = assignment.environ.entries();
+            let copies: Vec<_> = entries.map(|entry| entry.to_owned()).collect();
             std::mem::forget(copies);",
     },
     Plant {
@@ -47,7 +47,7 @@ const PLANTS: &[Plant] = &[
     },
     Plant {
         name: "environment is not overwritten",
-        file: "sys/mod.rs",
+        file: "sys/environ.rs",
         anchor: "fn wipe_string(string: *mut c_char) {",
         code: "return;",
     },
@@ -73,7 +73,7 @@ const PLANTS: &[Plant] = &[
     },
     Plant {
         name: "copy on the stack",
-        file: "sys/mod.rs",
+        file: "sys/execution.rs",
         anchor: "// SAFETY: both arrays end with a null pointer and hold",
         code: "let last = unsafe { CStr::from_ptr(environment[environment.len() - 2]) };
             #[inline(never)]
@@ -86,7 +86,7 @@ const PLANTS: &[Plant] = &[
     },
     Plant {
         name: "copy in a vector register",
-        file: "sys/mod.rs",
+        file: "sys/execution.rs",
         anchor: "// SAFETY: both arrays end with a null pointer and hold",
         code: r#"let last = unsafe { CStr::from_ptr(environment[environment.len() - 2]) };
             let end = last.to_bytes().as_ptr_range().end.wrapping_sub(16);

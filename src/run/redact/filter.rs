@@ -78,8 +78,12 @@ impl Filter {
         ];
         let screen = self.screen.iter().flat_map(Screen::descriptors);
         let kept = own.into_iter().chain(self.end.descriptors()).chain(screen);
-        sys::forget_caller(&mut kept.collect::<Vec<_>>());
-        locked::lock_everything();
+        if sys::forget_caller(&mut kept.collect::<Vec<_>>()).is_err() {
+            // Without us, the worker does not become the command.
+            return ExitCode::from(FAILED);
+        }
+        // More than was asked for; secrets have locked pages of their own.
+        let _ = locked::lock_everything();
         let Filter {
             mut end,
             end_of_command,

@@ -11,7 +11,7 @@ use crate::error::FAILED;
 use crate::run::messages::{Channel, FilterNews, Nothing};
 use crate::run::redact::{Patterns, Redactor};
 use crate::run::screen::Screen;
-use crate::sys::{self, Event};
+use crate::sys::{self, Interest};
 
 /// How far all streams are, and what is looked for.
 pub struct Progress {
@@ -75,7 +75,7 @@ impl Progress {
         }
     }
 
-    /// What is [`Event::Broken`] when the process in front is gone.
+    /// What is [`Interest::Broken`] when the process in front is gone.
     pub fn front(&self) -> BorrowedFd<'_> {
         self.reporter.as_fd()
     }
@@ -94,7 +94,7 @@ impl Progress {
         if self.reporter.send(news).is_ok() {
             return;
         }
-        let front = Some((self.front(), Event::Broken));
+        let front = Some((self.front(), Interest::Broken));
         let is_gone = sys::wait_for_events([front], Some(Duration::ZERO));
         if !matches!(is_gone, Ok([true])) {
             // It would wait for ever. Our end tells it.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::run::redact::progress::Progress;
 use crate::run::redact::{CHUNK, Redactor};
-use crate::sys::{self, Event, PseudoTerminal};
+use crate::sys::{self, Interest, PseudoTerminal};
 
 /// How long nothing must follow before one or two bytes are let through that could begin a secret.
 const PAUSE: Duration = Duration::from_micros(500);
@@ -125,10 +125,10 @@ impl Stream {
     /// Waits for what comes next.
     fn next(&mut self, redactor: &mut Redactor, peers: &Peers<'_>, progress: &Progress) -> Next {
         let events = [
-            Some((self.input.as_fd(), Event::Readable)),
-            peers.command.map(|command| (command, Event::Readable)),
-            Some((self.output.as_fd(), Event::Broken)),
-            peers.front.map(|front| (front, Event::Broken)),
+            Some((self.input.as_fd(), Interest::Readable)),
+            peers.command.map(|command| (command, Interest::Readable)),
+            Some((self.output.as_fd(), Interest::Broken)),
+            peers.front.map(|front| (front, Interest::Broken)),
         ];
         let pause = redactor.may_yield().then_some(PAUSE);
         let Ok([readable, ended, broken, left]) = sys::wait_for_events(events, pause) else {

@@ -7,7 +7,10 @@
 
 #![forbid(unsafe_code)]
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::io;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use crate::crypto::Digest;
 use crate::sys::signal_names::SIGCHLD;
@@ -34,12 +37,11 @@ pub enum CandidateStage {
     Dismissed,
 }
 
-/// The page.
-#[derive(Default)]
+/// The page, as numbers that all processes have in common.
 pub struct Board {
-    stage: AtomicU32,
+    stage: &'static AtomicU32,
     /// The candidate's process ID; 0 if there is none, or it is the command's process already.
-    candidate: AtomicU32,
+    candidate: &'static AtomicU32,
     /// Of the documents that the command's secrets came from.
     pub in_force: Slot,
     /// Of the values that the command has.
@@ -48,22 +50,30 @@ pub struct Board {
     pub seen: Slot,
     /// Of the documents that were opened last.
     pub opened: Slot,
-    /// Whether the candidate wants to have what it has seen confirmed by the next one.
-    pub is_unsettled: AtomicBool,
+    /// Whether the candidate wants to have what it has seen confirmed by the next one; 0 if not.
+    unsettled: &'static AtomicU32,
     /// How many seconds the service has asked to wait.
-    pub asked_wait: AtomicU64,
-    troubles: [AtomicU64; TROUBLES],
+    asked_wait: &'static AtomicU32,
+    troubles: &'static [AtomicU32; TROUBLES],
 }
 
+/// How many numbers a digest is.
+const DIGEST: usize = size_of::<Digest>() / size_of::<u32>();
+
+/// How many numbers there are on the page.
+const WORDS: usize = 4 + 4 * DIGEST + TROUBLES;
+
+/// How long it is until somebody looks again who cannot be told of a change.
+const POLL: Duration = Duration::from_millis(10);
+
 /// A place for a digest; zeros until there is one.
-#[derive(Default)]
-pub struct Slot([AtomicU64; 4]);
+pub struct Slot(&'static [AtomicU32; DIGEST]);
 
 impl Slot {
     /// Replaces the digest.
     pub fn set(&self, digest: Digest) {
         for (word, bytes) in self.0.iter().zip(digest.as_chunks().0) {
-            word.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
+            word.store(u32::from_ne_bytes(*bytes), Ordering::Relaxed);
         }
     }
 
@@ -78,6 +88,29 @@ impl Slot {
 }
 
 impl Board {
+    /// Makes a page that this process and those that come from it by fork(2) share.
+    ///
+    /// # Errors
+    ///
+    /// Any error of mmap(2).
+    pub fn share() -> io::Result<&'static Self> {
+        let words: &'static [AtomicU32; WORDS] = sys::share_words()?;
+        let (digests, rest) = words.split_at(4 * DIGEST);
+        let digests = digests.as_chunks().0;
+        let (numbers, troubles) = rest.split_at(4);
+        Ok(Box::leak(Box::new(Board {
+            stage: &numbers[0],
+            candidate: &numbers[1],
+            in_force: Slot(&digests[0]),
+            values: Slot(&digests[1]),
+            seen: Slot(&digests[2]),
+            opened: Slot(&digests[3]),
+            unsettled: &numbers[2],
+            asked_wait: &numbers[3],
+            troubles: &troubles.as_chunks().0[0],
+        })))
+    }
+
     /// Whether the candidate is that far.
     pub fn is_at(&self, stage: CandidateStage) -> bool {
         self.stage.load(Ordering::Acquire) == stage as u32
@@ -86,20 +119,20 @@ impl Board {
     /// Says how far the candidate is now.
     pub fn set(&self, stage: CandidateStage) {
         self.stage.store(stage as u32, Ordering::Release);
-        sys::wake(&self.stage);
+        wake(self.stage);
     }
 
     /// The same, and has `supervisor` look at it. A signal of this number says nothing by itself: whoever sends it, the
     /// supervisor only looks here.
     pub fn set_and_signal(&self, stage: CandidateStage, supervisor: Pid) {
         self.set(stage);
-        // If it is gone, so are we soon.
+        // It may be gone: then we are about to be killed.
         let _ = sys::send(supervisor, SIGCHLD);
     }
 
     /// Waits until the candidate is no longer at this stage.
     pub fn wait_while(&self, stage: CandidateStage) {
-        sys::wait_while(&self.stage, stage as u32);
+        wait_while(self.stage, stage as u32);
     }
 
     /// Waits until there is no candidate.
@@ -109,7 +142,7 @@ impl Board {
             if stage == CandidateStage::None as u32 {
                 return;
             }
-            sys::wait_while(&self.stage, stage);
+            wait_while(self.stage, stage);
         }
     }
 
@@ -123,18 +156,39 @@ impl Board {
     pub fn set_candidate(&self, candidate: Option<Pid>) {
         let candidate = candidate.map_or(0, |candidate| candidate as u32);
         self.candidate.store(candidate, Ordering::Release);
-        sys::wake(&self.candidate);
+        wake(self.candidate);
     }
 
     /// Waits until a process is known to be the candidate, so that its end cannot pass unnoticed.
     pub fn wait_for_candidate(&self) {
-        sys::wait_while(&self.candidate, 0);
+        wait_while(self.candidate, 0);
+    }
+
+    /// Whether the candidate wants to have what it has seen confirmed by the next one.
+    pub fn is_unsettled(&self) -> bool {
+        self.unsettled.load(Ordering::Relaxed) != 0
+    }
+
+    /// Says whether it does.
+    pub fn set_unsettled(&self, unsettled: bool) {
+        self.unsettled.store(unsettled.into(), Ordering::Relaxed);
+    }
+
+    /// How many seconds the service has asked to wait.
+    pub fn asked_wait(&self) -> u64 {
+        self.asked_wait.load(Ordering::Relaxed).into()
+    }
+
+    /// Says how many it has.
+    pub fn set_asked_wait(&self, seconds: u64) {
+        let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+        self.asked_wait.store(seconds, Ordering::Relaxed);
     }
 
     /// Takes note of a trouble, and tells whether it is a new one.
     pub fn is_new_trouble(&self, trouble: u64) -> bool {
-        let trouble = trouble.max(1);
-        let known = |slot: &AtomicU64| slot.load(Ordering::Relaxed);
+        let trouble = (trouble as u32).max(1);
+        let known = |slot: &AtomicU32| slot.load(Ordering::Relaxed);
         if self.troubles.iter().any(|slot| known(slot) == trouble) {
             return false;
         }
@@ -146,8 +200,19 @@ impl Board {
 
     /// Forgets all troubles, and tells whether there were any.
     pub fn end_troubles(&self) -> bool {
-        let end = |slot: &AtomicU64| slot.swap(0, Ordering::Relaxed) != 0;
+        let end = |slot: &AtomicU32| slot.swap(0, Ordering::Relaxed) != 0;
         let ended = self.troubles.iter().filter(|slot| end(slot));
         ended.count() > 0
+    }
+}
+
+fn wake(word: &AtomicU32) {
+    // Who is not told of a change, because futex(2) is refused, looks again after a while.
+    let _ = sys::wake(word);
+}
+
+fn wait_while(word: &AtomicU32, value: u32) {
+    while sys::wait_while(word, value).is_err() {
+        thread::sleep(POLL);
     }
 }

@@ -9,7 +9,6 @@
 use std::cell::Cell;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, PipeReader, Read, Write};
-use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -81,7 +80,7 @@ impl Keeper {
                 Err(error) if count == 0 => return Err(Error::Supervise(error)),
                 Err(error) => complain(self.board, &Error::Supervise(error), &report),
             }
-            let is_unsettled = self.board.is_unsettled.load(Ordering::Relaxed);
+            let is_unsettled = self.board.is_unsettled();
             quick = if is_unsettled { quick + 1 } else { 0 };
             sys::release_program();
             thread::sleep(self.pause(started, (1..=QUICK).contains(&quick)));
@@ -94,8 +93,8 @@ impl Keeper {
     fn start(&self, memory: [&mut Locked; 2]) -> io::Result<Option<Result<(), Error>>> {
         let board = self.board;
         board.set_candidate(None);
-        board.is_unsettled.store(false, Ordering::Relaxed);
-        board.asked_wait.store(0, Ordering::Relaxed);
+        board.set_unsettled(false);
+        board.set_asked_wait(0);
         let (mut reader, mut writer) = io::pipe()?;
         board.set(CandidateStage::AtWork);
         let forked = sys::fork_beside().inspect_err(|_| board.set(CandidateStage::None))?;
@@ -103,15 +102,14 @@ impl Keeper {
             drop(writer);
             let dies_with_parent = die_with_parent(SIGKILL, self.start.parent);
             board.wait_for_candidate();
-            let lengths = memory.map(|lost| (lost.lose(), lost));
-            return Ok(Some(dies_with_parent.map_err(Error::Supervise).and_then(
-                |()| {
-                    lengths.into_iter().try_for_each(|(length, lost)| {
-                        *lost = receive(&mut reader, length)?;
-                        Ok(())
-                    })
-                },
-            )));
+            let receive = |lost: &mut Locked| {
+                *lost = receive(&mut reader, lost.length())?;
+                Ok(())
+            };
+            let received = memory.into_iter().try_for_each(receive);
+            return Ok(Some(
+                dies_with_parent.map_err(Error::Supervise).and(received),
+            ));
         };
         drop(reader);
         board.set_candidate(Some(candidate));
@@ -136,7 +134,7 @@ impl Keeper {
         if is_quick {
             return later(QUIET.min(self.watching.interval));
         }
-        let asked = self.board.asked_wait.load(Ordering::Relaxed);
+        let asked = self.board.asked_wait();
         let asked = Duration::from_secs(asked.min(LONGEST_WAIT));
         let rest = later(self.watching.interval).saturating_sub(started.elapsed());
         rest.max(later(asked))
@@ -240,7 +238,7 @@ impl Candidate {
         if !is_confirmed {
             self.report
                 .note(format_args!("the sealed documents have changed"));
-            self.board.is_unsettled.store(true, Ordering::Relaxed);
+            self.board.set_unsettled(true);
             self.end();
         }
         self.board.opened.set(digest);
@@ -274,7 +272,7 @@ impl Candidate {
             return error;
         }
         let asked = error.asked_wait().unwrap_or_default().as_secs();
-        self.board.asked_wait.store(asked, Ordering::Relaxed);
+        self.board.set_asked_wait(asked);
         complain(self.board, &error, &self.report);
         self.end()
     }

@@ -1,0 +1,57 @@
+//! Files: opening them below a directory, making them in memory, and what their names match.
+
+use std::ffi::CStr;
+use std::fs::{File, Permissions};
+use std::io::{self, Seek, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use rustix::fs::{Access, AtFlags, CWD, MemfdFlags, SealFlags};
+use rustix::io::Errno;
+
+/// Checks that whoever the process acts as may execute a file.
+///
+/// # Errors
+///
+/// Any error of faccessat(2).
+pub fn check_executable(file: &Path) -> io::Result<()> {
+    let as_ourselves = AtFlags::EACCESS;
+    Ok(rustix::fs::accessat(
+        CWD,
+        file,
+        Access::EXEC_OK,
+        as_ourselves,
+    )?)
+}
+
+/// Whether `name` matches a pattern of fnmatch(3).
+pub fn matches(pattern: &CStr, name: &CStr) -> bool {
+    // SAFETY: both strings are NUL-terminated and outlive the call.
+    unsafe { libc::fnmatch(pattern.as_ptr(), name.as_ptr(), 0) == 0 }
+}
+
+/// Makes a file that exists in memory only, holds `content`, can be neither changed nor executed, and
+/// is inherited by the command (memfd_create(2)).
+///
+/// # Errors
+///
+/// Any error of memfd_create(2), write(2), fchmod(2) and fcntl(2).
+pub fn sealed_memory_file(content: &[u8]) -> io::Result<OwnedFd> {
+    let sealable = MemfdFlags::ALLOW_SEALING;
+    let made = match rustix::fs::memfd_create(NAME, sealable | MemfdFlags::NOEXEC_SEAL) {
+        // Linux before 6.3 does not know the flag; the mode set below does most of what it does.
+        Err(Errno::INVAL) => rustix::fs::memfd_create(NAME, sealable),
+        made => made,
+    };
+    let mut file = File::from(made?);
+    file.write_all(content)?;
+    file.rewind()?;
+    file.set_permissions(Permissions::from_mode(0o444))?;
+    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+    rustix::fs::fcntl_add_seals(&file, seals)?;
+    Ok(file.into())
+}
+
+/// What is shown of a file in memory where others show its path.
+const NAME: &CStr = c"dotenv-run";
