@@ -15,7 +15,7 @@ use dotenv_run::keys::profile_file::Profile;
 use dotenv_run::keys::{ApiKey, Variables};
 use dotenv_run::report::{self, Report, Verbosity};
 use dotenv_run::run;
-use dotenv_run::run::beginning::{Side, Surroundings, supervise};
+use dotenv_run::run::beginning::{Side, WorkerContext, supervise};
 use dotenv_run::run::exec::Ready;
 use dotenv_run::run::redact;
 use dotenv_run::run::watch::keeper::{Candidate, Keeper};
@@ -94,7 +94,7 @@ fn run(options: Box<Options>, mut report: Report) -> Result<ExitCode, Error> {
 /// Does the work of the process that becomes the command.
 fn work(
     mut options: Box<Options>,
-    place: Surroundings,
+    place: WorkerContext,
     keeper: Option<Keeper>,
     report: &Report,
 ) -> Result<ExitCode, Error> {
@@ -146,7 +146,7 @@ fn prepare<'a>(
     options: &'a mut Options,
     environ: &'a Environ,
     variables: &'a mut Variables,
-    place: Surroundings,
+    place: WorkerContext,
     audit: &mut Audit,
     candidate: Option<&Candidate>,
     report: &Report,
