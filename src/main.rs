@@ -10,7 +10,7 @@ use dotenv_run::deliver::output;
 use dotenv_run::error::Error;
 use dotenv_run::keys::{Claimed, profile_file};
 use dotenv_run::report::{self, Report, Verbosity};
-use dotenv_run::run::beginning::{Side, Surroundings, supervise};
+use dotenv_run::run::beginning::{Side, WorkerContext, supervise};
 use dotenv_run::run::exec::Ready;
 use dotenv_run::run::watch::keeper::Keeper;
 use dotenv_run::sys::{self, Environ};
@@ -78,7 +78,7 @@ fn run(options: Box<Options>, named: Named, environ: Environ) -> Result<ExitCode
 /// Does the work of the process that becomes the command. It returns a status only where there is no command.
 fn work(
     assignment: Assignment,
-    place: Surroundings,
+    place: WorkerContext,
     keeper: Option<Keeper>,
 ) -> Result<ExitCode, Error> {
     let mut task = Task::begin(assignment, place, keeper)?;

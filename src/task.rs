@@ -15,7 +15,7 @@ use crate::error::{Error, shown};
 use crate::event::{Event, Stage};
 use crate::keys::{Claimed, Variables};
 use crate::report::Report;
-use crate::run::beginning::Surroundings;
+use crate::run::beginning::WorkerContext;
 use crate::run::exec::{self, Ready};
 use crate::run::redact;
 use crate::run::watch::keeper::{Candidate, Keeper};
@@ -44,7 +44,7 @@ pub struct Task {
     options: Box<Options>,
     environ: Environ,
     variables: Variables,
-    place: Surroundings,
+    place: WorkerContext,
     candidate: Option<Candidate>,
     audit: Audit,
     report: Report,
@@ -59,7 +59,7 @@ impl Task {
     /// If one of them is of no use.
     pub fn begin(
         assignment: Assignment,
-        place: Surroundings,
+        place: WorkerContext,
         keeper: Option<Keeper>,
     ) -> Result<Self, Error> {
         let Assignment {

@@ -24,7 +24,7 @@ use crate::run::messages::Channel;
 use crate::run::monitor::{Link, Monitor};
 use crate::run::redact::connection::{self, CommandEnd, FilterEnd};
 use crate::run::redact::filter::Filter;
-use crate::run::screen::Screen;
+use crate::run::stand_in::Screen;
 use crate::run::supervisor::{FilterReports, Supervisor};
 use crate::run::waiting::Waiting;
 use crate::run::watch::Watch;
@@ -37,9 +37,9 @@ use crate::sys::{self, Duty, Fork, Pid, SignalSet};
 /// Which process the caller has become.
 pub enum Side {
     /// The one that runs the pipeline and becomes the command.
-    Worker(Surroundings),
+    Worker(WorkerContext),
     /// The one that starts others, each of which runs the pipeline.
-    Keeper(Keeper, Surroundings),
+    Keeper(Keeper, WorkerContext),
     /// The one that does its work around the command, and never runs the pipeline.
     Attendant(Attendant),
 }
@@ -70,7 +70,7 @@ impl Attendant {
 
 /// What is around a process that becomes the command.
 #[derive(Default)]
-pub struct Surroundings {
+pub struct WorkerContext {
     /// The process that the user started, if it stands in front of this one.
     pub supervisor: Option<Pid>,
     /// The command's end of the filter, with `--redact`.
@@ -116,7 +116,7 @@ fn begin(how: &Supervision) -> io::Result<Side> {
             sys::end_by_signals()?;
         }
         sys::initial_mask().set_as_mask()?;
-        return Ok(Side::Worker(Surroundings::default()));
+        return Ok(Side::Worker(WorkerContext::default()));
     }
     let mask = sys::initial_mask();
     SignalSet::ALL.set_as_mask()?;
@@ -301,19 +301,16 @@ impl Start<'_> {
         if let Some(filter) = &filter {
             filter.put_terminal_in_place()?;
         }
-        let surroundings = Surroundings {
+        let context = WorkerContext {
             supervisor: Some(self.supervisor),
             filter,
         };
         if let Some((watching, board)) = self.watching {
-            return Ok(Side::Keeper(
-                Keeper::new(board, watching, start)?,
-                surroundings,
-            ));
+            return Ok(Side::Keeper(Keeper::new(board, watching, start)?, context));
         }
         start.begin_on(location.terminal)?;
         start.restore_mask()?;
-        Ok(Side::Worker(surroundings))
+        Ok(Side::Worker(context))
     }
 }
 

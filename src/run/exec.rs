@@ -16,7 +16,7 @@ use crate::error::{Error, shown};
 use crate::event::Event;
 use crate::keys;
 use crate::report::Report;
-use crate::run::beginning::Surroundings;
+use crate::run::beginning::WorkerContext;
 use crate::run::lookup;
 use crate::run::redact::connection::CommandEnd;
 use crate::sys::{self, Pid, names_of};
@@ -44,7 +44,7 @@ pub fn prepare<'a>(
     secrets: &[Variable<'_>],
     inherited: impl Iterator<Item = &'a CStr>,
     inheritance: &Inheritance,
-    surroundings: Surroundings,
+    context: WorkerContext,
     report: &Report,
 ) -> Result<Ready<'a>, Error> {
     let files = memory_files(run, secrets, inheritance)?;
@@ -54,7 +54,7 @@ pub fn prepare<'a>(
         inherited.partition(|entry| is_passed(entry, inheritance));
     report.record(|| Event::Dropped(names_of(left.into_iter())));
     let mut added: Vec<_> = names.zip(paths).collect();
-    let renamed = meant_for(&inherited, surroundings.supervisor);
+    let renamed = meant_for(&inherited, context.supervisor);
     if renamed.iter().any(|(name, _)| *name == "LISTEN_PID") {
         // It says the same in a form that cannot be rewritten, and contradicts.
         inherited.retain(|entry| sys::value_of(entry, "LISTEN_PIDFDID").is_none());
@@ -69,7 +69,7 @@ pub fn prepare<'a>(
     let set = if run.file_only { &[] } else { secrets };
     let command = &run.command;
     let environment = Environment::build(set, &added, inherited, inheritance, command, report)?;
-    let mut filter = surroundings.filter;
+    let mut filter = context.filter;
     if let Some(filter) = &mut filter {
         filter.tell(secrets, &keys)?;
     }

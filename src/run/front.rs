@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::error::FAILED;
 use crate::run::job::mirror;
 use crate::run::messages::{Channel, FilterNews, JobNews, Order};
-use crate::run::screen::Screen;
+use crate::run::stand_in::Screen;
 use crate::run::supervisor::FilterReports;
 use crate::run::waiting::{Waiting, Wake};
 use crate::sys::signal_names::{

@@ -11,7 +11,7 @@ mod lookup;
 mod messages;
 pub mod monitor;
 pub mod redact;
-mod screen;
+mod stand_in;
 pub mod supervisor;
 mod waiting;
 pub mod watch;

@@ -10,14 +10,16 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
 use crate::error::{Error, plain};
-use crate::run::redact::filter::READY;
 use crate::run::redact::stream::Stream;
-use crate::run::screen::{Screen, Sharing};
+use crate::run::stand_in::{Screen, Sharing};
 use crate::sys;
 use crate::variables::{Variable, block};
 
 /// The standard descriptors that are filtered: output and error.
 const OUTPUTS: [RawFd; 2] = [1, 2];
+
+/// What a filter answers that knows the secrets.
+pub const READY: &str = "ready";
 
 /// What the command writes to, and the line to the filter: the length of a set of secrets in one direction, and it
 /// itself; in the other, one line of text.

@@ -18,15 +18,12 @@ use std::thread;
 
 use crate::error::{FAILED, plain};
 use crate::run::messages::{Channel, FilterNews, Nothing};
-use crate::run::redact::connection::FilterEnd;
+use crate::run::redact::connection::{FilterEnd, READY};
 use crate::run::redact::progress::Progress;
 use crate::run::redact::{Patterns, Redactor};
-use crate::run::screen::Screen;
+use crate::run::stand_in::Screen;
 use crate::sys::locked::{self, Locked, NoMemory};
 use crate::sys::{self, Duty};
-
-/// What a filter answers that knows the secrets.
-pub const READY: &str = "ready";
 
 /// The size in bytes of the stack of a thread that passes a stream on.
 const STACK: usize = 256 * 1024;

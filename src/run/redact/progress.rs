@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::error::FAILED;
 use crate::run::messages::{Channel, FilterNews, Nothing};
 use crate::run::redact::{Patterns, Redactor};
-use crate::run::screen::Screen;
+use crate::run::stand_in::Screen;
 use crate::sys::{self, Interest};
 
 /// How far all streams are, and what is looked for.
