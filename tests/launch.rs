@@ -5,6 +5,7 @@ mod core;
 pub mod init;
 pub mod lookup;
 mod processes;
+mod refused;
 mod signals;
 mod state;
 mod status;
@@ -47,6 +48,14 @@ tests![
     processes::a_supervisor_holds_no_descriptor,
     processes::a_waiting_supervisor_holds_no_secret needs(ROOT),
     processes::a_supervisor_shows_neither_arguments_nor_environment needs(ROOT),
+    refused::a_process_that_others_could_read_reads_no_key needs(STRACE),
+    refused::descriptors_are_closed_without_close_range needs(ROOT, STRACE),
+    refused::descriptors_are_closed_without_proc_too needs(ROOT, STRACE, refused::MOUNTS),
+    refused::a_supervisor_that_would_keep_descriptors_starts_nothing needs(ROOT, STRACE, refused::MOUNTS),
+    refused::a_filter_that_is_not_confined_gets_no_secret needs(STRACE),
+    refused::a_supervisor_may_stay_unconfined needs(STRACE),
+    refused::an_output_that_cannot_be_filtered_starts_nothing needs(STRACE),
+    refused::keys_lie_elsewhere_without_memfd_secret needs(STRACE),
     signals::each_signal_to_the_supervisor_reaches_the_command,
     signals::a_signal_is_passed_on_exactly_once needs(STRACE),
     signals::a_key_of_the_terminal_reaches_the_command_once,

@@ -11,6 +11,7 @@ tests![
     a_credential_of_the_service_is_the_key needs(ROOT, SYSTEMD),
     the_signal_that_ends_the_command_is_the_services needs(ROOT, SYSTEMD),
     an_ignored_sigpipe_stays_ignored needs(ROOT, SYSTEMD),
+    a_filter_that_kills_for_other_calls_kills_no_run needs(ROOT, SYSTEMD),
 ];
 
 const MANAGER: &str = "/lib/systemd/systemd";
@@ -62,7 +63,7 @@ pub struct Manager {
 
 impl Manager {
     /// Starts one with services, each given by its name and the lines of its `[Service]` section in
-    /// which `@` stands for dotenv-run with its options, up to the `--` before the command.
+    /// which `=@ ` stands for dotenv-run with its options, up to the `--` before the command.
     fn with(services: &[(&str, &str)], tree: &Tree, options: &str) -> Self {
         let directory = TempDir::new();
         let program = env!("CARGO_BIN_EXE_dotenv-run");
@@ -79,7 +80,10 @@ impl Manager {
         )
         .unwrap();
         for (name, lines) in services {
-            let text = format!("{unit}[Service]\n{}\n", lines.replace('@', &ours));
+            let text = format!(
+                "{unit}[Service]\n{}\n",
+                lines.replace("=@ ", &format!("={ours} "))
+            );
             fs::write(directory.path().join(format!("{name}.service")), text).unwrap();
         }
         Manager::of_units(directory, &[])
@@ -185,6 +189,52 @@ fn a_credential_of_the_service_is_the_key() {
     manager.systemctl(&["start", "with.service"]);
     manager.wait_for_state("with", "inactive");
     assert_eq!(fs::read_to_string(&output).unwrap(), "Acme\n");
+}
+
+/// What systemd.exec(5) recommends for services, and the same with what the recipe adds.
+const FILTERS: [&str; 2] = ["@system-service", "@system-service memfd_secret"];
+
+fn a_filter_that_kills_for_other_calls_kills_no_run() {
+    let tree = Tree::example();
+    let directory = TempDir::new();
+    let key = directory.file("key", CLIENT_KEY);
+    let ways = [
+        ("plain", "", "Acme\n"),
+        ("supervise", "--supervise", "Acme\n"),
+        ("timeout", "--stop-timeout=5", "Acme\n"),
+        ("redact", "--redact", "[APP_NAME]\n"),
+        ("watch", "--watch", "Acme\n"),
+    ];
+    for filter in FILTERS {
+        let service = |(name, option, _): (&str, &str, &str)| {
+            let output = directory.path().join(name);
+            // Long enough for a supervisor to be confined.
+            let command = "sh -c 'sleep 0.1; printenv APP_NAME'";
+            format!(
+                "Type=oneshot\nSystemCallFilter={filter}\nLoadCredential=dotenv-client-key:{}\n\
+                 StandardOutput=truncate:{}\nStandardError=inherit\n\
+                 ExecStart=@ {option} my-app -- {command}",
+                key.display(),
+                output.display()
+            )
+        };
+        let units = ways.map(|way| (way.0, service(way)));
+        let units = units
+            .each_ref()
+            .map(|(name, lines)| (*name, lines.as_str()));
+        let manager = Manager::with(&units, &tree, "");
+        for (name, _, expected) in ways {
+            manager.systemctl(&["start", &format!("{name}.service")]);
+            manager.wait_for_state(name, "inactive");
+            let output = fs::read_to_string(directory.path().join(name)).unwrap();
+            assert_eq!(output, expected, "{name}, {filter}");
+            assert_eq!(
+                manager.property(name, "Result"),
+                "success",
+                "{name}, {filter}"
+            );
+        }
+    }
 }
 
 fn the_signal_that_ends_the_command_is_the_services() {

@@ -89,8 +89,15 @@ impl Mapping {
     }
 
     /// Locks the pages.
-    pub fn lock(&self, flags: MlockFlags) -> io::Result<()> {
+    fn lock(&self) -> io::Result<()> {
         // SAFETY: the range is this mapping; the call changes nothing of its content.
+        Ok(unsafe { rustix::mm::mlock(self.start.as_ptr().cast(), self.size) }?)
+    }
+
+    /// Locks each of the pages as soon as there is one.
+    pub fn lock_on_fault(&self) -> io::Result<()> {
+        let flags = MlockFlags::ONFAULT;
+        // SAFETY: as above.
         Ok(unsafe { rustix::mm::mlock_with(self.start.as_ptr().cast(), self.size, flags) }?)
     }
 
@@ -163,7 +170,7 @@ impl FencedPages {
 
     /// Locks them.
     pub fn lock(&self) -> io::Result<()> {
-        self.pages.lock(MlockFlags::empty())
+        self.pages.lock()
     }
 
     /// How many bytes they hold.
@@ -271,5 +278,37 @@ fn survives_memfd_secret() -> bool {
         if ended >= 0 || io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
             return ended > 0 && status == 0;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_mapped_to_nobody_elses_place() {
+        let mut pages = FencedPages::with_capacity(1).unwrap();
+        pages.bytes_mut()[0] = 7;
+        let file = File::open("/proc/self/exe").unwrap();
+        let (start, size) = (pages.pages.start.as_ptr(), pages.size());
+        assert!(Mapping::of_file(&file, start, size).is_err());
+        assert_eq!(pages.bytes()[0], 7);
+    }
+
+    #[test]
+    fn parts_of_a_mapping_are_released_one_by_one() {
+        let page = page_size();
+        let [before, middle, behind] = Mapping::inaccessible(3 * page).unwrap().around(page);
+        middle.make_accessible().unwrap();
+        drop((before, behind));
+        let address = format!("{:x}-", middle.start.as_ptr().addr());
+        let maps = || std::fs::read_to_string("/proc/self/maps").unwrap();
+        let line = |maps: String| {
+            maps.lines()
+                .find(|line| line.contains(&address))
+                .map(str::to_owned)
+        };
+        assert!(line(maps()).is_some_and(|line| line.contains("rw-p")));
+        drop(middle);
     }
 }

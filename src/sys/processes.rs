@@ -21,10 +21,10 @@ pub fn parent() -> Pid {
     std::os::unix::process::parent_id() as Pid
 }
 
-/// The process group that we are in.
+/// The process group that we are in: 0 if it is none of our PID namespace.
 pub fn group() -> Pid {
-    // About ourselves the call cannot fail; 0 is no group.
-    group_of(id()).unwrap_or(0)
+    // SAFETY: getpgid takes an integer and touches no memory; for the caller itself it cannot fail.
+    unsafe { libc::getpgid(0) }
 }
 
 /// Whether we are the leader of our session.
@@ -33,15 +33,17 @@ pub fn leads_session() -> bool {
 }
 
 fn session_of(process: Pid) -> Option<Pid> {
-    let process = rustix::process::Pid::from_raw(process);
-    let session = rustix::process::getsid(process).ok()?;
-    Some(session.as_raw_pid())
+    // SAFETY: getsid takes an integer and touches no memory.
+    let session = unsafe { libc::getsid(process) };
+    (session > 0).then_some(session)
 }
 
+/// The calls of rustix take it for granted that a group or session has a number, which it has in its own PID namespace
+/// only: here it may be 0.
 fn group_of(process: Pid) -> Option<Pid> {
-    let process = rustix::process::Pid::from_raw(process);
-    let group = rustix::process::getpgid(process).ok()?;
-    Some(group.as_raw_pid())
+    // SAFETY: getpgid takes an integer and touches no memory.
+    let group = unsafe { libc::getpgid(process) };
+    (group > 0).then_some(group)
 }
 
 /// Puts a process into a group of its own. Parent and child both do it, so that it has happened by the time that either

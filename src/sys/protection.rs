@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use miniserde::Serialize;
-use rustix::mm::{MlockAllFlags, MlockFlags};
+use rustix::mm::MlockAllFlags;
 
 use crate::sys::pages::{Mapping, page_size};
 
@@ -102,7 +102,7 @@ fn is_limited() -> bool {
         return true;
     };
     // The pages are not accessible, so none of them is made.
-    trial.lock(MlockFlags::ONFAULT).is_err()
+    trial.lock_on_fault().is_err()
 }
 
 /// The limit on locked memory in bytes, if there is one; 0 where that cannot be told.

@@ -3,16 +3,18 @@
 use std::ffi::c_int;
 use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 
 use rustix::process::Pid as Process;
 use rustix::termios::{LocalModes, OptionalActions, OutputModes, SpecialCodeIndex, Termios};
 
 use crate::sys::processes::Pid;
 
-/// The foreground process group of a terminal, if it is one of our PID namespace.
+/// The foreground process group of a terminal: 0 if it is none of our PID namespace, which rustix knows no way to say.
 pub fn foreground_group(terminal: &File) -> Option<Pid> {
-    let group = rustix::termios::tcgetpgrp(terminal).ok()?;
-    Some(group.as_raw_pid())
+    // SAFETY: tcgetpgrp takes a descriptor that is open for the call.
+    let group = unsafe { libc::tcgetpgrp(terminal.as_raw_fd()) };
+    (group >= 0).then_some(group)
 }
 
 /// Makes a process group of our session the foreground group of its terminal.
@@ -27,7 +29,8 @@ pub fn set_foreground_group(terminal: &File, group: Pid) -> io::Result<()> {
 
 /// Whether a file is our controlling terminal: only of that one the session is told.
 pub fn is_controlling(file: &File) -> bool {
-    rustix::termios::tcgetsid(file).is_ok()
+    // SAFETY: tcgetsid takes a descriptor that is open for the call. That of rustix knows no session of another namespace.
+    unsafe { libc::tcgetsid(file.as_raw_fd()) > 0 }
 }
 
 /// The settings of a terminal (termios(3)).

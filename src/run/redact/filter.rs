@@ -157,12 +157,15 @@ impl Source {
     fn ask(&mut self, block: &[u8], others: &[&CStr], answer: &mut String) -> io::Result<()> {
         let others = || others.iter().map(|other| other.to_bytes_with_nul());
         let length = block.len() + others().map(<[u8]>::len).sum::<usize>();
-        self.line.write_all(&length.to_ne_bytes())?;
-        self.line.write_all(block)?;
-        others().try_for_each(|other| self.line.write_all(other))?;
-        BufReader::with_capacity(128, &self.line)
-            .read_line(answer)
-            .map(drop)
+        let mut write = || {
+            self.line.write_all(&length.to_ne_bytes())?;
+            self.line.write_all(block)?;
+            others().try_for_each(|other| self.line.write_all(other))
+        };
+        let written = write();
+        // A filter that reads nothing has said why not.
+        let mut answers = BufReader::with_capacity(128, &self.line);
+        answers.read_line(answer).and(written)
     }
 
     /// Puts the ends in the place of standard output and error, or only the one that is a terminal: our own messages
