@@ -41,6 +41,7 @@ pub use crate::sys::files::{check_executable, matches, open_beneath, sealed_memo
 pub use crate::sys::forgetting::{forget_caller, release_program};
 pub use crate::sys::forking::{Fork, fork, fork_beside};
 pub use crate::sys::numbered::{Descriptor, take_output};
+pub use crate::sys::pages::page_size;
 pub use crate::sys::polling::{Interest, wait_for_events, wait_readable, wait_writable};
 pub use crate::sys::processes::{
     Change, INIT, Pid, adopt_orphans, can_be_continued, die_with_parent, end_child, exists, group,
