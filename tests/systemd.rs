@@ -63,7 +63,7 @@ pub struct Manager {
 
 impl Manager {
     /// Starts one with services, each given by its name and the lines of its `[Service]` section in
-    /// which `@` stands for dotenv-run with its options, up to the `--` before the command.
+    /// which `=@ ` stands for dotenv-run with its options, up to the `--` before the command.
     fn with(services: &[(&str, &str)], tree: &Tree, options: &str) -> Self {
         let directory = TempDir::new();
         let program = env!("CARGO_BIN_EXE_dotenv-run");
@@ -80,7 +80,10 @@ impl Manager {
         )
         .unwrap();
         for (name, lines) in services {
-            let text = format!("{unit}[Service]\n{}\n", lines.replace('@', &ours));
+            let text = format!(
+                "{unit}[Service]\n{}\n",
+                lines.replace("=@ ", &format!("={ours} "))
+            );
             fs::write(directory.path().join(format!("{name}.service")), text).unwrap();
         }
         Manager::of_units(directory, &[])

@@ -45,6 +45,7 @@ pub use crate::sys::execution::{argument_limit, become_command, clear_traces};
 pub use crate::sys::files::{check_executable, matches, sealed_memory_file};
 pub use crate::sys::forgetting::{forget_caller, release_program};
 pub use crate::sys::forking::{Fork, fork, fork_beside};
+pub use crate::sys::pages::page_size;
 pub use crate::sys::polling::{Interest, wait_for_events, wait_readable};
 pub use crate::sys::processes::{
     Change, INIT, Pid, adopt_orphans, can_be_continued, die_with_parent, end_child, exists, group,

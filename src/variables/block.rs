@@ -15,8 +15,8 @@ use crate::sys::locked::Locked;
 use crate::sys::{self, name_of};
 use crate::variables::Variable;
 
-/// The size in bytes of the largest `NAME=value` that Linux passes on, without its NUL (`MAX_ARG_STRLEN`, execve(2)).
-const MAX_VARIABLE: usize = 32 * 4096 - 1;
+/// How many pages the largest `NAME=value` that Linux passes on has, with its NUL (`MAX_ARG_STRLEN`, execve(2)).
+const MAX_PAGES: usize = 32;
 
 /// The most that Linux passes on in all, whatever the stack limit says (three quarters of `_STK_LIM`).
 const MAX_TOTAL: usize = 6 * 1024 * 1024;
@@ -189,12 +189,9 @@ fn check_sizes<'a>(
         return Ok(());
     };
     let (name, size) = (largest.name.clone().into_owned(), length_of(largest));
-    if size > MAX_VARIABLE {
-        return Err(Error::VariableTooLong {
-            name,
-            size,
-            limit: MAX_VARIABLE,
-        });
+    let limit = MAX_PAGES * sys::page_size() - 1;
+    if size > limit {
+        return Err(Error::VariableTooLong { name, size, limit });
     }
     let sizes = secrets
         .iter()
