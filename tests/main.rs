@@ -52,6 +52,7 @@ fn main() -> ExitCode {
     support::Suite::new(&[
         signals::TESTS,
         cache::TESTS,
+        cache::mirrors::TESTS,
         cache::reach::TESTS,
         cache::trouble::TESTS,
         cloud::TESTS,
