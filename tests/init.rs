@@ -150,7 +150,7 @@ pub fn without_a_subreaper_orphans_go_elsewhere() {
 
 pub fn a_group_is_the_commands_from_the_start() {
     let tree = Tree::example();
-    for _ in 0..50 {
+    for _ in 0..rounds(50, 500) {
         let run = tree.dotenv_run().args(["--group", PLAIN, "--"]);
         let live = run.args(["cat", "/proc/self/stat"]).spawn();
         let ours = live.pid().as_raw();
