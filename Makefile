@@ -10,7 +10,7 @@ BASH_COMPLETIONS = $(PREFIX)/share/bash-completion/completions
 ZSH_COMPLETIONS = $(PREFIX)/share/zsh/site-functions
 FISH_COMPLETIONS = $(PREFIX)/share/fish/vendor_completions.d
 
-.PHONY: build demo test test-nss check static bench fuzz install uninstall clean
+.PHONY: build demo test tested readers test-nss soak check static bench fuzz install uninstall clean
 
 build:
 	$(CARGO) build --release
@@ -19,13 +19,25 @@ build:
 demo: build
 	tests/demo target/release
 
-# Installs what the tests use where that is possible; what is missing all the same is skipped by name.
-test: static
+# Every test of every claim. TEST_TIMES=40 lists the 40 that took longest. Installs what the tests use where that
+# is possible; what is missing all the same is skipped by name.
+test:
 	tests/tools strace mandoc dash bash node:nodejs npm python3 pip3:python3-pip \
 		zsh fish /usr/share/bash-completion/bash_completion:bash-completion runc \
 		busybox:busybox-static systemctl:systemd nginx make less vim
-	tests/readers/install target/readers
+	+$(MAKE) --jobs=3 static tested readers
 	$(CARGO) test
+
+# What the tests need beside the programs: the tests themselves, and who reads our output back.
+tested:
+	$(CARGO) test --no-run
+
+readers:
+	tests/readers/install target/readers
+
+# The same tests, where what may go wrong at any moment is tried many times more. Takes long.
+soak: export SOAK = 1
+soak: test
 
 # The static build in Debian 13 and 11 with modules for host names: needs root and a mirror of Debian.
 test-nss: static

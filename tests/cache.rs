@@ -1,6 +1,7 @@
 //! `--cache` and `--stale`: what is used again and for how long, and when the service is asked all the same. Who can
 //! get at what is kept, and what happens where keeping fails, have modules of their own.
 
+pub mod mirrors;
 pub mod reach;
 pub mod trouble;
 

@@ -64,7 +64,7 @@ fn root() -> &'static Path {
 }
 
 #[track_caller]
-fn read(file: &str) -> String {
+pub fn read(file: &str) -> String {
     fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
@@ -86,7 +86,7 @@ fn is_option(word: &str) -> bool {
 }
 
 /// The arguments of every use of a macro in an mdoc page: up to the next macro, without punctuation.
-fn arguments_of(page: &str, wanted: &str) -> Vec<String> {
+pub fn arguments_of(page: &str, wanted: &str) -> Vec<String> {
     let is_macro = |word: &str| {
         let bytes = word.as_bytes();
         bytes.len() == 2 && bytes[0].is_ascii_uppercase() && bytes[1].is_ascii_lowercase()
@@ -111,7 +111,7 @@ fn unescaped(text: &str) -> String {
 }
 
 /// The lines of a section, without its heading.
-fn section<'a>(page: &'a str, heading: &str) -> Vec<&'a str> {
+pub fn section<'a>(page: &'a str, heading: &str) -> Vec<&'a str> {
     let lines = page.lines().skip_while(|line| *line != heading).skip(1);
     let lines: Vec<_> = lines.take_while(|line| !line.starts_with(".Sh ")).collect();
     assert!(!lines.is_empty(), "no section {heading}");
@@ -259,8 +259,15 @@ fn variables_in(text: &str) -> Names {
 
 /// Every string in the sources that is the name of such a variable.
 fn variables_in_sources() -> Names {
+    let mut names = strings_in_sources();
+    names.retain(|string| variables_in(string).contains(string));
+    names
+}
+
+/// What stands between two quotation marks of the sources.
+pub fn strings_in_sources() -> Names {
     let mut found = vec![root().join("src")];
-    let mut names = Names::new();
+    let mut strings = Names::new();
     while let Some(path) = found.pop() {
         if path.is_dir() {
             found.extend(
@@ -270,13 +277,10 @@ fn variables_in_sources() -> Names {
             );
         } else {
             let text = fs::read_to_string(path).unwrap();
-            let strings = text
-                .split('"')
-                .filter(|string| variables_in(string).contains(*string));
-            names.extend(strings.map(str::to_owned));
+            strings.extend(text.split('"').map(str::to_owned));
         }
     }
-    names
+    strings
 }
 
 fn the_manuals_name_the_variables_that_are_read() {

@@ -47,15 +47,15 @@ fn main() -> ExitCode {
     if let Some(status) = support::probe::main() {
         return status;
     }
+    support::withhold_inherited_descriptors();
+    // In this order they begin: first those that wait longest, so that all end at about the same time, and last
+    // those that need the planted build, which is made meanwhile.
     support::Suite::new(&[
+        signals::TESTS,
         cache::TESTS,
+        cache::mirrors::TESTS,
         cache::reach::TESTS,
         cache::trouble::TESTS,
-        attribution::TESTS,
-        audit::TESTS,
-        check::TESTS,
-        check::key::TESTS,
-        cli::TESTS,
         cloud::TESTS,
         cloud::answers::TESTS,
         cloud::connection::TESTS,
@@ -69,8 +69,19 @@ fn main() -> ExitCode {
         cloud::retries::TESTS,
         cloud::scale::TESTS,
         cloud::tls::TESTS,
-        completions::TESTS,
         containers::TESTS,
+        init::TESTS,
+        recipes::TESTS,
+        recipes::CLAIMS,
+        seal::TESTS,
+        systemd::TESTS,
+        watch::TESTS,
+        attribution::TESTS,
+        audit::TESTS,
+        check::TESTS,
+        check::key::TESTS,
+        cli::TESTS,
+        completions::TESTS,
         credentials::TESTS,
         descriptors::TESTS,
         docs::TESTS,
@@ -79,7 +90,6 @@ fn main() -> ExitCode {
         fuzz_regressions::TESTS,
         harness::TESTS,
         harness::service::TESTS,
-        init::TESTS,
         jobs::TESTS,
         launch::TESTS,
         list::TESTS,
@@ -87,19 +97,13 @@ fn main() -> ExitCode {
         print::TESTS,
         profile::TESTS,
         prompt::TESTS,
-        recipes::TESTS,
-        recipes::CLAIMS,
         redact::TESTS,
         render::TESTS,
         resolve::TESTS,
-        seal::TESTS,
-        secrecy::TESTS,
         selection::TESTS,
-        signals::TESTS,
-        systemd::TESTS,
         tree::TESTS,
         vectors::TESTS,
-        watch::TESTS,
+        secrecy::TESTS,
     ])
     .main()
 }

@@ -17,7 +17,7 @@ use crate::launch::init::OWN_PROC;
 use crate::support::*;
 
 tests![
-    changes::thirty_changes_are_thirty_restarts_whatever_fails_between,
+    changes::every_change_is_one_restart_whatever_fails_between,
     changes::a_set_is_used_only_after_it_has_stayed_the_same,
     changes::what_changes_back_changes_nothing,
     changes::the_same_values_sealed_anew_change_nothing,

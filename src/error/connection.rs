@@ -56,6 +56,8 @@ pub enum FromMirror {
     Plaintext { level: LevelName },
     /// The descriptor of a server-managed project.
     ServerManaged { project: String },
+    /// Its word that a document is not there, or not for us: it does not know the API key.
+    Denial { path: String, status: u16 },
 }
 
 /// What an API key may not read.
@@ -109,6 +111,9 @@ impl fmt::Display for FromMirror {
             FromMirror::Plaintext { level } => write!(f, "level {level} is not encrypted"),
             FromMirror::ServerManaged { project } => {
                 write!(f, "project {project} is not client-managed")
+            }
+            FromMirror::Denial { path, status } => {
+                write!(f, "the documents of {path} are refused ({status})")
             }
         }
     }

@@ -403,6 +403,12 @@ impl Error {
                 flaw: Flaw::Expired | Flaw::NotYetValid,
                 ..
             } => "check the clock of this machine too",
+            Error::Mirror {
+                refused: FromMirror::Denial { .. },
+                ..
+            } => {
+                "a mirror is asked without the API key; it must give the documents to whoever asks"
+            }
             Error::Mirror { .. } => {
                 "whoever has the mirror could choose the environment; only sealed levels of \
                  client-managed projects are taken from one"

@@ -202,7 +202,9 @@ impl Rounds {
                         self.tell_of_mirror(*index, first_failure.as_ref());
                         return Ok(sealed);
                     }
-                    Err(error) if !error.may_pass() => return Err(error),
+                    Err(error) if !error.may_pass() => {
+                        return Err(self.final_failure(*index, error));
+                    }
                     Err(error) => error,
                 };
                 let name = &self.endpoints[*index].name;
@@ -219,6 +221,28 @@ impl Rounds {
             }
         }
         Err(first_failure.expect("there is an endpoint, and it failed"))
+    }
+
+    /// A failure that stays. What a mirror denies says nothing about what the service would, so that nobody must take
+    /// it for the service's word.
+    fn final_failure(&self, index: usize, error: Error) -> Error {
+        let status = match error {
+            Error::Unauthorized { .. } => 401,
+            Error::Forbidden { .. } => 403,
+            Error::NotFound { .. } => 404,
+            _ => return error,
+        };
+        let endpoint = &self.endpoints[index];
+        if !endpoint.is_mirror {
+            return error;
+        }
+        Error::Mirror {
+            mirror: endpoint.name.clone(),
+            refused: FromMirror::Denial {
+                path: self.path.to_string(),
+                status,
+            },
+        }
     }
 
     /// When an endpoint that failed may be asked again: in the next round, or when it says.

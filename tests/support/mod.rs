@@ -20,10 +20,13 @@ mod scanner;
 mod seal;
 mod service;
 mod sources;
+mod spawn;
 mod strace;
 mod table;
 mod temp;
+mod times;
 mod tree;
+mod turns;
 mod wait;
 mod world;
 
@@ -42,7 +45,7 @@ pub use probe::{
     splitter, with_signals, with_timer,
 };
 pub use pty::Terminal;
-pub use rows::{Seats, check_all, outcome_of};
+pub use rows::{Seats, check_all, outcome_of, rounds};
 pub use run::{Live, Run};
 pub use scanner::{Find, Findings, Held, Needles, scan_running, unmistakable};
 pub use seal::{data_key, open, seal, seal_with_nonce};
@@ -50,6 +53,7 @@ pub use service::{
     Certificate, End, Fault, HOST, Interruption, Key, Rate, Reply, Request, Route, Service, Stage,
 };
 pub use sources::words;
+pub use spawn::withhold_inherited_descriptors;
 pub use strace::{
     Call, Trace, parse as parse_strace, strace, strace_everything, strace_on_terminal,
 };

@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::thread;
 
 use super::run::Run;
 use super::table::Need;
@@ -195,6 +196,11 @@ pub const PLANTED: Need = || match std::env::var_os("CARGO") {
     None => Err("needs to be run by cargo".into()),
 };
 
+/// Begins the build at once, for a run of all tests: those that need it come last.
+pub fn build_ahead() {
+    thread::spawn(PLANTED);
+}
+
 impl Run {
     /// The same run of the program in which this plant takes effect. For a test that
     /// `needs(PLANTED)`.
@@ -220,20 +226,33 @@ fn programs() -> &'static Result<PathBuf, String> {
             targets.join("planted/target"),
         );
         plant(&source).map_err(|error| format!("{}: {error}", source.display()))?;
-        build(&source, &target)?;
+        build(&source, &target, targets)?;
         Ok(target.join("debug"))
     })
 }
+
+/// What the manifest and the lock say of the package, and of the one with the plants: under the same name and version
+/// cargo would take the one for the other, because what they depend on is shared.
+const PACKAGE: [&str; 2] = [
+    concat!(
+        "name = \"dotenv-run\"\nversion = \"",
+        env!("CARGO_PKG_VERSION"),
+        "\"\n"
+    ),
+    "name = \"dotenv-run\"\nversion = \"0.0.0\"\n",
+];
 
 /// Copies what the build needs, with the plants in it.
 fn plant(target: &Path) -> io::Result<()> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR"));
     for file in ["Cargo.toml", "Cargo.lock"] {
-        write(&target.join(file), &fs::read_to_string(source.join(file))?)?;
+        let text = fs::read_to_string(source.join(file))?;
+        assert_eq!(text.matches(PACKAGE[0]).count(), 1, "{file}");
+        write(&target.join(file), &text.replace(PACKAGE[0], PACKAGE[1]))?;
     }
     // The manifest names them.
     for root in ["tests/main.rs", "tests/bench/main.rs"] {
-        write(&target.join(root), "")?;
+        write(&target.join(root), "//! Nothing.\nfn main() {}\n")?;
     }
     copy(&source.join("src"), &target.join("src"), "")
 }
@@ -292,11 +311,14 @@ fn with_plants(text: String, file: &str) -> String {
     text
 }
 
-fn build(source: &Path, target: &Path) -> Result<(), String> {
+/// Builds the programs like those that are tested, so that all that they depend on is there already, in `shared`.
+fn build(source: &Path, target: &Path, shared: &Path) -> Result<(), String> {
     let cargo = std::env::var_os("CARGO").ok_or("there is no CARGO")?;
     let output = Command::new(cargo)
-        .args(["build", "--offline", "--bins", "--target-dir"])
+        .args(["test", "--no-run", "--offline", "--test", "behaviour"])
+        .arg("--target-dir")
         .arg(target)
+        .env("CARGO_BUILD_BUILD_DIR", shared)
         .current_dir(source)
         .stdin(Stdio::null())
         .output()

@@ -1,61 +1,44 @@
 //! A child process in a session of its own, and what it writes.
 
-use std::ffi::{CString, c_char};
+use std::ffi::CStr;
 use std::fs;
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus};
-use std::ptr;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use nix::fcntl::{self, OFlag};
 use nix::libc;
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::sys::stat::Mode;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::unistd::{Pid, setsid};
+use nix::unistd::Pid;
+
+use super::spawn::Image;
 
 /// A child that leads its own session, so that its whole group can be ended with it, and so that it
 /// has no terminal but the one it is given: a test must not prompt on the terminal of whoever runs
 /// the tests.
 pub struct Process {
-    child: Child,
+    pid: Pid,
     reaped: bool,
 }
 
 impl Process {
-    /// Starts `command`; `terminal` is the pseudo-terminal to make the controlling one, and `image`
-    /// what to execute in its place.
+    /// Starts a program on these standard streams; `terminal` is the pseudo-terminal to make the controlling one.
     pub fn start(
-        command: &mut Command,
-        terminal: Option<CString>,
-        image: Option<Image>,
+        image: &Image,
+        streams: &[OwnedFd; 3],
+        terminal: Option<&CStr>,
     ) -> io::Result<Self> {
-        let enter_session = move || {
-            setsid()?;
-            if let Some(path) = &terminal {
-                // The first terminal that a session leader opens becomes its controlling terminal.
-                let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
-                fcntl::open(path.as_c_str(), flags, Mode::empty())?;
-            }
-            image.as_ref().map_or(Ok(()), Image::execute)
-        };
-        // SAFETY: between fork and exec the closure makes system calls only: it allocates nothing
-        // and takes no lock, and what it refers to was allocated before the fork.
-        unsafe { command.pre_exec(enter_session) };
         Ok(Process {
-            child: command.spawn()?,
+            pid: image.spawn(streams, terminal)?,
             reaped: false,
         })
     }
 
-    pub fn child(&mut self) -> &mut Child {
-        &mut self.child
-    }
-
     pub fn pid(&self) -> Pid {
-        Pid::from_raw(self.child.id().cast_signed())
+        self.pid
     }
 
     /// Sends a signal to the process alone.
@@ -72,7 +55,11 @@ impl Process {
 
     pub fn reap(&mut self) -> ExitStatus {
         self.reaped = true;
-        self.child.wait().expect("a child of ours")
+        let mut status = 0;
+        // SAFETY: the pointer is to a number. By nix it would be an error that a real-time signal ended the child.
+        let ended = unsafe { libc::waitpid(self.pid.as_raw(), &mut status, 0) };
+        assert_eq!(ended, self.pid.as_raw(), "a child of ours");
+        ExitStatus::from_raw(status)
     }
 }
 
@@ -83,43 +70,6 @@ impl Drop for Process {
             let _ = killpg(self.pid(), Signal::SIGKILL);
             self.reap();
         }
-    }
-}
-
-/// A program with its words and exactly the strings of its environment, laid out before the fork.
-pub struct Image {
-    words: Vec<*const c_char>,
-    environment: Vec<*const c_char>,
-    _strings: [Vec<CString>; 2],
-}
-
-// SAFETY: the pointers are to strings that the image owns and nothing changes.
-unsafe impl Send for Image {}
-
-// SAFETY: as above.
-unsafe impl Sync for Image {}
-
-impl Image {
-    /// `words` starts with the path of the program.
-    pub fn new(words: Vec<CString>, environment: Vec<CString>) -> Self {
-        let pointers = |strings: &[CString]| {
-            let pointers = strings.iter().map(|string| string.as_ptr());
-            pointers.chain([ptr::null()]).collect()
-        };
-        Image {
-            words: pointers(&words),
-            environment: pointers(&environment),
-            _strings: [words, environment],
-        }
-    }
-
-    /// Replaces the process; returns only if that fails.
-    fn execute(&self) -> io::Result<()> {
-        let program = self.words[0];
-        let [words, environment] = [&self.words, &self.environment].map(|array| array.as_ptr());
-        // SAFETY: both arrays end with a null pointer, and `_strings` keeps what they point to.
-        unsafe { libc::execvpe(program, words, environment) };
-        Err(io::Error::last_os_error())
     }
 }
 

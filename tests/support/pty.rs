@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Instant;
 
 use nix::fcntl::OFlag;
@@ -36,7 +36,8 @@ impl Terminal {
     pub fn spawn(run: Run) -> Self {
         let started = Instant::now();
         let (master, path) = open_pair().expect("a pseudo-terminal");
-        let streams = [(); 3].map(|()| Stdio::from(open_slave(&path).expect("the terminal side")));
+        let streams =
+            [(); 3].map(|()| OwnedFd::from(open_slave(&path).expect("the terminal side")));
         let process = run.start(streams, Some(CString::new(path).expect("a device path")));
         let output = Capture::start(master.try_clone().expect("a second descriptor"));
         Terminal {
@@ -106,7 +107,8 @@ impl Terminal {
     #[track_caller]
     pub fn hang_up(run: Run, ready: impl FnMut() -> bool) -> HungUp {
         let (master, path) = open_pair().expect("a pseudo-terminal");
-        let streams = [(); 3].map(|()| Stdio::from(open_slave(&path).expect("the terminal side")));
+        let streams =
+            [(); 3].map(|()| OwnedFd::from(open_slave(&path).expect("the terminal side")));
         let process = run.start(streams, Some(CString::new(path).expect("a device path")));
         wait_until("a program that is ready", ready);
         drop(master);

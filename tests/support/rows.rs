@@ -1,10 +1,18 @@
-//! Checking the rows of a table, several at a time.
+//! Checking the rows of a table, several at a time, and how often.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::thread;
+
+/// How often to do what may go wrong each time: a few times, or as often as `make soak` wants it.
+pub fn rounds(few: usize, many: usize) -> usize {
+    match std::env::var_os("SOAK") {
+        Some(_) => many,
+        None => few,
+    }
+}
 
 /// Checks all rows, so many at a time, and shows all that is wrong. A panic is a defect too.
 #[track_caller]

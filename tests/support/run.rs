@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
-use std::io::Write;
+use std::fs::File;
+use std::io::{PipeWriter, Write, pipe};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,11 +14,12 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use super::outcome::Outcome;
-use super::process::{Capture, Image, Process};
+use super::process::{Capture, Process};
+use super::spawn::Image;
 use super::wait::{poll, wait_for, wait_until};
 
 /// How long a program may run before it counts as hanging.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A program to run: no environment but `PATH`, no input, no controlling terminal.
 #[derive(Clone)]
@@ -151,17 +153,18 @@ impl Run {
     #[track_caller]
     pub fn spawn(self) -> Live {
         let started = Instant::now();
-        let stdin = match self.input {
-            Some(_) => Stdio::piped(),
-            None => Stdio::null(),
+        let pipe = || pipe().expect("a pipe");
+        let [(stdout, output), (stderr, errors)] = [pipe(), pipe()];
+        let stdin = match self.input.clone() {
+            Some(input) => {
+                let (stdin, feeder) = pipe();
+                feed(feeder, input);
+                stdin.into()
+            }
+            None => File::open("/dev/null").expect("the null device").into(),
         };
-        let mut process = self.start([stdin, Stdio::piped(), Stdio::piped()], None);
-        let child = process.child();
-        if let (Some(input), Some(stdin)) = (self.input.clone(), child.stdin.take()) {
-            feed(stdin, input);
-        }
-        let stdout = Capture::start(child.stdout.take().expect("standard output is a pipe"));
-        let stderr = Capture::start(child.stderr.take().expect("standard error is a pipe"));
+        let process = self.start([stdin, output.into(), errors.into()], None);
+        let [stdout, stderr] = [stdout, stderr].map(Capture::start);
         Live {
             run: self,
             process,
@@ -174,25 +177,29 @@ impl Run {
     /// Starts it on the given standard input, output and error, and on a controlling terminal if
     /// one is named.
     #[track_caller]
-    pub(super) fn start(&self, stdio: [Stdio; 3], terminal: Option<CString>) -> Process {
-        let [stdin, stdout, stderr] = stdio;
-        let mut command = Command::new(&self.words[0]);
-        command.args(&self.words[1..]);
-        command.env_clear().envs(&self.environment);
-        command.stdin(stdin).stdout(stdout).stderr(stderr);
-        if let Some(directory) = &self.directory {
-            command.current_dir(directory);
-        }
-        let image = self.block.as_deref().map(|block| self.image(block));
-        Process::start(&mut command, terminal, image)
+    pub(super) fn start(&self, streams: [OwnedFd; 3], terminal: Option<CString>) -> Process {
+        Process::start(&self.image(), &streams, terminal.as_deref())
             .unwrap_or_else(|error| panic!("cannot start {}: {error}", self.command_line()))
     }
 
-    /// What to execute with an environment that `Command` cannot have.
-    fn image(&self, block: &[CString]) -> Image {
-        let words = self.words.iter().map(|word| CString::new(word.as_bytes()));
-        let words: Result<Vec<_>, _> = words.collect();
-        Image::new(words.expect("words without a NUL"), block.to_vec())
+    fn image(&self) -> Image {
+        let string = |bytes: &[u8]| CString::new(bytes).expect("a string without a NUL");
+        let entries = self.environment.iter().map(|(name, value)| {
+            let entry = [name.as_bytes(), b"=", value.as_bytes()];
+            string(&entry.concat())
+        });
+        let path = self.environment.get(OsStr::new("PATH"));
+        let directory = self.directory.as_deref().map(Path::as_os_str);
+        Image {
+            words: self
+                .words
+                .iter()
+                .map(|word| string(word.as_bytes()))
+                .collect(),
+            environment: self.block.clone().unwrap_or_else(|| entries.collect()),
+            path: path.map_or_else(|| "/bin:/usr/bin".into(), PathBuf::from),
+            directory: directory.map(|directory| string(directory.as_bytes())),
+        }
     }
 
     pub(super) fn time_limit(&self) -> Duration {
@@ -211,7 +218,7 @@ impl Run {
 }
 
 /// Writes the input from a thread, so that a program which does not read it cannot block the test.
-fn feed(mut stdin: ChildStdin, input: Vec<u8>) {
+fn feed(mut stdin: PipeWriter, input: Vec<u8>) {
     // A program may well end without reading all of it.
     thread::spawn(move || stdin.write_all(&input));
 }

@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use libtest_mimic::{Arguments, Completion, Conclusion, Failed, Trial};
 
-use super::process;
+use super::times::Times;
+use super::turns::Turns;
+use super::{planted, process};
 
-/// How long one test may take. A test that hangs has failed.
-const LIMIT: Duration = Duration::from_secs(120);
+/// How long one test may take, on a machine that has much else to do. A test that hangs has failed.
+const LIMIT: Duration = Duration::from_secs(900);
 
 /// Something that a test needs of the machine; the error says what is missing.
 pub type Need = fn() -> Result<(), String>;
@@ -73,6 +75,16 @@ impl Test {
 pub struct Suite {
     tests: Vec<&'static Test>,
     limit: Duration,
+    shared: Arc<Shared>,
+}
+
+/// What the tests of a run have in common.
+#[derive(Default)]
+struct Shared {
+    turns: Turns,
+    times: Times,
+    /// `module::name: reason` of every test that the machine could not run.
+    skipped: Mutex<Vec<String>>,
 }
 
 impl Suite {
@@ -80,6 +92,7 @@ impl Suite {
         Suite {
             tests: tables.iter().copied().flatten().collect(),
             limit: LIMIT,
+            shared: Arc::default(),
         }
     }
 
@@ -91,9 +104,16 @@ impl Suite {
 
     /// The `main` of a test binary.
     pub fn main(self) -> ExitCode {
-        let arguments = Arguments::from_args();
+        let mut arguments = Arguments::from_args();
+        let most = self.shared.turns.most();
+        arguments.test_threads.get_or_insert(most);
+        let shared = Arc::clone(&self.shared);
+        if !arguments.list && arguments.filter.is_none() {
+            planted::build_ahead();
+        }
         let report = self.run(&arguments);
         if !arguments.list {
+            shared.times.print();
             report.print();
         }
         process::end_leftovers();
@@ -101,13 +121,10 @@ impl Suite {
     }
 
     pub fn run(self, arguments: &Arguments) -> Report {
-        let skipped = Arc::new(Mutex::new(Vec::new()));
         let tests = self.tests.into_iter();
-        let trials = tests
-            .map(|test| trial(test, self.limit, &skipped))
-            .collect();
-        let conclusion = libtest_mimic::run(arguments, trials);
-        let skipped = skipped.lock().unwrap().clone();
+        let trials = tests.map(|test| trial(test, self.limit, Arc::clone(&self.shared)));
+        let conclusion = libtest_mimic::run(arguments, trials.collect());
+        let skipped = self.shared.skipped.lock().unwrap().clone();
         Report {
             conclusion,
             skipped,
@@ -116,15 +133,19 @@ impl Suite {
 }
 
 /// One test as libtest-mimic wants it.
-fn trial(test: &'static Test, limit: Duration, skipped: &Arc<Mutex<Vec<String>>>) -> Trial {
-    let skipped = Arc::clone(skipped);
-    Trial::ignorable_test(test.name(), move || match test.missing() {
+fn trial(test: &'static Test, limit: Duration, shared: Arc<Shared>) -> Trial {
+    let name = test.name();
+    let body = move |shared: &Shared| match test.missing() {
         Some(reason) => {
-            let line = format!("{}: {reason}", test.name());
-            skipped.lock().unwrap().push(line);
+            let line = format!("{name}: {reason}");
+            shared.skipped.lock().unwrap().push(line);
             Ok(Completion::ignored_with(reason))
         }
         None => test.run(limit).map(|()| Completion::Completed),
+    };
+    Trial::ignorable_test(name, move || {
+        let turn = || shared.times.measure(name, || body(&shared));
+        shared.turns.with_one(turn)
     })
 }
 

@@ -5,21 +5,26 @@ use std::time::{Duration, Instant};
 
 /// How long a condition may take by default: far more than any needs, so that a loaded machine does
 /// not fail a test.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
-const INTERVAL: Duration = Duration::from_millis(1);
+/// How often a condition is looked at: often at first, then every so much of the time that has passed, because
+/// many tests wait at a time.
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_millis(20);
+const SHARE: u32 = 16;
 
 /// Whether `condition` came true before `limit` was over.
 pub fn poll(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + limit;
+    let begun = Instant::now();
     loop {
         if condition() {
             return true;
         }
-        if Instant::now() >= deadline {
+        let waited = begun.elapsed();
+        if waited >= limit {
             return false;
         }
-        thread::sleep(INTERVAL);
+        thread::sleep((waited / SHARE).clamp(SHORTEST, LONGEST));
     }
 }
 

@@ -156,6 +156,11 @@ fn mirrors_and_proxies() -> Vec<Failure> {
         "a project",
         || on_mirror("managed", world()),
     );
+    let denied = failure(
+        (125, "FromMirror::Denial", "are refused (404)"),
+        "a project that is not there",
+        || on_mirror("app", World::new(Vec::new())),
+    );
     let urls = [
         format!("ftp://user:{PROXY_PASSWORD}@proxy"),
         format!("http://user:{PROXY_PASSWORD}%40@proxy"),
@@ -168,7 +173,10 @@ fn mirrors_and_proxies() -> Vec<Failure> {
             scene.env("HTTPS_PROXY", &url)
         })
     });
-    [sealed, managed].into_iter().chain(proxies).collect()
+    [sealed, managed, denied]
+        .into_iter()
+        .chain(proxies)
+        .collect()
 }
 
 pub fn table() -> Vec<Failure> {
