@@ -19,6 +19,7 @@ mod files;
 mod fuzz_regressions;
 mod harness;
 mod init;
+mod injection;
 mod jobs;
 mod launch;
 mod list;
@@ -78,6 +79,7 @@ fn main() -> ExitCode {
         harness::TESTS,
         harness::service::TESTS,
         init::TESTS,
+        injection::TESTS,
         jobs::TESTS,
         launch::TESTS,
         list::TESTS,

@@ -1,0 +1,167 @@
+//! Every system call on the way to the command made to fail, in every process of every mode: the command runs with all
+//! that was asked for, or does not run and one line says why.
+//!
+//! Which calls there are comes from a run without a failure. In the suite each fails in all processes at once, as under a
+//! filter of a container, and once by itself where it is called first; with `INJECTION=all` each single one fails.
+
+mod calls;
+mod modes;
+mod verdict;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use crate::support::*;
+use modes::{MODES, Mode, Sources};
+use verdict::{Seen, judge};
+
+tests![
+    every_call_of_exec needs(ROOT),
+    every_call_of_a_supervisor needs(ROOT),
+    every_call_of_a_group needs(ROOT),
+    every_call_of_ends needs(ROOT),
+    every_call_of_watching needs(ROOT),
+    every_call_of_redaction needs(ROOT),
+    every_call_on_a_terminal needs(ROOT),
+    every_call_of_watching_and_redaction needs(ROOT),
+    every_call_of_deliveries needs(ROOT),
+    every_call_of_keys_by_descriptor needs(ROOT),
+    every_call_of_a_service needs(ROOT),
+];
+
+fn every_call_of_exec() {
+    check(&["exec"]);
+}
+
+fn every_call_of_a_supervisor() {
+    check(&["supervise", "subreaper"]);
+}
+
+fn every_call_of_a_group() {
+    check(&["group", "group on a terminal"]);
+}
+
+fn every_call_of_ends() {
+    check(&["stop-timeout", "die-with-parent"]);
+}
+
+fn every_call_of_watching() {
+    check(&["watch"]);
+}
+
+fn every_call_of_redaction() {
+    check(&["redact"]);
+}
+
+fn every_call_on_a_terminal() {
+    check(&["redact on a terminal"]);
+}
+
+fn every_call_of_watching_and_redaction() {
+    check(&["watch redact", "watch redact on a terminal"]);
+}
+
+fn every_call_of_deliveries() {
+    check(&["audit", "file", "mask"]);
+}
+
+fn every_call_of_keys_by_descriptor() {
+    check(&["client key from a descriptor", "redact with keys and audit by descriptor"]);
+}
+
+fn every_call_of_a_service() {
+    check(&["service", "service redact", "service cache"]);
+}
+
+/// How many runs there are at a time: most of them wait.
+const AT_A_TIME: usize = 6;
+
+/// What is wrong with some runs.
+type Findings = BTreeMap<(String, String, String, String), Vec<String>>;
+
+#[track_caller]
+fn check(names: &[&str]) {
+    let (sources, findings) = (Sources::new(), Mutex::new(Findings::new()));
+    let mut count = 0;
+    for name in names {
+        let mode = MODES.iter().find(|mode| mode.name == *name);
+        let mode = mode.expect("a mode of the table");
+        count += inject_into(mode, &sources, &findings);
+    }
+    let findings = findings.into_inner().unwrap();
+    let lines = findings.iter().map(|((mode, call, defect, process), where_)| {
+        format!("{mode}: {call} in {process}: {defect} ({})", where_.join(" "))
+    });
+    let lines: Vec<_> = lines.collect();
+    println!("{count} injections into {}", names.join(", "));
+    assert!(lines.is_empty(), "{} of {count} injections:\n{}", lines.len(), lines.join("\n"));
+}
+
+/// Injects each failure into a mode; how many there were.
+fn inject_into(mode: &Mode, sources: &Sources, findings: &Mutex<Findings>) -> usize {
+    let usual = Seen::of(mode, sources, None, None);
+    assert!(usual.starts > 0 && usual.logged_end(), "{}: {usual:#?}", mode.name);
+    let targets = targets(&usual);
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(|| {
+                while let Some(target) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let seen = Seen::of(mode, sources, Some(target), Some(&usual.around));
+                    if seen.was_hit()
+                        && let Err(defect) = judge(mode, &usual, &seen, target.call)
+                    {
+                        note(mode, target, defect, &seen, findings);
+                    }
+                }
+            });
+        }
+    });
+    targets.len()
+}
+
+fn note(mode: &Mode, target: &Target, defect: String, seen: &Seen, findings: &Mutex<Findings>) {
+    let error = calls::error_name(target.error);
+    let call = format!("{} {error}", calls::name(target.call));
+    let process = target.process.clone().unwrap_or("all".into());
+    let nth = target.nth.map_or("always".to_owned(), |nth| nth.to_string());
+    if std::env::var_os("INJECTION_SHOW").is_some() {
+        eprintln!("--- {} {call} {process} {nth}: {defect}\n{seen:#?}", mode.name);
+    }
+    let key = (mode.name.to_owned(), call, defect, process);
+    findings.lock().unwrap().entry(key).or_default().push(nth);
+}
+
+/// All failures to be injected, as a run without one tells.
+fn targets(usual: &Seen) -> Vec<Target> {
+    let is_full = std::env::var("INJECTION").is_ok_and(|which| which == "all");
+    let mut targets = BTreeSet::new();
+    for line in usual.log.lines() {
+        let Some(call) = line.strip_prefix("call ") else {
+            continue;
+        };
+        let words: Vec<_> = call.split(' ').collect();
+        let number = |at: usize| words[at].parse::<i64>().expect("a number in the log");
+        let (process, call, nth) = (words[0], number(1), number(2) as u32);
+        for error in calls::errors(call) {
+            let once = Target {
+                process: Some(process.to_owned()),
+                call,
+                nth: Some(nth),
+                error: *error,
+            };
+            let always = Target {
+                process: None,
+                nth: None,
+                ..once.clone()
+            };
+            targets.insert(always);
+            if is_full || nth == 0 && error == &calls::errors(call)[0] {
+                targets.insert(once);
+            }
+        }
+    }
+    targets.into_iter().collect()
+}
