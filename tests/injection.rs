@@ -6,6 +6,8 @@
 
 mod calls;
 mod modes;
+mod named;
+mod planted;
 mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +20,9 @@ use modes::{MODES, Mode, Sources};
 use verdict::{Seen, judge};
 
 tests![
+    planted::each_kind_of_violation_is_found needs(ROOT, PLANTED),
+    named::every_single_failure_of_a_call_that_protects needs(ROOT),
+    named::a_filter_of_a_container_refuses_what_protects,
     every_call_of_exec needs(ROOT),
     every_call_of_a_supervisor needs(ROOT),
     every_call_of_a_group needs(ROOT),
@@ -68,7 +73,10 @@ fn every_call_of_deliveries() {
 }
 
 fn every_call_of_keys_by_descriptor() {
-    check(&["client key from a descriptor", "redact with keys and audit by descriptor"]);
+    check(&[
+        "client key from a descriptor",
+        "redact with keys and audit by descriptor",
+    ]);
 }
 
 fn every_call_of_a_service() {
@@ -90,20 +98,54 @@ fn check(names: &[&str]) {
         let mode = mode.expect("a mode of the table");
         count += inject_into(mode, &sources, &findings);
     }
-    let findings = findings.into_inner().unwrap();
-    let lines = findings.iter().map(|((mode, call, defect, process), where_)| {
-        format!("{mode}: {call} in {process}: {defect} ({})", where_.join(" "))
-    });
+    assert_none(count, names, &findings.into_inner().unwrap());
+}
+
+#[track_caller]
+fn assert_none(count: usize, names: &[&str], findings: &Findings) {
+    let lines = findings
+        .iter()
+        .map(|((mode, call, defect, process), where_)| {
+            format!(
+                "{mode}: {call} in {process}: {defect} ({})",
+                where_.join(" ")
+            )
+        });
     let lines: Vec<_> = lines.collect();
     println!("{count} injections into {}", names.join(", "));
-    assert!(lines.is_empty(), "{} of {count} injections:\n{}", lines.len(), lines.join("\n"));
+    assert!(
+        lines.is_empty(),
+        "{} of {count} injections:\n{}",
+        lines.len(),
+        lines.join("\n")
+    );
 }
 
 /// Injects each failure into a mode; how many there were.
 fn inject_into(mode: &Mode, sources: &Sources, findings: &Mutex<Findings>) -> usize {
+    let usual = usual(mode, sources);
+    inject(mode, sources, &usual, &targets(&usual), findings)
+}
+
+/// What a mode is like without a failure.
+#[track_caller]
+fn usual(mode: &Mode, sources: &Sources) -> Seen {
     let usual = Seen::of(mode, sources, None, None);
-    assert!(usual.starts > 0 && usual.logged_end(), "{}: {usual:#?}", mode.name);
-    let targets = targets(&usual);
+    assert!(
+        usual.starts > 0 && usual.has_ended(),
+        "{}: {usual:#?}",
+        mode.name
+    );
+    usual
+}
+
+fn inject(
+    mode: &Mode,
+    sources: &Sources,
+    usual: &Seen,
+    targets: &[Target],
+    findings: &Mutex<Findings>,
+) -> usize {
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
         for _ in 0..AT_A_TIME {
@@ -111,7 +153,7 @@ fn inject_into(mode: &Mode, sources: &Sources, findings: &Mutex<Findings>) -> us
                 while let Some(target) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let seen = Seen::of(mode, sources, Some(target), Some(&usual.around));
                     if seen.was_hit()
-                        && let Err(defect) = judge(mode, &usual, &seen, target.call)
+                        && let Err(defect) = judge(mode, usual, &seen, target.call)
                     {
                         note(mode, target, defect, &seen, findings);
                     }
@@ -126,9 +168,14 @@ fn note(mode: &Mode, target: &Target, defect: String, seen: &Seen, findings: &Mu
     let error = calls::error_name(target.error);
     let call = format!("{} {error}", calls::name(target.call));
     let process = target.process.clone().unwrap_or("all".into());
-    let nth = target.nth.map_or("always".to_owned(), |nth| nth.to_string());
+    let nth = target
+        .nth
+        .map_or("always".to_owned(), |nth| nth.to_string());
     if std::env::var_os("INJECTION_SHOW").is_some() {
-        eprintln!("--- {} {call} {process} {nth}: {defect}\n{seen:#?}", mode.name);
+        eprintln!(
+            "--- {} {call} {process} {nth}: {defect}\n{seen:#?}",
+            mode.name
+        );
     }
     let key = (mode.name.to_owned(), call, defect, process);
     findings.lock().unwrap().entry(key).or_default().push(nth);
@@ -137,6 +184,19 @@ fn note(mode: &Mode, target: &Target, defect: String, seen: &Seen, findings: &Mu
 /// All failures to be injected, as a run without one tells.
 fn targets(usual: &Seen) -> Vec<Target> {
     let is_full = std::env::var("INJECTION").is_ok_and(|which| which == "all");
+    let every = every_target(usual);
+    let first = |target: &Target| {
+        let first = calls::errors(target.call).first();
+        target.nth == Some(0) && Some(&target.error) == first
+    };
+    let chosen = every.into_iter();
+    chosen
+        .filter(|target| is_full || target.nth.is_none() || first(target))
+        .collect()
+}
+
+/// Each call of each process with each of its errors, and each call refused always.
+fn every_target(usual: &Seen) -> BTreeSet<Target> {
     let mut targets = BTreeSet::new();
     for line in usual.log.lines() {
         let Some(call) = line.strip_prefix("call ") else {
@@ -144,24 +204,23 @@ fn targets(usual: &Seen) -> Vec<Target> {
         };
         let words: Vec<_> = call.split(' ').collect();
         let number = |at: usize| words[at].parse::<i64>().expect("a number in the log");
-        let (process, call, nth) = (words[0], number(1), number(2) as u32);
-        for error in calls::errors(call) {
+        for error in calls::errors(number(1)) {
             let once = Target {
-                process: Some(process.to_owned()),
-                call,
-                nth: Some(nth),
+                process: Some(words[0].to_owned()),
+                call: number(1),
+                nth: Some(number(2) as u32),
                 error: *error,
             };
-            let always = Target {
-                process: None,
-                nth: None,
-                ..once.clone()
-            };
-            targets.insert(always);
-            if is_full || nth == 0 && error == &calls::errors(call)[0] {
-                targets.insert(once);
+            // An interruption is over when the call is made again.
+            if *error != nix::libc::EINTR {
+                targets.insert(Target {
+                    process: None,
+                    nth: None,
+                    ..once.clone()
+                });
             }
+            targets.insert(once);
         }
     }
-    targets.into_iter().collect()
+    targets
 }

@@ -71,7 +71,11 @@ pub fn error_name(error: i32) -> String {
 pub fn errors(call: i64) -> &'static [i32] {
     match call {
         _ if NEVER_FAIL.contains(&call) => &[],
-        libc::SYS_read | libc::SYS_write | libc::SYS_writev | libc::SYS_pread64 | libc::SYS_readv => &[EINTR, EIO],
+        libc::SYS_read
+        | libc::SYS_write
+        | libc::SYS_writev
+        | libc::SYS_pread64
+        | libc::SYS_readv => &[EINTR, EIO],
         libc::SYS_recvfrom | libc::SYS_sendto | libc::SYS_recvmsg | libc::SYS_sendmsg => {
             &[EINTR, EIO]
         }
@@ -80,7 +84,9 @@ pub fn errors(call: i64) -> &'static [i32] {
         libc::SYS_clock_nanosleep => &[EINTR],
         libc::SYS_mmap | libc::SYS_mprotect | libc::SYS_mremap => &[ENOMEM],
         libc::SYS_madvise => &[ENOMEM, EPERM],
-        libc::SYS_rt_sigprocmask | libc::SYS_rt_sigaction | libc::SYS_fstat | libc::SYS_lseek => &[EPERM],
+        libc::SYS_rt_sigprocmask | libc::SYS_rt_sigaction | libc::SYS_fstat | libc::SYS_lseek => {
+            &[EPERM]
+        }
         libc::SYS_execve => &[EACCES, ENOMEM, EPERM],
         libc::SYS_clone | libc::SYS_clone3 => &[EAGAIN, ENOMEM, EPERM, ENOSYS],
         libc::SYS_mlock | libc::SYS_mlock2 | libc::SYS_mlockall => &[ENOMEM, EPERM, ENOSYS],

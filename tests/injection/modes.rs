@@ -86,7 +86,7 @@ pub const MODES: &[Mode] = &[
 /// What the command tells: what it was given, and what it inherited.
 const REPORT: &str = r#"
 echo "token $TOKEN"; echo "error $TOKEN" >&2
-ls /proc/$$/fd | tr '\n' ' '
+echo /proc/$$/fd/* | sed "s|/proc/$$/fd/||g"
 set -- $(cat /proc/$$/stat)
 [ $5 = $1 ] && echo own group
 [ $8 = $5 ] && echo foreground
@@ -118,7 +118,6 @@ impl Mode {
     pub fn redacts(&self) -> bool {
         self.options.contains(&"--redact")
     }
-
 
     /// A run below a directory of its own, and the tree that it may read.
     pub fn run(&self, sources: &Sources, dir: &Path) -> (Run, Tree) {

@@ -1,6 +1,7 @@
 //! What a run with a failed call did, and whether that is one of the two things that it may do: run the command with all
 //! that was asked for, or say in one line why not.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use super::calls;
@@ -25,7 +26,12 @@ pub struct Seen {
 
 impl Seen {
     /// Runs a mode with one injection; `expected` is a file with [`Seen::around`] of a run without.
-    pub fn of(mode: &Mode, sources: &Sources, target: Option<&Target>, around: Option<&str>) -> Self {
+    pub fn of(
+        mode: &Mode,
+        sources: &Sources,
+        target: Option<&Target>,
+        around: Option<&str>,
+    ) -> Self {
         Seen::of_run(mode, sources, target, around, |run| run)
     }
 
@@ -81,7 +87,7 @@ impl Seen {
     }
 
     /// Whether it ended by itself and left nothing.
-    pub fn logged_end(&self) -> bool {
+    pub fn has_ended(&self) -> bool {
         !self.logged("hang") && !self.logged("leftover")
     }
 
@@ -97,7 +103,9 @@ impl Seen {
     /// What we said, without warnings.
     fn messages(&self) -> Vec<String> {
         let output = self.all_output();
-        let ours = output.lines().filter_map(|line| line.strip_prefix("dotenv-run: "));
+        let ours = output
+            .lines()
+            .filter_map(|line| line.strip_prefix("dotenv-run: "));
         let messages = ours.filter(|line| !line.starts_with("warning: "));
         messages.map(str::to_owned).collect()
     }
@@ -160,7 +168,10 @@ fn refused(mode: &Mode, seen: &Seen, call: i64) -> Result<(), String> {
         Some(status) if statuses.contains(&status) => (),
         status => {
             let status = status.map_or("a signal".to_owned(), |status| format!("status {status}"));
-            return Err(format!("ends with {status} and {} messages", messages.len()));
+            return Err(format!(
+                "ends with {status} and {} messages",
+                messages.len()
+            ));
         }
     }
     if messages.len() != 1 {
@@ -183,14 +194,20 @@ fn refused(mode: &Mode, seen: &Seen, call: i64) -> Result<(), String> {
 fn ran(usual: &Seen, seen: &Seen, call: i64) -> Result<(), String> {
     let differing: Vec<_> = [
         ("status", seen.status != usual.status),
-        ("output", seen.without_warnings()[0] != usual.without_warnings()[0]),
-        ("errors", seen.without_warnings()[1] != usual.without_warnings()[1]),
+        (
+            "output",
+            seen.without_warnings()[0] != usual.without_warnings()[0],
+        ),
+        (
+            "errors",
+            seen.without_warnings()[1] != usual.without_warnings()[1],
+        ),
         ("audit", seen.audited != usual.audited),
-        ("processes around it", seen.around != usual.around),
         ("starts", seen.starts != usual.starts),
     ]
     .into_iter()
-    .filter_map(|(what, differs)| differs.then_some(what))
+    .filter_map(|(what, differs)| differs.then_some(what.to_owned()))
+    .chain(around(usual, seen))
     .collect();
     if differing.is_empty() {
         return protections(seen, call);
@@ -199,12 +216,37 @@ fn ran(usual: &Seen, seen: &Seen, call: i64) -> Result<(), String> {
     if has_failed && seen.messages().len() == 1 {
         return Ok(());
     }
-    Err(format!("runs, but other than usual: {}", differing.join(", ")))
+    Err(format!(
+        "runs, but other than usual: {}",
+        differing.join(", ")
+    ))
+}
+
+/// In what the processes around the command differ: the name of each and what of it.
+fn around(usual: &Seen, seen: &Seen) -> Vec<String> {
+    let fields = |seen: &Seen| -> BTreeSet<String> {
+        let lines = seen
+            .around
+            .lines()
+            .filter_map(|line| line.strip_prefix("around "));
+        let fields = lines.filter_map(|line| line.split_once(' '));
+        let fields = fields.flat_map(|(name, fields)| {
+            let fields = fields
+                .split(' ')
+                .map(move |field| format!("{name}: {field}"));
+            fields.collect::<Vec<_>>()
+        });
+        fields.collect()
+    };
+    fields(seen).difference(&fields(usual)).cloned().collect()
 }
 
 /// What a failed call was to put in force, and did not.
 fn protections(seen: &Seen, call: i64) -> Result<(), String> {
-    let hits = seen.log.lines().filter_map(|line| line.strip_prefix("hit "));
+    let hits = seen
+        .log
+        .lines()
+        .filter_map(|line| line.strip_prefix("hit "));
     for hit in hits {
         let words: Vec<_> = hit.split(' ').collect();
         let argument = |at: usize| u64::from_str_radix(words[at], 16).unwrap_or_default();

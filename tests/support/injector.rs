@@ -72,9 +72,17 @@ impl Target {
         })
     }
 
-    fn fits(&self, process: &str, call: i64, nth: u32) -> bool {
+    fn fits(&self, process: &str, asked: &Asked, nth: u32) -> bool {
         let is_process = self.process.as_deref().is_none_or(|name| name == process);
-        is_process && self.call == call && self.nth.is_none_or(|number| number == nth)
+        let can_happen = match (asked.call, self.error) {
+            // There may be no descriptor left, which only matters to who wants one.
+            (libc::SYS_fcntl, libc::EMFILE) => {
+                [libc::F_DUPFD, libc::F_DUPFD_CLOEXEC].contains(&(asked.arguments[1] as i32))
+            }
+            _ => true,
+        };
+        let is_call = is_process && can_happen && self.call == asked.call;
+        is_call && self.nth.is_none_or(|number| number == nth)
     }
 }
 
@@ -89,6 +97,34 @@ pub fn injector(injection: &Injection<'_>) -> Vec<OsString> {
         injection.hook.into(),
     ];
     [super::probe::command("inject").to_vec(), words.to_vec()].concat()
+}
+
+/// To be put in front of a program: a filter refuses these calls with these errors, to the command too. Nobody looks on.
+pub fn refusing(calls: &[(i64, i32)]) -> Vec<OsString> {
+    let words = calls.iter().map(|(call, error)| format!("{call}:{error}"));
+    let words = words.collect::<Vec<_>>().join(",");
+    [super::probe::command("refuse").to_vec(), vec![words.into()]].concat()
+}
+
+/// Does the work of [`refusing`].
+pub fn refuse(words: &[OsString]) -> ExitCode {
+    let [calls, program @ ..] = words else {
+        return ExitCode::from(2);
+    };
+    let calls = calls.to_string_lossy().into_owned();
+    let calls = calls.split(',').filter_map(|pair| {
+        let (call, error) = pair.split_once(':')?;
+        Some((call.parse().ok()?, error.parse::<u32>().ok()?))
+    });
+    let verdicts = calls.map(|(call, error)| (call, libc::SECCOMP_RET_ERRNO | error));
+    let filter = filter_of(verdicts, libc::SECCOMP_RET_ALLOW);
+    let words = program.iter().map(|word| CString::new(word.as_bytes()));
+    let words: Vec<_> = words.map(|word| word.expect("a word")).collect();
+    // SAFETY: the default disposition runs no handler. Rust's runtime has ignored it.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    install(&filter, 0);
+    let _ = execv(&words[0], &words);
+    ExitCode::from(2)
 }
 
 /// Does the work of an [`injector`].
@@ -127,7 +163,11 @@ fn start(program: &[OsString], target: Option<&Target>) -> io::Result<(Pid, Owne
         ForkResult::Child => {
             // SAFETY: the default disposition runs no handler. Rust's runtime has ignored it.
             unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-            install(&filter);
+            install(
+                &filter,
+                libc::SECCOMP_FILTER_FLAG_NEW_LISTENER
+                    | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
+            );
             let _ = execv(&words[0], &words);
             std::process::abort()
         }
@@ -137,8 +177,10 @@ fn start(program: &[OsString], target: Option<&Target>) -> io::Result<(Pid, Owne
 
 /// The calls that are always asked about: those by which the beginning and the end of the program's own are known, and
 /// the one that must not end everything on this machine.
-const ALWAYS: [i64; 5] = [
+const ALWAYS: [i64; 7] = [
     libc::SYS_execve,
+    libc::SYS_poll,
+    libc::SYS_sigaltstack,
     libc::SYS_prctl,
     libc::SYS_rt_sigaction,
     libc::SYS_kill,
@@ -148,6 +190,15 @@ const ALWAYS: [i64; 5] = [
 /// Asks about all calls, or about those that matter for a target.
 fn filter(target: Option<&Target>) -> Vec<libc::sock_filter> {
     const ASK: u32 = libc::SECCOMP_RET_USER_NOTIF;
+    let Some(target) = target else {
+        return filter_of([].into_iter(), ASK);
+    };
+    let calls = ALWAYS.into_iter().chain([target.call]);
+    filter_of(calls.map(|call| (call, ASK)), libc::SECCOMP_RET_ALLOW)
+}
+
+/// The verdicts on some calls, and on all others.
+fn filter_of(verdicts: impl Iterator<Item = (i64, u32)>, others: u32) -> Vec<libc::sock_filter> {
     let instruction = |code: u32, k: u32, jf: u8| libc::sock_filter {
         code: code as u16,
         jt: 0,
@@ -155,25 +206,23 @@ fn filter(target: Option<&Target>) -> Vec<libc::sock_filter> {
         k,
     };
     let end = |verdict| instruction(libc::BPF_RET, verdict, 0);
-    let Some(target) = target else {
-        return vec![end(ASK)];
-    };
-    let mut program = vec![instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0)];
-    for call in ALWAYS.into_iter().chain([target.call]) {
+    let number = instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0);
+    let tests = verdicts.flat_map(|(call, verdict)| {
         let is_other = instruction(libc::BPF_JMP | libc::BPF_JEQ, call as u32, 1);
-        program.extend([is_other, end(ASK)]);
-    }
-    program.push(end(libc::SECCOMP_RET_ALLOW));
-    program
+        [is_other, end(verdict)]
+    });
+    [number]
+        .into_iter()
+        .chain(tests)
+        .chain([end(others)])
+        .collect()
 }
 
-fn install(filter: &[libc::sock_filter]) {
+fn install(filter: &[libc::sock_filter], flags: u64) {
     let program = libc::sock_fprog {
         len: filter.len() as u16,
         filter: filter.as_ptr().cast_mut(),
     };
-    let flags =
-        libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
     let mode = libc::SECCOMP_SET_MODE_FILTER;
     // SAFETY: `program` refers to a live array of the length that it gives; the kernel copies it.
     unsafe { libc::syscall(libc::SYS_seccomp, mode, flags, &raw const program) };
@@ -214,6 +263,8 @@ fn taken_from(process: Pid, number: i32) -> io::Result<OwnedFd> {
 struct Process {
     name: String,
     stage: Stage,
+    /// Whether `main` has begun.
+    has_begun: bool,
     counts: HashMap<i64, u32>,
 }
 
@@ -222,6 +273,8 @@ enum Stage {
     /// The loader and what runs before the program's own first call.
     Loading,
     Own,
+    /// The runtime of the language, between the program's first calls and its `main`.
+    Runtime,
     /// It has asked to be replaced.
     Executing,
     Command,
@@ -359,7 +412,11 @@ impl Watcher {
             return self.held_or_allowed(asked);
         };
         if known.stage == Stage::Executing {
-            known.stage = if is_program { Stage::Own } else { Stage::Command };
+            known.stage = if is_program {
+                Stage::Own
+            } else {
+                Stage::Command
+            };
             if !is_program {
                 let line = format!("command {}", known.name);
                 self.say(&line);
@@ -369,8 +426,17 @@ impl Watcher {
         if known.stage == Stage::Loading && is_program && begins(asked) {
             known.stage = Stage::Own;
         }
+        known.stage = match (known.stage, asked.call) {
+            (Stage::Own, libc::SYS_poll) if known.name == "0" && !known.has_begun => Stage::Runtime,
+            (stage, _) => stage,
+        };
         match known.stage {
             Stage::Own => self.own(process, asked),
+            // The last thing that the runtime does is to set up a stack for signals.
+            Stage::Runtime if asked.call == libc::SYS_sigaltstack && asked.arguments[0] != 0 => {
+                (known.stage, known.has_begun) = (Stage::Own, true);
+                Verdict::Allow
+            }
             _ => Verdict::Allow,
         }
     }
@@ -387,10 +453,13 @@ impl Watcher {
         match &self.target {
             None => {
                 let [first, second, ..] = asked.arguments;
-                self.say(&format!("call {name} {} {nth} {first:x} {second:x}", asked.call));
+                self.say(&format!(
+                    "call {name} {} {nth} {first:x} {second:x}",
+                    asked.call
+                ));
                 Verdict::Allow
             }
-            Some(target) if target.fits(&name, asked.call, nth) => {
+            Some(target) if target.fits(&name, &asked, nth) => {
                 let error = target.error;
                 let [first, second, third, ..] = asked.arguments;
                 self.say(&format!("hit {name} {nth} {first:x} {second:x} {third:x}"));
@@ -448,15 +517,13 @@ impl Watcher {
     }
 
     fn insert(&mut self, id: i32, name: String, stage: Stage) {
-        let counts = HashMap::new();
-        self.processes.insert(
-            id,
-            Process {
-                name,
-                stage,
-                counts,
-            },
-        );
+        let process = Process {
+            name,
+            stage,
+            has_begun: false,
+            counts: HashMap::new(),
+        };
+        self.processes.insert(id, process);
     }
 
     /// Lets a command go on when all processes around it are as they are to be, or will not be.
@@ -533,7 +600,13 @@ fn status_of(process: i32, field: &str) -> Option<String> {
 /// What protects a process, what it holds open and what is left of what it was started with.
 fn state(process: i32) -> Option<String> {
     let mut state = String::new();
-    for field in ["NoNewPrivs", "Seccomp_filters", "SigBlk", "SigIgn", "SigCgt"] {
+    for field in [
+        "NoNewPrivs",
+        "Seccomp_filters",
+        "SigBlk",
+        "SigIgn",
+        "SigCgt",
+    ] {
         write!(state, "{field}={} ", status_of(process, field)?).ok()?;
     }
     let is_locked = status_of(process, "VmLck")? != "0 kB";
@@ -548,7 +621,12 @@ fn state(process: i32) -> Option<String> {
         bytes[from..].iter().all(|byte| *byte == 0)
     };
     let wiped = [is_wiped("cmdline"), is_wiped("environ")];
-    write!(state, "locked={is_locked} wiped={wiped:?} open={}", open.join(",")).ok()?;
+    write!(
+        state,
+        "locked={is_locked} wiped={wiped:?} open={}",
+        open.join(",")
+    )
+    .ok()?;
     Some(state)
 }
 

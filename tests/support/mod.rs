@@ -30,7 +30,7 @@ mod world;
 
 pub use client::Client;
 pub use documents::{flip_bit, set_in_descriptor};
-pub use injector::{Injection, Target, injector};
+pub use injector::{Injection, Target, injector, refusing};
 pub use lock::{Lock, set_mode};
 pub use names::{Answer, Names};
 pub use needs::{

@@ -150,6 +150,7 @@ pub fn main() -> Option<ExitCode> {
             Some(record())
         }
         "bind" => Some(network::bind(&arguments.collect::<Vec<_>>())),
+        "refuse" => Some(injector::refuse(&arguments.collect::<Vec<_>>())),
         "inject" => Some(injector::run(&arguments.collect::<Vec<_>>())),
         "halt" => {
             // SAFETY: raise takes an integer.
