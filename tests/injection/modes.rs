@@ -67,11 +67,11 @@ pub const MODES: &[Mode] = &[
     Mode { name: "stop-timeout", options: &["--stop-timeout", "0.2"], first: "trap '' TERM",
         last: "exec sleep 8", hook: "kill -TERM \"$1\"", ..PLAIN },
     Mode { name: "die-with-parent", options: &["--die-with-parent"], ..PLAIN },
-    Mode { name: "watch", options: &["--watch=0.2"], last: WAIT_FOR_CHANGE, hook: CHANGE, ..PLAIN },
+    Mode { name: "watch", options: &["--watch=1"], last: WAIT_FOR_CHANGE, hook: CHANGE, ..PLAIN },
     Mode { name: "redact", options: &["--redact"], ..PLAIN },
     Mode { name: "redact on a terminal", options: &["--redact"], output: Output::Terminal, ..PLAIN },
-    Mode { name: "watch redact", options: &["--watch=0.2", "--redact"], last: WAIT_FOR_CHANGE, hook: CHANGE, ..PLAIN },
-    Mode { name: "watch redact on a terminal", options: &["--watch=0.2", "--redact"], output: Output::Terminal,
+    Mode { name: "watch redact", options: &["--watch=1", "--redact"], last: WAIT_FOR_CHANGE, hook: CHANGE, ..PLAIN },
+    Mode { name: "watch redact on a terminal", options: &["--watch=1", "--redact"], output: Output::Terminal,
         last: WAIT_FOR_CHANGE, hook: CHANGE, ..PLAIN },
     Mode { name: "audit", options: &["--audit", "9"], ..PLAIN },
     Mode { name: "file", options: &["--file", "CONF=json", "--file-only"], first: "cat \"$CONF\"", ..PLAIN },
@@ -86,7 +86,7 @@ pub const MODES: &[Mode] = &[
 /// What the command tells: what it was given, and what it inherited.
 const REPORT: &str = r#"
 echo "token $TOKEN"; echo "error $TOKEN" >&2
-echo /proc/$$/fd/* | sed "s|/proc/$$/fd/||g"
+for descriptor in /proc/$$/fd/*; do printf '%s ' "${descriptor##*/}"; done; echo
 set -- $(cat /proc/$$/stat)
 [ $5 = $1 ] && echo own group
 [ $8 = $5 ] && echo foreground
