@@ -101,5 +101,6 @@ fn main() -> ExitCode {
         vectors::TESTS,
         watch::TESTS,
     ])
+    .limit(injection::time_limit())
     .main()
 }

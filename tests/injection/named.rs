@@ -30,6 +30,9 @@ const NAMED: &[(&str, &[i64])] = &[
     ("file", &[libc::SYS_memfd_create]),
 ];
 
+/// A name, the options, and the calls that are refused with their errors.
+type Profile = (&'static str, &'static [&'static str], &'static [(i64, i32)]);
+
 pub fn every_single_failure_of_a_call_that_protects() {
     let (sources, findings) = (Sources::new(), Mutex::new(Findings::new()));
     let mut count = 0;
@@ -58,7 +61,7 @@ pub fn every_single_failure_of_a_call_that_protects() {
 /// Under a filter that nobody looks on at, and that the command has too.
 pub fn a_filter_of_a_container_refuses_what_protects() {
     let tree = Tree::holding(&format!("TOKEN={SECRET}\n"));
-    let profiles: [(&str, &[&str], &[(i64, i32)]); 9] = [
+    let profiles: [Profile; 9] = [
         (
             "dup",
             &["--redact"],

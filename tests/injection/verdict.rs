@@ -153,7 +153,7 @@ pub fn judge(mode: &Mode, usual: &Seen, seen: &Seen, call: i64) -> Result<(), St
     if seen.starts == 0 {
         return refused(mode, seen, call);
     }
-    ran(usual, seen, call)
+    ran(mode, usual, seen, call)
 }
 
 /// The command did not run: one message says so.
@@ -179,29 +179,39 @@ fn refused(mode: &Mode, seen: &Seen, call: i64) -> Result<(), String> {
     }
     let output = seen.all_output();
     let others = output.lines().filter(|line| {
-        !line.is_empty() && !line.starts_with("dotenv-run: ") && !line.starts_with("hint: ")
+        let known = ["dotenv-run: ", "hint: ", "::add-mask::"];
+        !line.is_empty() && !known.iter().any(|start| line.starts_with(start))
     });
     if others.count() > 0 {
         return Err("is refused with more than a message and a hint".into());
     }
-    if seen.audited.contains("started") {
+    if seen.audited.ends_with("started") {
         return Err("is refused, and audited as started".into());
     }
     Ok(())
 }
 
 /// The command ran: everything is as without a failure, or it was ended with one message.
-fn ran(usual: &Seen, seen: &Seen, call: i64) -> Result<(), String> {
+fn ran(mode: &Mode, usual: &Seen, seen: &Seen, call: i64) -> Result<(), String> {
+    // A renewal that fails is told, and the command runs on.
+    let watches = mode
+        .options
+        .iter()
+        .any(|option| option.starts_with("--watch"));
+    let errors = |seen: &Seen| {
+        let text = seen.without_warnings()[1].clone();
+        let lines = text
+            .lines()
+            .filter(|line| !watches || !line.starts_with("dotenv-run: "));
+        lines.collect::<Vec<_>>().join("\n")
+    };
     let differing: Vec<_> = [
         ("status", seen.status != usual.status),
         (
             "output",
             seen.without_warnings()[0] != usual.without_warnings()[0],
         ),
-        (
-            "errors",
-            seen.without_warnings()[1] != usual.without_warnings()[1],
-        ),
+        ("errors", errors(seen) != errors(usual)),
         ("audit", seen.audited != usual.audited),
         ("starts", seen.starts != usual.starts),
     ]

@@ -612,7 +612,9 @@ fn state(process: i32) -> Option<String> {
     let is_locked = status_of(process, "VmLck")? != "0 kB";
     let open = fs::read_dir(format!("/proc/{process}/fd")).ok()?.flatten();
     let open = open.filter_map(|entry| fs::read_link(entry.path()).ok());
-    let mut open: Vec<_> = open.map(|target| without_number(&target)).collect();
+    let open = open.map(|target| without_number(&target));
+    // The standard library opens it where getrandom(2) is refused.
+    let mut open: Vec<_> = open.filter(|name| name != "urandom").collect();
     open.sort();
     let is_wiped = |file| {
         let bytes = fs::read(format!("/proc/{process}/{file}")).unwrap_or_default();
@@ -633,6 +635,9 @@ fn state(process: i32) -> Option<String> {
 /// What a descriptor stands for, without what differs between two runs.
 fn without_number(target: &Path) -> String {
     let target = target.to_string_lossy();
+    if target.starts_with("/dev/pts/") {
+        return "terminal".to_owned();
+    }
     let name = target.rsplit('/').next().unwrap_or_default();
     name.split('[').next().unwrap_or_default().to_owned()
 }
