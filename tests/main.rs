@@ -20,6 +20,7 @@ mod files;
 mod fuzz_regressions;
 mod harness;
 mod init;
+mod injection;
 mod jobs;
 mod launch;
 mod list;
@@ -90,6 +91,8 @@ fn main() -> ExitCode {
         fuzz_regressions::TESTS,
         harness::TESTS,
         harness::service::TESTS,
+        init::TESTS,
+        injection::TESTS,
         jobs::TESTS,
         launch::TESTS,
         list::TESTS,
@@ -105,5 +108,6 @@ fn main() -> ExitCode {
         vectors::TESTS,
         secrecy::TESTS,
     ])
+    .limit(injection::time_limit())
     .main()
 }

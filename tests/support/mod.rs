@@ -4,6 +4,7 @@
 mod client;
 mod documents;
 mod fetch;
+mod injector;
 pub mod keys;
 mod lock;
 mod names;
@@ -32,6 +33,7 @@ mod world;
 
 pub use client::Client;
 pub use documents::{flip_bit, set_in_descriptor};
+pub use injector::{Injection, Target, injector, refusing};
 pub use lock::{Lock, set_mode};
 pub use names::{Answer, Names};
 pub use needs::{

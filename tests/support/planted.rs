@@ -164,6 +164,58 @@ const PLANTS: &[Plant] = &[
         anchor: "pub fn launch(self) -> Error {",
         code: r#"print!("secret\n");"#,
     },
+    Plant {
+        name: "hangs if a call fails",
+        file: "run/exec.rs",
+        anchor: "pub fn launch(self) -> Error {",
+        code: r#"if unsafe { libc::sched_get_priority_max(1) } < 0 { unsafe { libc::pause() }; }"#,
+    },
+    Plant {
+        name: "shows a secret if a call fails",
+        file: "run/exec.rs",
+        anchor: "pub fn launch(self) -> Error {",
+        code: r#"if unsafe { libc::sched_get_priority_max(1) } < 0 { eprintln!("kX4tQ9vZ2mB7wR5n"); }"#,
+    },
+    Plant {
+        name: "starts twice if a call fails",
+        file: "run/exec.rs",
+        anchor: "pub fn launch(self) -> Error {",
+        code: r#"if unsafe { libc::sched_get_priority_max(1) } < 0 { unsafe { libc::fork() }; }"#,
+    },
+    Plant {
+        name: "leaves a process if a call fails",
+        file: "run/exec.rs",
+        anchor: "pub fn launch(self) -> Error {",
+        code: r#"if unsafe { libc::sched_get_priority_max(1) } < 0 { if unsafe { libc::fork() } == 0 { unsafe { libc::pause() }; } }"#,
+    },
+    Plant {
+        name: "says two things if a call fails",
+        file: "run/exec.rs",
+        anchor: "pub fn launch(self) -> Error {",
+        code: r#"if unsafe { libc::sched_get_priority_max(1) } < 0 { eprintln!("dotenv-run: one\ndotenv-run: two"); unsafe { libc::_exit(125) }; }"#,
+    },
+    Plant {
+        name: "says nothing if a call fails",
+        file: "run/exec.rs",
+        anchor: "pub fn launch(self) -> Error {",
+        code: r#"if unsafe { libc::sched_get_priority_max(1) } < 0 { unsafe { libc::_exit(125) }; }"#,
+    },
+    Plant {
+        name: "changes the terminal if a call fails",
+        file: "run/exec.rs",
+        anchor: "pub fn launch(self) -> Error {",
+        code: r#"if unsafe { libc::sched_get_priority_max(1) } < 0 { 
+                let mut settings: libc::termios = unsafe { std::mem::zeroed() };
+                unsafe { libc::tcgetattr(0, &raw mut settings) };
+                settings.c_lflag &= !libc::ECHO;
+                unsafe { libc::tcsetattr(0, libc::TCSANOW, &raw const settings) }; }"#,
+    },
+    Plant {
+        name: "keeps an ignored signal if a call fails",
+        file: "run/exec.rs",
+        anchor: "pub fn launch(self) -> Error {",
+        code: r#"if unsafe { libc::sched_get_priority_max(1) } < 0 { unsafe { libc::signal(libc::SIGUSR1, libc::SIG_IGN) }; }"#,
+    },
 ];
 
 /// Makes the plants work in either crate, and reads `PLANTED` before `main`, because the program

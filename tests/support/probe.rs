@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use nix::libc;
 
+use super::injector;
 use super::keys::{self, Key, REACHABLE};
 use super::network;
 
@@ -138,7 +139,7 @@ pub fn splitter(number: i32) -> [OsString; 4] {
     [program, flag, role, number.to_string().into()]
 }
 
-fn command(role: &str) -> [OsString; 3] {
+pub(super) fn command(role: &str) -> [OsString; 3] {
     let program = std::env::current_exe().expect("the path of the tests");
     [program.into(), FLAG.into(), role.into()]
 }
@@ -168,6 +169,8 @@ pub fn main() -> Option<ExitCode> {
             Some(record())
         }
         "bind" => Some(network::bind(&arguments.collect::<Vec<_>>())),
+        "refuse" => Some(injector::refuse(&arguments.collect::<Vec<_>>())),
+        "inject" => Some(injector::run(&arguments.collect::<Vec<_>>())),
         "halt" => {
             // SAFETY: raise takes an integer.
             unsafe { libc::raise(libc::SIGSTOP) };

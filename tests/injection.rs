@@ -1,0 +1,242 @@
+//! Every system call on the way to the command made to fail, in every process of every mode: the command runs with all
+//! that was asked for, or does not run and one line says why.
+//!
+//! Which calls there are comes from a run without a failure. In the suite each fails in all processes at once, as under a
+//! filter of a container, and once by itself where it is called first; with `INJECTION=all` each single one fails.
+
+mod calls;
+mod modes;
+mod named;
+mod planted;
+mod verdict;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::support::*;
+use modes::{MODES, Mode, Sources};
+use verdict::{Seen, judge};
+
+tests![
+    planted::each_kind_of_violation_is_found needs(ROOT, PLANTED),
+    named::every_single_failure_of_a_call_that_protects needs(ROOT),
+    named::a_filter_of_a_container_refuses_what_protects,
+    every_call_of_exec needs(ROOT),
+    every_call_of_a_supervisor needs(ROOT),
+    every_call_of_a_group needs(ROOT),
+    every_call_of_ends needs(ROOT),
+    every_call_of_watching needs(ROOT),
+    every_call_of_redaction needs(ROOT),
+    every_call_on_a_terminal needs(ROOT),
+    every_call_of_watching_and_redaction needs(ROOT),
+    every_call_of_watching_and_redaction_on_a_terminal needs(ROOT),
+    every_call_of_deliveries needs(ROOT),
+    every_call_of_keys_by_descriptor needs(ROOT),
+    every_call_of_a_service needs(ROOT),
+];
+
+fn every_call_of_exec() {
+    check(&["exec"]);
+}
+
+fn every_call_of_a_supervisor() {
+    check(&["supervise", "subreaper"]);
+}
+
+fn every_call_of_a_group() {
+    check(&["group", "group on a terminal"]);
+}
+
+fn every_call_of_ends() {
+    check(&["stop-timeout", "die-with-parent"]);
+}
+
+fn every_call_of_watching() {
+    check(&["watch"]);
+}
+
+fn every_call_of_redaction() {
+    check(&["redact"]);
+}
+
+fn every_call_on_a_terminal() {
+    check(&["redact on a terminal"]);
+}
+
+fn every_call_of_watching_and_redaction() {
+    check(&["watch redact"]);
+}
+
+fn every_call_of_watching_and_redaction_on_a_terminal() {
+    check(&["watch redact on a terminal"]);
+}
+
+fn every_call_of_deliveries() {
+    check(&["audit", "file", "mask"]);
+}
+
+fn every_call_of_keys_by_descriptor() {
+    check(&[
+        "client key from a descriptor",
+        "redact with keys and audit by descriptor",
+    ]);
+}
+
+fn every_call_of_a_service() {
+    check(&["service", "service redact", "service cache"]);
+}
+
+/// How long a test may take: all injections take longer than those of the suite.
+pub fn time_limit() -> Duration {
+    Duration::from_secs(if is_full() { 3600 } else { 120 })
+}
+
+/// Whether every single call is to fail.
+fn is_full() -> bool {
+    std::env::var("INJECTION").is_ok_and(|which| which == "all")
+}
+
+/// How many runs there are at a time: most of them wait.
+const AT_A_TIME: usize = 6;
+
+/// What is wrong with some runs.
+type Findings = BTreeMap<(String, String, String, String), Vec<String>>;
+
+#[track_caller]
+fn check(names: &[&str]) {
+    let (sources, findings) = (Sources::new(), Mutex::new(Findings::new()));
+    let mut count = 0;
+    for name in names {
+        let mode = MODES.iter().find(|mode| mode.name == *name);
+        let mode = mode.expect("a mode of the table");
+        count += inject_into(mode, &sources, &findings);
+    }
+    assert_none(count, names, &findings.into_inner().unwrap());
+}
+
+#[track_caller]
+fn assert_none(count: usize, names: &[&str], findings: &Findings) {
+    let lines = findings
+        .iter()
+        .map(|((mode, call, defect, process), where_)| {
+            format!(
+                "{mode}: {call} in {process}: {defect} ({})",
+                where_.join(" ")
+            )
+        });
+    let lines: Vec<_> = lines.collect();
+    println!("{count} injections into {}", names.join(", "));
+    assert!(
+        lines.is_empty(),
+        "{} of {count} injections:\n{}",
+        lines.len(),
+        lines.join("\n")
+    );
+}
+
+/// Injects each failure into a mode; how many there were.
+fn inject_into(mode: &Mode, sources: &Sources, findings: &Mutex<Findings>) -> usize {
+    let usual = usual(mode, sources);
+    inject(mode, sources, &usual, &targets(&usual), findings)
+}
+
+/// What a mode is like without a failure.
+#[track_caller]
+fn usual(mode: &Mode, sources: &Sources) -> Seen {
+    let usual = Seen::of(mode, sources, None, None);
+    assert!(
+        usual.starts > 0 && usual.has_ended(),
+        "{}: {usual:#?}",
+        mode.name
+    );
+    usual
+}
+
+fn inject(
+    mode: &Mode,
+    sources: &Sources,
+    usual: &Seen,
+    targets: &[Target],
+    findings: &Mutex<Findings>,
+) -> usize {
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(|| {
+                while let Some(target) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let seen = Seen::of(mode, sources, Some(target), Some(&usual.around));
+                    if seen.was_hit()
+                        && let Err(defect) = judge(mode, usual, &seen, target.call)
+                    {
+                        note(mode, target, defect, &seen, findings);
+                    }
+                }
+            });
+        }
+    });
+    targets.len()
+}
+
+fn note(mode: &Mode, target: &Target, defect: String, seen: &Seen, findings: &Mutex<Findings>) {
+    let error = calls::error_name(target.error);
+    let call = format!("{} {error}", calls::name(target.call));
+    let process = target.process.clone().unwrap_or("all".into());
+    let nth = target
+        .nth
+        .map_or("always".to_owned(), |nth| nth.to_string());
+    if std::env::var_os("INJECTION_SHOW").is_some() {
+        eprintln!(
+            "--- {} {call} {process} {nth}: {defect}\n{seen:#?}",
+            mode.name
+        );
+    }
+    let key = (mode.name.to_owned(), call, defect, process);
+    findings.lock().unwrap().entry(key).or_default().push(nth);
+}
+
+/// All failures to be injected, as a run without one tells.
+fn targets(usual: &Seen) -> Vec<Target> {
+    let is_full = is_full();
+    let every = every_target(usual);
+    let first = |target: &Target| {
+        let first = calls::errors(target.call).first();
+        target.nth == Some(0) && Some(&target.error) == first
+    };
+    let chosen = every.into_iter();
+    chosen
+        .filter(|target| is_full || target.nth.is_none() || first(target))
+        .collect()
+}
+
+/// Each call of each process with each of its errors, and each call refused always.
+fn every_target(usual: &Seen) -> BTreeSet<Target> {
+    let mut targets = BTreeSet::new();
+    for line in usual.log.lines() {
+        let Some(call) = line.strip_prefix("call ") else {
+            continue;
+        };
+        let words: Vec<_> = call.split(' ').collect();
+        let number = |at: usize| words[at].parse::<i64>().expect("a number in the log");
+        for error in calls::errors(number(1)) {
+            let once = Target {
+                process: Some(words[0].to_owned()),
+                call: number(1),
+                nth: Some(number(2) as u32),
+                error: *error,
+            };
+            // An interruption is over when the call is made again, and without writing nothing can be said.
+            if *error != nix::libc::EINTR && number(1) != nix::libc::SYS_write {
+                targets.insert(Target {
+                    process: None,
+                    nth: None,
+                    ..once.clone()
+                });
+            }
+            targets.insert(once);
+        }
+    }
+    targets
+}
