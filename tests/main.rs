@@ -91,7 +91,6 @@ fn main() -> ExitCode {
         fuzz_regressions::TESTS,
         harness::TESTS,
         harness::service::TESTS,
-        init::TESTS,
         injection::TESTS,
         jobs::TESTS,
         launch::TESTS,
