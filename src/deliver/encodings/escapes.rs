@@ -48,7 +48,7 @@ impl Escaping {
     ];
 
     /// Whether an escape begins with this byte.
-    pub fn begins_with(self, byte: u8) -> bool {
+    pub const fn begins_with(self, byte: u8) -> bool {
         match self {
             Escaping::Lines => byte == b'\r',
             Escaping::Percent | Escaping::PercentTwice => byte == b'%',
@@ -60,6 +60,11 @@ impl Escaping {
             Escaping::Quotes => byte == b'\'',
             Escaping::Html => byte == b'&',
         }
+    }
+
+    /// A bit for each of [`Escaping::ALL`] of which an escape begins with this byte.
+    pub fn beginning_with(byte: u8) -> u16 {
+        BEGINNINGS[usize::from(byte)]
     }
 
     /// Reads the beginning of a text that is not empty.
@@ -87,6 +92,19 @@ impl Escaping {
     }
 }
 
+const BEGINNINGS: [u16; 256] = {
+    let mut beginnings = [0; 256];
+    let mut at = 0;
+    while at < 256 * Escaping::ALL.len() {
+        let (byte, escaping) = (at % 256, at / 256);
+        if Escaping::ALL[escaping].begins_with(byte as u8) {
+            beginnings[byte] |= 1 << escaping;
+        }
+        at += 1;
+    }
+    beginnings
+};
+
 fn lines(text: &[u8]) -> Token {
     match text {
         [_] => Token::Unfinished,
@@ -99,7 +117,12 @@ fn lines(text: &[u8]) -> Token {
 const MOST_INNER: usize = 12;
 
 fn twice(escaping: Escaping, text: &[u8]) -> Token {
-    let (mut inner, mut ends, mut first) = ([0; MOST_INNER], [0; MOST_INNER], None);
+    // Who escapes twice escapes what escapes begin with.
+    let first = escaping.read(text);
+    if first == Token::literal(text[0]) {
+        return first;
+    }
+    let (mut inner, mut ends) = ([0; MOST_INNER], [0; MOST_INNER]);
     let (mut count, mut end) = (0, 0);
     loop {
         let token = text.get(end..).filter(|rest| !rest.is_empty());
@@ -107,7 +130,6 @@ fn twice(escaping: Escaping, text: &[u8]) -> Token {
             return Token::Unfinished;
         };
         end += length;
-        first = first.or(Some(Token::Bytes(length, spelled)));
         for byte in spelled.bytes() {
             if count < MOST_INNER {
                 (inner[count], ends[count]) = (*byte, end);
@@ -119,7 +141,7 @@ fn twice(escaping: Escaping, text: &[u8]) -> Token {
                 return Token::Bytes(ends[length - 1], spelled);
             }
             Token::Unfinished if count < MOST_INNER => {}
-            _ => return first.unwrap_or(Token::Unfinished),
+            _ => return first,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Finds all values in one pass over bytes, whatever they are (Aho and Corasick, 1975).
 //!
 //! The library of that name takes several times the memory, on the heap, where the values would lie open; here a byte of
-//! a value takes [`Automaton::SIZE`] bytes, and the values themselves lie in locked memory.
+//! a value takes 13 bytes, and the values themselves lie in locked memory.
 
 #![forbid(unsafe_code)]
 
@@ -47,9 +47,6 @@ pub struct Automaton {
 }
 
 impl Automaton {
-    /// What it takes for a byte of a value.
-    pub const SIZE: usize = size_of::<Node>() + 1;
-
     /// Learns values with the numbers of their secrets, in the order of the values and without equal ones.
     ///
     /// # Errors

@@ -165,9 +165,7 @@ fn packed(text: &[u8], length: usize) -> Option<u64> {
 }
 
 fn alone(byte: u8) -> u8 {
-    let is_escape = Escaping::ALL
-        .iter()
-        .any(|escaping| escaping.begins_with(byte));
+    let is_escape = Escaping::beginning_with(byte) != 0;
     match byte {
         b'\n' => kind::LINE,
         _ if is_escape => kind::ESCAPE,

@@ -131,6 +131,22 @@ impl Escapes {
     }
 }
 
+/// From where to read.
+#[derive(Clone, Copy)]
+pub struct Start {
+    pub place: usize,
+    /// Whether something was left out before it, and not only white space.
+    pub is_new: bool,
+}
+
+impl Start {
+    /// From where it was.
+    pub fn on(place: usize) -> Self {
+        let is_new = false;
+        Start { place, is_new }
+    }
+}
+
 /// The digits before the last one in which the last byte can have begun.
 const BEFORE: usize = 2;
 
@@ -144,7 +160,7 @@ pub struct Digits {
     /// How many digits came since it began, and the last ones.
     count: u32,
     bits: u32,
-    /// A bit for each track in which something has begun.
+    /// A bit for each track in which more has begun than is seen again.
     begun: u32,
     places: [usize; BEFORE + 1],
 }
@@ -164,13 +180,13 @@ impl Digits {
         }
     }
 
-    /// Reads from a place on, or on from where it is, up to another one, and further while anything has begun.
-    pub fn read(&mut self, range: Range<usize>, search: &mut Search<'_>) {
-        if self.at < range.start {
+    /// Reads up to a place, and further while anything has begun.
+    pub fn read(&mut self, start: Start, end: usize, search: &mut Search<'_>) {
+        if start.is_new {
             self.forget();
-            self.at = range.start;
         }
-        self.until = self.until.max(range.end);
+        self.at = self.at.max(start.place);
+        self.until = self.until.max(end);
         let mut has_begun = self.begun != 0;
         while self.at < search.end() && (self.at < self.until || has_begun) {
             match self.radix.read(search.rest(self.at)) {
@@ -195,6 +211,9 @@ impl Digits {
         self.places = [self.places[1], self.places[2], self.at];
         self.bits = self.bits << bits | value;
         self.count += 1;
+        // Up to this depth, the beginning will be seen again with one more digit.
+        let shown_by_beginning =
+            (search.patterns.beginnings.length() * bits as usize / 8).saturating_sub(2);
         for (end, before) in self.radix.ends_of_bytes() {
             if *before < self.count {
                 // The track for which this digit is the one in which a byte ends.
@@ -203,7 +222,7 @@ impl Digits {
                 let byte = (self.bits >> (end % 8)) as u8;
                 let start = self.places[BEFORE - *before as usize];
                 search.take(track, byte, start..self.at + 1);
-                let begun = u32::from(track.depth() > 0);
+                let begun = u32::from(track.depth() > shown_by_beginning);
                 self.begun = self.begun & !(1 << first) | begun << first;
             }
         }
@@ -236,9 +255,7 @@ impl Digits {
     }
 
     pub fn forget(&mut self) {
-        if self.begun != 0 {
-            self.tracks.iter_mut().for_each(Track::reset);
-        }
+        self.tracks.iter_mut().for_each(Track::reset);
         (self.begun, self.count) = (0, 0);
     }
 }
@@ -273,13 +290,16 @@ impl Wide {
         ways.map(new).collect()
     }
 
-    pub fn read(&mut self, range: Range<usize>, search: &mut Search<'_>) {
-        if self.at < range.start {
+    pub fn read(&mut self, start: Start, end: usize, search: &mut Search<'_>) {
+        if start.is_new {
             self.forget();
-            self.at = range.start;
+        }
+        if self.track.depth() == 0 {
+            self.at = self.at.max(start.place);
         }
         self.at += usize::from(self.at % 2 != self.odd);
-        while self.at < search.end() && (self.at < range.end || self.track.depth() > 0) {
+        let shown_by_beginning = (search.patterns.beginnings.length() / 2).saturating_sub(2);
+        while self.at < search.end() && (self.at < end || self.track.depth() > shown_by_beginning) {
             match self.order.read(search.rest(self.at)) {
                 Token::Bytes(length, spelled) => {
                     for byte in spelled.bytes() {
@@ -341,7 +361,8 @@ impl Dump {
 
     /// Begins with the line that begins here.
     pub fn begin(&mut self, place: usize, search: &mut Search<'_>) {
-        if !self.is_reading && self.at <= place {
+        let may_be = search.rest(place).first().is_none_or(u8::is_ascii_hexdigit);
+        if may_be && !self.is_reading && self.at <= place {
             (self.column, self.at, self.is_reading) = (Column::Offset, place, true);
             self.read(search);
         }

@@ -4,9 +4,10 @@
 
 use crate::deliver::encodings::digits::Radix;
 use crate::deliver::encodings::escapes::Escaping;
+use crate::deliver::encodings::is_space;
 use crate::run::redact::automaton::{ROOT, State};
 use crate::run::redact::beginnings::{Beginnings, kind};
-use crate::run::redact::lanes::{Digits, Dump, Escapes, Search, Wide};
+use crate::run::redact::lanes::{Digits, Dump, Escapes, Search, Start, Wide};
 use crate::run::redact::track::Occurrence;
 
 /// How far a stream was read in each encoding.
@@ -93,10 +94,10 @@ impl Reader {
             return;
         }
         for lane in &mut self.digits {
-            lane.read(lane.at..lane.at, search);
+            lane.read(Start::on(lane.at), lane.at, search);
         }
         for lane in &mut self.wide {
-            lane.read(lane.at..lane.at, search);
+            lane.read(Start::on(lane.at), lane.at, search);
         }
         self.dump.read(search);
         while self.at < end {
@@ -124,10 +125,11 @@ impl Reader {
         if kinds & kind::ESCAPE != 0 {
             let byte = search.rest(place)[0];
             self.plain.read(place, search);
-            for lane in &mut self.escapes {
-                if lane.escaping.begins_with(byte) {
-                    lane.begin(place, self.plain.state, search);
-                }
+            let mut lanes = Escaping::beginning_with(byte);
+            while lanes != 0 {
+                let lane = &mut self.escapes[lanes.trailing_zeros() as usize];
+                lane.begin(place, self.plain.state, search);
+                lanes &= lanes - 1;
             }
             // Digits may be wrapped by an escape, and the first ones of a secret may stand before it.
             let is_first = self.last >> 8 & 0xff != u64::from(b'\\');
@@ -142,13 +144,13 @@ impl Reader {
         for (index, lane) in self.digits.iter_mut().enumerate() {
             if kinds & kind::DIGITS << index != 0 {
                 let start = start(lane.at, lane.at.max(place + 1), search);
-                lane.read(start..until, search);
+                lane.read(start, until, search);
             }
         }
         if kinds & kind::WIDE != 0 {
             for lane in self.wide.iter_mut().filter(|lane| lane.at <= place) {
                 let start = start(lane.at, place + 1, search);
-                lane.read(start..place + 1, search);
+                lane.read(start, place + 1, search);
             }
         }
         if kinds & kind::LINE != 0 {
@@ -163,11 +165,11 @@ impl Reader {
         self.escapes.iter_mut().for_each(|lane| lane.read(search));
         for lane in self.digits.iter_mut().filter(|lane| lane.at < end) {
             let start = start(lane.at, end, search);
-            lane.read(start..end, search);
+            lane.read(start, end, search);
         }
         for lane in self.wide.iter_mut().filter(|lane| lane.at < end) {
             let start = start(lane.at, end, search);
-            lane.read(start..end, search);
+            lane.read(start, end, search);
         }
         self.dump.read(search);
         let automaton = &search.patterns.automaton;
@@ -217,10 +219,16 @@ impl Reader {
 }
 
 /// From where a lane has to read so that it knows at a place what has begun.
-fn start(at: usize, place: usize, search: &Search<'_>) -> usize {
+fn start(at: usize, place: usize, search: &Search<'_>) -> Start {
     let new = &search.rest(at)[..place - at];
     // The first character can hold the end of another byte and the beginning of a secret.
-    at + Beginnings::back(new, search.patterns.beginnings.length() + 1)
+    let needed = Beginnings::back(new, search.patterns.beginnings.length() + 1);
+    // So can the half of a character that is a space by itself; more spaces mean nothing.
+    let spaces = new[needed..].iter().take_while(|byte| is_space(**byte));
+    Start {
+        place: at + needed + spaces.count().saturating_sub(1),
+        is_new: needed > 0,
+    }
 }
 
 /// Whether digits may go on behind this.

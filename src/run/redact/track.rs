@@ -58,9 +58,11 @@ impl Track {
 
     /// Forgets what has begun.
     pub fn reset(&mut self) {
-        self.state = ROOT;
-        self.plain = 0..0;
-        self.starts.clear();
+        if self.state != ROOT {
+            self.state = ROOT;
+            self.plain = 0..0;
+            self.starts.clear();
+        }
     }
 
     /// Takes a byte that was read in a range of the output; returns the longest value that ends with it.
@@ -71,19 +73,20 @@ impl Track {
         byte: u8,
         at: Range<usize>,
     ) -> Option<Occurrence> {
-        self.state = automaton.next(self.state, byte);
-        let depth = automaton.depth(self.state);
-        if depth == 0 {
-            if self.depth() > 0 {
-                self.reset();
-            }
+        let state = automaton.next(self.state, byte);
+        if state == ROOT {
+            self.reset();
             return None;
         }
+        self.state = state;
+        let depth = automaton.depth(state);
         self.starts.push_back(at.start);
         let surplus = self.depth() - depth;
         let plain = surplus.min(self.plain.len());
         self.plain.start += plain;
-        self.starts.drain(..surplus - plain);
+        for _ in plain..surplus {
+            self.starts.pop_front();
+        }
         let (length, secret) = automaton.end(self.state)?;
         let first = depth - length;
         let start = match first.checked_sub(self.plain.len()) {
