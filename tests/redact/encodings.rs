@@ -45,7 +45,7 @@ const TOOLS: [(&str, &str); 34] = [
     ("od", r#"printf 'some text %s' "$V" | od -c"#),
     ("od", r#"printf 'some text %s' "$V" | od -A x -t x1z"#),
     ("bash", r#"printf '%q\n' "$V""#),
-    ("bash", r#"LC_ALL=C; printf '%q\n' "$V""#),
+    ("bash", r#"(LC_ALL=C; printf '%q\n' "$V")"#),
     ("bash", r#"echo "${V@Q}""#),
     ("dash", r#"dash -c 'set -x; : "$V"' 2>&1"#),
     (
@@ -70,7 +70,7 @@ const TOOLS: [(&str, &str); 34] = [
     ),
     (
         "python3",
-        r#"python3 -c 'import os, urllib.parse as u; v = u.quote(os.environ["V"]); print(v, v.lower() if "%" in v else v, u.quote(v), u.quote_plus(os.environ["V"]))'"#,
+        r#"python3 -c 'import os, re, urllib.parse as u; v = u.quote(os.environ["V"]); print(v, re.sub("%..", lambda it: it[0].lower(), v), u.quote(v), u.quote_plus(os.environ["V"]))'"#,
     ),
     (
         "python3",
@@ -82,7 +82,7 @@ const TOOLS: [(&str, &str); 34] = [
     ),
     (
         "jq",
-        r#"jq -n 'env.V, (env.V | tojson), (env.V | @uri), (env.V | @html), (env.V | @sh), (env.V | @base64), (env.V | @base32)'"#,
+        r#"jq -n 'env.V, (env.V | tojson)'; jq -nr 'env.V | @uri, @html, @sh, @base64'"#,
     ),
     ("iconv", r#"printf 'x%s' "$V" | iconv -t UTF-16LE"#),
     ("iconv", r#"printf 'xy%s' "$V" | iconv -t UTF-16BE"#),
@@ -101,7 +101,7 @@ const TOOLS: [(&str, &str); 34] = [
     ),
 ];
 
-/// Python's `textwrap` of what was read: pieces of lengths that look random, each with a pause behind it.
+/// Writes what it reads in pieces of lengths that look random, each with a pause behind it.
 const PIECES: &str = r#"import os, random, sys, time
 random.seed(int(sys.argv[1]))
 data = sys.stdin.buffer.read()
@@ -111,39 +111,51 @@ while data:
     data = data[length:]
     time.sleep(0.0001)"#;
 
-fn in_words(text: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(text);
-    text.split_whitespace().map(str::to_owned).collect()
-}
+/// Stands behind what each tool wrote.
+const END: &str = "== end ==";
 
 pub fn what_other_programs_encode_is_hidden_wherever_it_is_split() {
-    for value in [HARD, PLAIN, LINES, SHORT] {
+    let tools: Vec<_> = TOOLS
+        .iter()
+        .filter(|(program, _)| tool(program).is_ok())
+        .collect();
+    let all: String = tools
+        .iter()
+        .map(|(_, script)| format!("{script}; echo; echo '{END}'\n"))
+        .collect();
+    for (seed, value) in [HARD, PLAIN, LINES, SHORT].into_iter().enumerate() {
         let tree = Tree::holding_json(&json!({ "V": value }));
-        for (seed, (program, script)) in TOOLS.iter().enumerate() {
-            if tool(program).is_err() {
-                continue;
-            }
-            let shell = if script.contains("@Q") || script.contains("%q") {
-                "bash"
-            } else {
-                "sh"
-            };
-            let plain = Run::program(shell).args(["-c", script]).env("V", value);
-            let plain = plain.env("LC_ALL", "C.UTF-8").finish();
-            let script =
-                format!("export LC_ALL=C.UTF-8; {{ {script}; }} | python3 -c '{PIECES}' {seed}");
-            let run = tree.dotenv_run().args(["-q", "p", "--redact", "--"]);
-            let outcome = run.args([shell, "-c", &script]).finish();
-            outcome.assert_status(0);
-            let shown = String::from_utf8_lossy(&outcome.stdout);
-            assert!(shown.contains("[V]"), "{script}\n{plain}\n{outcome}");
-            let words = in_words(&outcome.stdout);
-            // What is left is no part of the secret: nothing that is longer than a few digits is still there.
-            let left = in_words(&plain.stdout)
-                .into_iter()
+        let plain = Run::program("bash").args(["-c", &all]).env("V", value);
+        let plain = plain.env("LC_ALL", "C.UTF-8").finish();
+        let script =
+            format!("export LC_ALL=C.UTF-8; {{ {all} }} 2>&1 | python3 -c '{PIECES}' {seed}");
+        let run = tree.dotenv_run().args(["-q", "p", "--redact", "--"]);
+        let outcome = run.args(["bash", "-c", &script]).finish();
+        outcome.assert_status(0);
+        let parts = |bytes: &[u8]| -> Vec<String> {
+            String::from_utf8_lossy(bytes)
+                .split(END)
+                .map(str::to_owned)
+                .collect()
+        };
+        let (encoded, shown) = (parts(&plain.stdout), parts(&outcome.stdout));
+        assert_eq!(
+            (encoded.len(), shown.len()),
+            (tools.len() + 1, tools.len() + 1),
+            "{outcome}"
+        );
+        for ((encoded, shown), (_, script)) in encoded.iter().zip(&shown).zip(&tools) {
+            assert!(shown.contains("[V]"), "{script}\n{encoded}\n{shown}");
+            // No word is left that is longer than what stands before the secret.
+            let words: Vec<_> = shown.split_whitespace().collect();
+            let left = encoded
+                .split_whitespace()
                 .filter(|word| word.len() > 12 && words.contains(word));
-            let left: Vec<_> = left.collect();
-            assert!(left.is_empty(), "{left:?} of {script}\n{plain}\n{outcome}");
+            assert_eq!(
+                left.collect::<Vec<_>>(),
+                [""; 0],
+                "{script}\n{encoded}\n{shown}"
+            );
         }
     }
 }
@@ -188,7 +200,7 @@ pub fn a_large_set_is_learned_in_little_time_and_memory() {
             tree.dotenv_run()
                 .args(["-q", "p", "--redact", "--file", "F", "--file-only", "--"]);
         let begun = Instant::now();
-        let live = run.args(["sh", "-c", "echo ready; sleep 60"]).spawn();
+        let live = run.args(["sh", "-c", "echo ready; exec sleep 60"]).spawn();
         live.wait_for_output("ready");
         assert!(
             begun.elapsed() < Duration::from_secs(20),

@@ -168,6 +168,14 @@ impl Automaton {
         self.first[usize::from(byte)]
     }
 
+    /// What may go on, of what the last bytes are: not a value that has ended and begins no longer one.
+    pub fn open(&self, mut state: State) -> State {
+        while state != ROOT && self.nodes[state as usize].depth & (HAS_CHILD | HAS_MORE) == 0 {
+            state = self.nodes[state as usize].shorter;
+        }
+        state
+    }
+
     /// How many bytes have begun something.
     #[inline]
     pub fn depth(&self, state: State) -> usize {

@@ -41,6 +41,11 @@ impl<'a> Search<'a> {
         self.text.start + self.text.bytes.len()
     }
 
+    /// Whether a beginning is so short that it may be no whole byte in some encoding: then everything is read.
+    fn is_shown_by_nothing(&self) -> bool {
+        self.patterns.beginnings.length() < 2
+    }
+
     fn take(&mut self, track: &mut Track, byte: u8, at: Range<usize>) -> Option<Occurrence> {
         let found = track.take(&self.patterns.automaton, byte, at);
         self.found.extend(found);
@@ -187,7 +192,7 @@ impl Digits {
         }
         self.at = self.at.max(start.place);
         self.until = self.until.max(end);
-        let mut has_begun = self.begun != 0;
+        let mut has_begun = self.begun != 0 || search.is_shown_by_nothing();
         while self.at < search.end() && (self.at < self.until || has_begun) {
             match self.radix.read(search.rest(self.at)) {
                 Symbol::Digit(value) => {
@@ -229,7 +234,7 @@ impl Digits {
         if self.count >= 2 * period {
             self.count -= period;
         }
-        self.begun != 0
+        self.begun != 0 || search.is_shown_by_nothing()
     }
 
     /// What must not be shown yet begins here: also with a part of a byte with which a secret could begin.
@@ -299,7 +304,14 @@ impl Wide {
         }
         self.at += usize::from(self.at % 2 != self.odd);
         let shown_by_beginning = (search.patterns.beginnings.length() / 2).saturating_sub(2);
-        while self.at < search.end() && (self.at < end || self.track.depth() > shown_by_beginning) {
+        let always = if search.is_shown_by_nothing() {
+            search.end()
+        } else {
+            0
+        };
+        while self.at < search.end()
+            && (self.at < end.max(always) || self.track.depth() > shown_by_beginning)
+        {
             match self.order.read(search.rest(self.at)) {
                 Token::Bytes(length, spelled) => {
                     for byte in spelled.bytes() {

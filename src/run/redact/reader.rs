@@ -62,6 +62,7 @@ impl Plain {
                 end: self.at,
                 secret,
             });
+            self.state = search.patterns.automaton.open(self.state);
         }
     }
 }
@@ -93,6 +94,7 @@ impl Reader {
             *self = Reader::at(end);
             return;
         }
+        self.escapes.iter_mut().for_each(|lane| lane.read(search));
         for lane in &mut self.digits {
             lane.read(Start::on(lane.at), lane.at, search);
         }

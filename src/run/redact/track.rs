@@ -79,24 +79,30 @@ impl Track {
             return None;
         }
         self.state = state;
-        let depth = automaton.depth(state);
         self.starts.push_back(at.start);
+        self.trim(automaton.depth(state));
+        let (length, secret) = automaton.end(state)?;
+        let first = self.depth() - length;
+        let start = match first.checked_sub(self.plain.len()) {
+            None => self.plain.start + first,
+            Some(index) => self.starts[index],
+        };
+        self.state = automaton.open(state);
+        self.trim(automaton.depth(self.state));
+        Some(Occurrence {
+            start,
+            end: at.end,
+            secret,
+        })
+    }
+
+    /// Forgets all but the last bytes.
+    fn trim(&mut self, depth: usize) {
         let surplus = self.depth() - depth;
         let plain = surplus.min(self.plain.len());
         self.plain.start += plain;
         for _ in plain..surplus {
             self.starts.pop_front();
         }
-        let (length, secret) = automaton.end(self.state)?;
-        let first = depth - length;
-        let start = match first.checked_sub(self.plain.len()) {
-            None => self.plain.start + first,
-            Some(index) => self.starts[index],
-        };
-        Some(Occurrence {
-            start,
-            end: at.end,
-            secret,
-        })
     }
 }
