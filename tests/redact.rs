@@ -1,6 +1,7 @@
 //! `--redact`: what the command writes comes through as it was, without the secrets, and nothing else about the command
 //! changes.
 
+mod encodings;
 mod faults;
 mod output;
 mod processes;
@@ -11,6 +12,10 @@ use serde_json::json;
 use crate::support::*;
 
 tests![
+    encodings::what_other_programs_encode_is_hidden_wherever_it_is_split needs(|| tool("python3"), || tool("bash")),
+    encodings::a_large_set_is_learned_in_little_time_and_memory needs(ROOT),
+    encodings::a_set_that_is_too_large_to_be_looked_for_is_refused_by_name,
+    encodings::no_text_holds_up_a_long_secret_of_one_letter,
     output::no_form_of_a_secret_is_shown_wherever_it_is_split,
     output::no_form_is_shown_of_what_is_written_to_both_streams_at_once,
     output::a_tracing_shell_shows_no_secret needs(|| tool("dash"), || tool("bash")),

@@ -86,7 +86,7 @@ fn filter(patterns: &Arc<Patterns>, text: &[u8]) -> Duration {
     let chunks = || (0..SIZE / CHUNK).map(|index| &text[index % (text.len() - CHUNK)..][..CHUNK]);
     let once = |chunks: &mut dyn Iterator<Item = &[u8]>| {
         for chunk in chunks {
-            redactor.spare().copy_from_slice(chunk);
+            redactor.spare().expect("memory").copy_from_slice(chunk);
             shown.clear();
             redactor.take(CHUNK, &mut shown);
             black_box(&shown);

@@ -4,11 +4,12 @@
 //! it does. It is no child of the command, and ends when nobody writes any more. The kernel confines it before it reads
 //! anything.
 //!
-//! It can be told further sets later, by who still has the other end of its line. Secrets of all sets are looked for,
-//! since what was written under an earlier one may be on its way still.
+//! It can be told further sets later, by who still has the other end of its line. Secrets of the set before are looked
+//! for too, since what was written under that may be on its way still.
 
 #![forbid(unsafe_code)]
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -20,10 +21,13 @@ use crate::error::{FAILED, plain};
 use crate::run::messages::{Channel, FilterNews, Nothing};
 use crate::run::redact::connection::{FilterEnd, READY};
 use crate::run::redact::progress::Progress;
-use crate::run::redact::{Patterns, Redactor};
+use crate::run::redact::{Patterns, Redactor, Unlearnable};
 use crate::run::stand_in::Screen;
 use crate::sys::locked::{self, Locked, NoMemory};
 use crate::sys::{self, Duty};
+
+/// How many sets of secrets are looked for: the last one, and the one before it.
+const SETS: usize = 2;
 
 /// The size in bytes of the stack of a thread that passes a stream on.
 const STACK: usize = 256 * 1024;
@@ -40,6 +44,7 @@ pub struct Filter {
 /// Why a filter is not ready.
 enum Failure {
     Memory(NoMemory),
+    Patterns(Unlearnable),
     System(io::Error),
 }
 
@@ -144,7 +149,7 @@ fn confine() -> io::Result<()> {
 impl FilterEnd {
     /// Learns one set of secrets after the other, for as long as somebody could tell one.
     fn learn(&mut self, progress: &Progress) {
-        let mut sets = Vec::new();
+        let mut sets = VecDeque::with_capacity(SETS);
         // Without a command no secrets come.
         while let Ok(length) = self.length() {
             let answer = match self.patterns(length, &mut sets) {
@@ -168,12 +173,17 @@ impl FilterEnd {
         Ok(usize::from_ne_bytes(length))
     }
 
-    /// Learns a set, `NAME=value` strings each with its NUL, beside those before.
-    fn patterns(&mut self, length: usize, sets: &mut Vec<Locked>) -> Result<Patterns, Failure> {
+    /// Learns a set, `NAME=value` strings each with its NUL, beside the one before.
+    fn patterns(
+        &mut self,
+        length: usize,
+        sets: &mut VecDeque<Locked>,
+    ) -> Result<Patterns, Failure> {
         let mut set = Locked::with_capacity(length)?;
         self.line.read_exact(&mut set.spare()[..length])?;
         set.grow(length);
-        sets.push(set);
+        sets.truncate(SETS - 1);
+        sets.push_front(set);
         let entries = sets
             .iter()
             .flat_map(|set| set.bytes().split(|byte| *byte == 0));
@@ -194,8 +204,15 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Memory(reason) => reason.fmt(f),
+            Failure::Patterns(reason) => reason.fmt(f),
             Failure::System(error) => f.write_str(&plain(error)),
         }
+    }
+}
+
+impl From<Unlearnable> for Failure {
+    fn from(reason: Unlearnable) -> Self {
+        Failure::Patterns(reason)
     }
 }
 

@@ -5,24 +5,33 @@
 
 #![forbid(unsafe_code)]
 
+mod automaton;
+mod beginnings;
 pub mod connection;
 pub mod filter;
+mod lanes;
 mod patterns;
 pub mod progress;
+mod reader;
 mod stream;
+mod track;
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use crate::deliver::mask::is_common;
 use crate::report::Report;
 use crate::sys::locked::{Locked, NoMemory};
 use crate::variables::Variable;
-pub use patterns::Patterns;
+use lanes::{Search, Text};
+pub use patterns::{Patterns, Unlearnable};
+use reader::Reader;
+use track::Occurrence;
 
 /// How many bytes a stream takes at a time: what a pipe holds.
 pub const CHUNK: usize = 64 * 1024;
 
-/// The most bytes that are let through though a secret could begin with them, when nothing follows for a while.
+/// The most bytes of a secret that are let through, in any encoding, when nothing follows for a while.
 const MOST_YIELDED: usize = 2;
 
 /// Warns of secrets whose values are too short or too common to be looked for. An empty one is no secret.
@@ -41,13 +50,21 @@ pub fn warn_of_common(secrets: &[Variable<'_>], report: &Report) {
     }
 }
 
+/// Where an encoding needs more than this for each byte of the longest secret, and [`CHUNK`] beside it, what has begun
+/// is no secret any more: there is an end to what is held back.
+const WIDEST: usize = 16;
+
 /// One stream of output.
 pub struct Redactor {
     patterns: Arc<Patterns>,
+    reader: Reader,
     /// What may be part of a secret still, and what has just come.
     text: Locked,
-    /// How much of that was let through or hidden already.
+    /// The places of that, and of what was let through or hidden already, counted from the beginning of the stream.
+    start: usize,
     settled: usize,
+    /// What is to be hidden and has not been yet, by its beginning.
+    found: Vec<Occurrence>,
 }
 
 impl Redactor {
@@ -58,9 +75,12 @@ impl Redactor {
     /// Those of [`Locked::with_capacity`].
     pub fn new(patterns: Arc<Patterns>) -> Result<Self, NoMemory> {
         Ok(Redactor {
-            text: Locked::with_capacity(CHUNK + patterns.longest())?,
             patterns,
+            reader: Reader::at(0),
+            text: Locked::with_capacity(2 * CHUNK)?,
+            start: 0,
             settled: 0,
+            found: Vec::new(),
         })
     }
 
@@ -70,72 +90,103 @@ impl Redactor {
     }
 
     /// Looks for other patterns in what comes next, and in what is held back.
+    pub fn learn(&mut self, patterns: Arc<Patterns>) {
+        // What was found is found again, by another number.
+        self.found.clear();
+        self.patterns = patterns;
+        self.reader = Reader::at(self.start);
+    }
+
+    /// Where the next bytes are to be put, [`CHUNK`] at most, before [`Redactor::take`].
     ///
     /// # Errors
     ///
     /// Those of [`Locked::with_capacity`].
-    pub fn learn(&mut self, patterns: Arc<Patterns>) -> Result<(), NoMemory> {
-        let held = self.text.bytes();
-        let mut text = Locked::with_capacity(CHUNK + held.len().max(patterns.longest()))?;
-        text.push(held);
-        (self.text, self.patterns) = (text, patterns);
-        Ok(())
-    }
-
-    /// Where the next bytes are to be put, [`CHUNK`] at most, before [`Redactor::take`].
-    pub fn spare(&mut self) -> &mut [u8] {
-        &mut self.text.spare()[..CHUNK]
+    pub fn spare(&mut self) -> Result<&mut [u8], NoMemory> {
+        if self.text.spare().len() < CHUNK {
+            let held = self.text.bytes();
+            let mut text = Locked::with_capacity(2 * (held.len() + CHUNK))?;
+            text.push(held);
+            self.text = text;
+        }
+        Ok(&mut self.text.spare()[..CHUNK])
     }
 
     /// Takes the first `count` bytes of the spare ones, and adds to `shown` what can be shown now.
     pub fn take(&mut self, count: usize, shown: &mut Vec<u8>) {
         self.text.grow(count);
-        self.settle(false, shown);
+        let end = self.end();
+        let most = CHUNK + WIDEST * self.patterns.longest();
+        if end - self.start > most + CHUNK {
+            self.reader.forget(end - most);
+        }
+        let known = self.found.len();
+        self.reader.read(&mut Search {
+            text: Text {
+                start: self.start,
+                bytes: self.text.bytes(),
+            },
+            patterns: &self.patterns,
+            found: &mut self.found,
+        });
+        self.sort(known);
+        self.show(self.reader.held, shown);
+        let kept = self.reader.kept - self.start;
+        self.text.keep(kept..self.text.bytes().len());
+        self.start = self.reader.kept;
     }
 
     /// Shows what is held back: nothing more comes for now, or ever. If what follows makes it a secret after all, the
     /// rest of that one is still hidden.
     pub fn release(&mut self, shown: &mut Vec<u8>) {
-        self.settle(true, shown);
+        self.show(self.end(), shown);
     }
 
-    /// Whether what is held back is so little that it may be released if nothing follows: one or two bytes, at most a
-    /// quarter of the shortest secret. Nearly every letter begins some secret in some form, and who waits for the end of
-    /// an escape sequence or of a message shall not wait for ever.
+    /// Whether what is held back says so little that it may be released if nothing follows: one or two bytes of a secret,
+    /// at most a quarter of the shortest one. Nearly every letter begins some secret in some encoding, and who waits for
+    /// the end of an escape sequence or of a message shall not wait for ever.
     pub fn may_yield(&self) -> bool {
         let most = (self.patterns.shortest() / 4).min(MOST_YIELDED);
-        self.settled == 0 && (1..=most).contains(&self.text.bytes().len())
+        self.settled < self.end() && self.reader.depth <= most
     }
 
-    /// Looks at every place where a secret can begin. With `all`, nothing stays unsettled.
-    fn settle(&mut self, all: bool, shown: &mut Vec<u8>) {
-        let text = self.text.bytes();
-        let (mut at, mut settled, mut open) = (0, self.settled, None);
-        loop {
-            at = self.patterns.next_beginning(text, at);
-            if at == text.len() {
-                break;
-            }
-            let found = self.patterns.at(&text[at..]);
-            if found.is_open {
-                open = open.or(Some(at));
-                if !all {
-                    break;
-                }
-            }
-            if let Some((length, secret)) = found.longest
-                && at + length > settled
-            {
-                shown.extend(text.get(settled..at).unwrap_or_default());
-                shown.extend(self.patterns.name(secret).bytes());
-                settled = at + length;
-            }
-            at += 1;
+    fn end(&self) -> usize {
+        self.start + self.text.bytes().len()
+    }
+
+    /// Puts what was found, of which so many were known, in the order of their beginnings.
+    fn sort(&mut self, known: usize) {
+        let order = |it: &Occurrence| (it.start, Reverse(it.end));
+        let new = &mut self.found[known..];
+        if !new.is_sorted_by_key(order) {
+            new.sort_by_key(order);
         }
-        shown.extend(text.get(settled..at).unwrap_or_default());
-        settled = settled.max(at);
-        let kept = open.unwrap_or(text.len());
-        self.settled = settled - kept;
-        self.text.keep(kept..text.len());
+        let is_behind = |new: &Occurrence| {
+            self.found[..known]
+                .last()
+                .is_none_or(|last| order(last) <= order(new))
+        };
+        if !self.found.get(known).is_none_or(is_behind) {
+            self.found.sort_by_key(order);
+        }
+    }
+
+    /// Shows everything up to a place, with names in the places of secrets.
+    fn show(&mut self, place: usize, shown: &mut Vec<u8>) {
+        let count = self.found.partition_point(|found| found.start < place);
+        for found in self.found.drain(..count) {
+            if found.end > self.settled {
+                let before = found.start.max(self.settled) - self.start;
+                let settled = self.settled - self.start;
+                shown.extend(&self.text.bytes()[settled..before]);
+                shown.extend(self.patterns.name(found.secret).bytes());
+                self.settled = found.end;
+            }
+        }
+        if self.settled < place {
+            let text = self.text.bytes();
+            shown.extend(&text[self.settled - self.start..place - self.start]);
+            self.settled = place;
+        }
     }
 }

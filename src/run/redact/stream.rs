@@ -140,12 +140,13 @@ impl Stream {
         if !(readable || ended) {
             return if broken { Next::End } else { Next::Pause };
         }
-        if let Some(patterns) = progress.news_for(redactor)
-            && redactor.learn(patterns).is_err()
-        {
-            return Next::End;
+        if let Some(patterns) = progress.news_for(redactor) {
+            redactor.learn(patterns);
         }
-        match self.input.read(redactor.spare()) {
+        let Ok(spare) = redactor.spare() else {
+            return Next::End;
+        };
+        match self.input.read(spare) {
             Ok(count @ 1..) => Next::Output(count),
             // What is written before the end can be read before the end is told.
             Err(error) if error.kind() == ErrorKind::WouldBlock && ended => Next::EndOfCommand,

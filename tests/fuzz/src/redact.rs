@@ -1,10 +1,10 @@
-//! A stream is filtered as a whole text is, wherever it is split, and no byte is held back that need not be.
+//! A stream is filtered as a whole text is, wherever it is split; what is shown is never taken back, and no value that
+//! stands in the text, as it is or spelled by other hands than ours, is shown.
 //!
 //! The input is parts between NULs: the last one is the text, the others are values of secrets.
 
 use std::sync::Arc;
 
-use dotenv_run::deliver::encodings::each_form;
 use dotenv_run::run::redact::{Patterns, Redactor};
 
 /// As many secrets as there are letters to call them by.
@@ -16,18 +16,62 @@ pub fn holds(input: &[u8]) {
         return;
     };
     let secrets = || NAMES.into_iter().zip(values.iter().copied());
-    let reference = Reference::of(secrets());
-    let patterns = Arc::new(Patterns::of(secrets()).expect("memory"));
-    // Pieces of every small length, of lengths that look random, and the whole.
-    let lengths = [1, 2, 3, 7].into_iter().map(|length| vec![length]);
+    let patterns = Arc::new(Patterns::of(secrets()).expect("few bytes"));
     let random = input.iter().map(|byte| usize::from(byte % 11) + 1);
-    let lengths = lengths.chain([random.collect(), vec![text.len().max(1)]]);
-    for lengths in lengths.filter(|lengths| !lengths.is_empty()) {
-        is_filtered(text, &lengths, &patterns, &reference);
+    let random: Vec<_> = random.collect();
+    is_filtered_alike(text, &random, &patterns);
+    assert_eq!(
+        filtered(text, &[text.len().max(1)], &patterns),
+        plainly_filtered(text, values, &patterns)
+    );
+    for (_, value) in secrets().filter(|(_, value)| !is_common(value)) {
+        for spelled in spellings(value) {
+            let text = [text, &b"<"[..], &spelled, b">"].concat();
+            let shown = filtered(&text, &[text.len()], &patterns);
+            assert!(
+                !shown.ends_with(&[&spelled, &b">"[..]].concat()),
+                "{spelled:?} is shown"
+            );
+            assert_eq!(filtered(&text, &[1], &patterns), shown, "byte by byte");
+        }
     }
 }
 
-fn is_filtered(text: &[u8], lengths: &[usize], patterns: &Arc<Patterns>, reference: &Reference) {
+/// What is too common is not looked for; no other word is of the letters that count here.
+fn is_common(value: &[u8]) -> bool {
+    value.len() < 4
+        || Patterns::of([("A", value)].into_iter()).is_ok_and(|patterns| patterns.longest() == 0)
+}
+
+fn spellings(value: &[u8]) -> Vec<Vec<u8>> {
+    let each =
+        |spell: &dyn Fn(u8) -> String| value.iter().map(|byte| spell(*byte)).collect::<String>();
+    let spelled = [
+        each(&|byte| format!("{byte:02x}")),
+        each(&|byte| format!("{byte:02X}\r\n")),
+        each(&|byte| format!("%{byte:02X}")),
+        each(&|byte| format!("%25{byte:02x}")),
+        each(&|byte| format!("\\x{byte:02x}")),
+        each(&|byte| format!("\\{byte:03o}")),
+    ];
+    spelled.map(String::into_bytes).into()
+}
+
+/// Pieces of every small length, and of lengths that look random.
+fn is_filtered_alike(text: &[u8], random: &[usize], patterns: &Arc<Patterns>) {
+    let whole = filtered(text, &[text.len().max(1)], patterns);
+    for lengths in [&[1][..], &[2], &[3], &[7], random] {
+        if !lengths.is_empty() {
+            assert_eq!(
+                filtered(text, lengths, patterns),
+                whole,
+                "in pieces of {lengths:?}"
+            );
+        }
+    }
+}
+
+fn filtered(text: &[u8], lengths: &[usize], patterns: &Arc<Patterns>) -> Vec<u8> {
     let mut redactor = Redactor::new(Arc::clone(patterns)).expect("memory");
     let (mut shown, mut end) = (Vec::new(), 0);
     for length in lengths.iter().cycle() {
@@ -36,59 +80,46 @@ fn is_filtered(text: &[u8], lengths: &[usize], patterns: &Arc<Patterns>, referen
             break;
         }
         end += piece.len();
-        redactor.spare()[..piece.len()].copy_from_slice(piece);
+        redactor.spare().expect("memory")[..piece.len()].copy_from_slice(piece);
         redactor.take(piece.len(), &mut shown);
-        assert_eq!(
-            shown,
-            reference.filtered(&text[..end], false),
-            "after {end} bytes"
-        );
     }
     redactor.release(&mut shown);
-    assert_eq!(shown, reference.filtered(text, true), "at the end");
+    shown
 }
 
-/// All forms, and what is put in their places.
-struct Reference(Vec<(Vec<u8>, &'static str)>);
-
-impl Reference {
-    fn of<'a>(secrets: impl Iterator<Item = (&'static str, &'a [u8])>) -> Self {
-        let mut forms: Vec<(Vec<u8>, &'static str)> = Vec::new();
-        for (name, value) in secrets {
-            each_form(value, &mut |form| {
-                let is_known = forms.iter().any(|(known, _)| known == form);
-                if form.len() >= 4 && !is_known {
-                    forms.push((form.to_vec(), name));
-                }
-            });
-        }
-        Reference(forms)
+/// What is shown where nothing is encoded: at every place the longest value counts. If the text holds an encoded one,
+/// this is what the filter shows.
+fn plainly_filtered(text: &[u8], values: &[&[u8]], patterns: &Arc<Patterns>) -> Vec<u8> {
+    let is_plain = text.iter().all(|byte| b"abc\n".contains(byte));
+    if !is_plain {
+        return filtered(text, &[text.len().max(1)], patterns);
     }
-
-    /// What is shown of a text of which more may follow, or nothing.
-    fn filtered(&self, text: &[u8], is_whole: bool) -> Vec<u8> {
-        let may_begin = |rest: &[u8]| {
-            let mut forms = self.0.iter();
-            forms.any(|(form, _)| form.len() > rest.len() && form.starts_with(rest))
-        };
-        let end = (0..text.len()).find(|at| !is_whole && may_begin(&text[*at..]));
-        let end = end.unwrap_or(text.len());
-        let (mut shown, mut settled) = (Vec::new(), 0);
-        for at in 0..end {
-            let forms = self
-                .0
-                .iter()
-                .filter(|(form, _)| text[at..].starts_with(form));
-            let longest = forms.max_by_key(|(form, _)| form.len());
-            if let Some((form, name)) = longest
-                && at + form.len() > settled
-            {
-                shown.extend(text.get(settled..at).unwrap_or_default());
-                shown.extend(format!("[{name}]").into_bytes());
-                settled = at + form.len();
-            }
-        }
-        shown.extend(text.get(settled..end).unwrap_or_default());
-        shown
+    let mut known: Vec<(&[u8], &str)> = Vec::new();
+    for (name, value) in NAMES.into_iter().zip(values.iter().copied()) {
+        let lines = value.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+        let all = [value]
+            .into_iter()
+            .chain(lines)
+            .filter(|it| !is_common(value) && !is_common(it));
+        known.extend(all.map(|it| (it, name)));
     }
+    let (mut shown, mut settled) = (Vec::new(), 0);
+    for at in 0..text.len() {
+        let here = known
+            .iter()
+            .filter(|(value, _)| text[at..].starts_with(value));
+        let longest = here.fold(None, |longest: Option<&(&[u8], &str)>, it| match longest {
+            Some(longest) if longest.0.len() >= it.0.len() => Some(longest),
+            _ => Some(it),
+        });
+        if let Some((value, name)) = longest
+            && at + value.len() > settled
+        {
+            shown.extend(text.get(settled..at).unwrap_or_default());
+            shown.extend(format!("[{name}]").into_bytes());
+            settled = at + value.len();
+        }
+    }
+    shown.extend(text.get(settled..).unwrap_or_default());
+    shown
 }
