@@ -4,10 +4,9 @@
 
 use std::ffi::{OsStr, OsString};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
-use crate::cli::profile::Written;
-use crate::cli::table::{FromEnvironment, Scope, Spec};
+use crate::cli::written::Written;
 use crate::error::{Error, Usage};
 
 /// What one of the three gives. A profile is read into it as it is, with the names of the options for keys.
@@ -75,7 +74,7 @@ pub struct Given {
 pub struct Setting {
     /// The option or variable that they come from, for messages.
     source: String,
-    origin: Origin,
+    origin: GivenIn,
     /// In their order; `None` for an option without a value.
     values: Option<Vec<Option<OsString>>>,
     /// How a profile writes it, until it is known that it may.
@@ -84,7 +83,7 @@ pub struct Setting {
 
 /// Where something is given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Origin {
+enum GivenIn {
     /// On the command line or in a profile, which stands for one.
     #[default]
     Option,
@@ -93,12 +92,9 @@ pub enum Origin {
 }
 
 impl Setting {
-    /// What a profile writes, not looked at yet.
-    pub fn written(written: Written) -> Self {
-        Setting {
-            written: Some(written),
-            ..Setting::default()
-        }
+    /// Says that a variable gives it.
+    pub fn mark_as_variable(&mut self) {
+        self.origin = GivenIn::Variable;
     }
 
     /// Takes what a profile writes, to be looked at.
@@ -131,7 +127,7 @@ impl Setting {
 
     /// Whether it is given by a variable.
     pub fn is_variable(&self) -> bool {
-        self.origin == Origin::Variable
+        self.origin == GivenIn::Variable
     }
 
     /// The option or variable that gives it.
@@ -189,13 +185,9 @@ impl Setting {
         Ok(names)
     }
 
-    /// The error of a value that is of no use.
+    /// The error of an invalid value.
     pub fn bad(&self, reason: &'static str) -> Error {
-        Usage::BadValue {
-            source: self.source.clone(),
-            reason,
-        }
-        .into()
+        bad(&self.source, reason)
     }
 
     fn understood<T>(
@@ -208,109 +200,24 @@ impl Setting {
     }
 }
 
-impl Given {
-    /// What the environment gives.
-    pub fn by_environment<'a>(variable: &dyn Fn(&str) -> Option<&'a OsStr>) -> Self {
-        let mut given = Given::default();
-        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        for spec in Spec::all() {
-            let setting = (spec.setting)(&mut given);
-            match spec.variable {
-                FromEnvironment::None => continue,
-                FromEnvironment::Text(name) => {
-                    let value = set(name).into_iter();
-                    value.for_each(|value| setting.add(name.to_owned(), Some(value.to_owned())));
-                }
-                FromEnvironment::List(name) => {
-                    let values = set(name).into_iter().flat_map(words);
-                    values.for_each(|value| setting.add(name.to_owned(), Some(value)));
-                }
-                FromEnvironment::Key { file, key } => match (variable(file), variable(key)) {
-                    (Some(name), _) => setting.add(file.to_owned(), Some(name.to_owned())),
-                    (None, Some(_)) => setting.give(key.to_owned()),
-                    (None, None) => (),
-                },
-            }
-            setting.origin = Origin::Variable;
-        }
-        given
-    }
-
-    /// Takes over what `lower` gives and nothing here says otherwise. What contradicts something here is left out, and
-    /// with it what means nothing without it.
-    pub fn complete(&mut self, mut lower: Given) {
-        let here: Vec<_> = self.entries().collect();
-        let there: Vec<_> = lower.entries().collect();
-        let gives_way = |spec: &Spec| {
-            here.iter()
-                .any(|one| one.long == spec.long || one.is_rival_of(spec))
-        };
-        let is_lost = |long: &str| there.iter().any(|one| one.long == long && gives_way(one));
-        let is_here = |long: &str| here.iter().any(|one| one.long == long);
-        for spec in &there {
-            let lacks = spec.needs.iter().any(|needed| is_lost(needed))
-                && !spec.needs.iter().any(|needed| is_here(needed));
-            if !gives_way(spec) && !lacks {
-                *(spec.setting)(self) = std::mem::take((spec.setting)(&mut lower));
-            }
-        }
-    }
-
-    /// Checks that what is given goes together, and leaves out what does not count beside something else.
-    ///
-    /// # Errors
-    ///
-    /// What does not.
-    pub fn settle(&mut self) -> Result<(), Error> {
-        let here: Vec<_> = self.entries().collect();
-        let find = |names: &[&str]| here.iter().find(|one| names.contains(&one.long));
-        for spec in &here {
-            if let Some(other) = find(spec.excludes) {
-                let (one, other) = (spec.long, other.long);
-                return Err(match spec.scope {
-                    Scope::Positional => Usage::UnwantedCommand { option: other }.into(),
-                    Scope::Anywhere | Scope::CommandLine => Usage::Conflict { one, other }.into(),
-                });
-            }
-        }
-        for spec in &here {
-            if let [needed, ..] = spec.needs
-                && find(spec.needs).is_none()
-            {
-                let option = spec.long;
-                return Err(Usage::Alone { option, needed }.into());
-            }
-        }
-        for replaced in here.iter().flat_map(|spec| spec.replaces) {
-            if let Some(spec) = find(&[replaced]) {
-                *(spec.setting)(self) = Setting::default();
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether one of the entries of these names is given.
-    pub fn has_one_of(&mut self, names: &[&str]) -> bool {
-        self.entries().any(|spec| names.contains(&spec.long))
-    }
-
-    /// The entries of the table that are given.
-    fn entries(&mut self) -> impl Iterator<Item = &'static Spec> {
-        let is_given = |spec: &&Spec| (spec.setting)(self).is_given();
-        Spec::all()
-            .iter()
-            .filter(is_given)
-            .collect::<Vec<_>>()
-            .into_iter()
+impl<'de> Deserialize<'de> for Setting {
+    /// Takes any value: what the option takes is known only together with its entry in the table.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = Some(Written::deserialize(deserializer)?);
+        Ok(Setting {
+            written,
+            ..Setting::default()
+        })
     }
 }
 
-/// The words of a variable; one that is not UTF-8 is refused as it is.
-fn words(value: &OsStr) -> Vec<OsString> {
-    match value.to_str() {
-        Some(text) => text.split_whitespace().map(OsString::from).collect(),
-        None => vec![value.to_owned()],
+/// The error of an invalid value, and what gives it.
+pub fn bad(source: &str, reason: &'static str) -> Error {
+    Usage::BadValue {
+        source: source.to_owned(),
+        reason,
     }
+    .into()
 }
 
 /// The elements of a list.

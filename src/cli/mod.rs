@@ -9,11 +9,14 @@ mod given;
 mod named;
 mod network;
 mod options;
+mod precedence;
 mod profile;
+mod readers;
 pub mod seal;
 mod table;
 mod values;
 mod watching;
+mod written;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -200,14 +203,6 @@ fn usage(error: lexopt::Error) -> Error {
         lexopt::Error::UnexpectedOption(option) => Usage::UnknownOption { option },
         lexopt::Error::UnexpectedValue { option, .. } => Usage::UnwantedValue { option },
         _ => Usage::ExtraArgument,
-    }
-    .into()
-}
-
-fn bad(source: &str, reason: &'static str) -> Error {
-    Usage::BadValue {
-        source: source.to_owned(),
-        reason,
     }
     .into()
 }

@@ -6,8 +6,8 @@
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use crate::cli::Destination;
 use crate::cli::given::{Given, Setting};
+use crate::cli::options::Destination;
 
 /// The files of keys, and the descriptors that are named by their numbers.
 #[derive(Default)]

@@ -6,9 +6,9 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cli::ApiUrl;
+use crate::cli::address::ApiUrl;
 use crate::cli::given::Given;
-use crate::cli::values::seconds;
+use crate::cli::readers::seconds;
 use crate::error::{Error, Usage};
 
 /// The time in seconds that the whole fetch may take unless the user says otherwise.

@@ -6,7 +6,10 @@ use std::ffi::CString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cli::{ApiUrl, Caching, Network, Watching};
+use crate::cli::address::ApiUrl;
+use crate::cli::caching::Caching;
+use crate::cli::network::Network;
+use crate::cli::watching::Watching;
 use crate::dotenv::render::Form;
 use crate::path::SecretPath;
 use crate::report::Verbosity;

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use lexopt::{Arg, Parser};
 
 use crate::cli::given::Given;
-use crate::cli::{Named, bad, usage};
+use crate::cli::given::bad;
+use crate::cli::{Named, usage};
 use crate::error::{Error, Usage};
 use crate::path::{SecretPath, is_ulid};
 

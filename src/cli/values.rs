@@ -5,14 +5,18 @@
 use std::collections::HashSet;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
-use std::time::Duration;
 
-use crate::cli::given::{Given, Setting};
-use crate::cli::table::SUPERVISING;
-use crate::cli::{
-    Action, ApiUrl, Caching, CheckForm, Destination, Inheritance, Masking, Options, Parent,
-    Preserve, ProxyVariables, Resolve, Run, Selection, Shell, StopTimeout, Supervision, bad,
+use crate::cli::address::ApiUrl;
+use crate::cli::caching::Caching;
+use crate::cli::completions::Shell;
+use crate::cli::given::{Given, Setting, bad};
+use crate::cli::network::ProxyVariables;
+use crate::cli::options::{
+    Action, CheckForm, Destination, Inheritance, Masking, Options, Parent, Preserve, Resolve, Run,
+    Selection, StopTimeout, Supervision,
 };
+use crate::cli::readers::{seconds, signal};
+use crate::cli::table::SUPERVISING;
 use crate::dotenv::parse::is_name;
 use crate::dotenv::render::Form;
 use crate::error::{Error, Usage};
@@ -22,9 +26,6 @@ use crate::sys::signal_names;
 
 /// The service's own address.
 const DEFAULT_API_URL: &str = "https://api.dotenv.cloud";
-
-/// The longest time in seconds that can be given: a day.
-const MAX_SECONDS: f64 = 86_400.0;
 
 impl Given {
     /// The options that it makes, but for the profile.
@@ -188,16 +189,6 @@ impl Given {
     }
 }
 
-/// Reads a time in seconds.
-pub fn seconds(text: &str) -> Result<Duration, &'static str> {
-    match text.parse() {
-        Ok(seconds) if seconds > 0.0 && seconds <= MAX_SECONDS => {
-            Ok(Duration::from_secs_f64(seconds))
-        }
-        _ => Err("a number of seconds above 0 and up to 86400 is needed"),
-    }
-}
-
 /// The signals that ask a command to end. A hangup is not among them: it often asks a service to read its configuration
 /// again.
 const STOPPING: [i32; 3] = [
@@ -220,10 +211,6 @@ fn stop_timeout(text: &str) -> Result<StopTimeout, &'static str> {
 
 pub fn shell(text: &str) -> Result<Shell, &'static str> {
     Shell::named(text).ok_or("bash, zsh or fish is needed")
-}
-
-pub fn signal(text: &str) -> Result<i32, &'static str> {
-    signal_names::named(text).ok_or("no such signal")
 }
 
 fn organization(text: &str) -> Result<String, &'static str> {

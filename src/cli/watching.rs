@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use crate::cli::ApiUrl;
+use crate::cli::address::ApiUrl;
 use crate::cli::given::Given;
-use crate::cli::values::{seconds, signal};
+use crate::cli::readers::{seconds, signal};
 use crate::error::Error;
 
 /// The time between two questions unless the user says otherwise, and the shortest for a service on another host: it

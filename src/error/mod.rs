@@ -5,9 +5,9 @@
 
 #![forbid(unsafe_code)]
 
-mod connection;
 mod profile_flaw;
 mod sealing;
+mod unreachable;
 
 use std::fmt;
 use std::io;
@@ -20,8 +20,8 @@ use crate::path::LevelName;
 use crate::sys::StartFailure;
 use crate::sys::locked::NoMemory;
 
-pub use crate::error::connection::{Denied, Flaw, FromMirror, Unreachable};
-use crate::error::connection::{Seconds, fmt_wait};
+pub use crate::error::unreachable::{Denied, Flaw, FromMirror, Unreachable};
+use crate::error::unreachable::{Seconds, fmt_wait};
 pub use profile_flaw::ProfileFlaw;
 pub use sealing::Seal;
 

@@ -3,7 +3,6 @@
 //! All `unsafe` code of the program is here. A wrapper returns what its call has returned: what may be ignored is ignored
 //! at the place of the call, with the reason.
 
-mod beneath;
 mod claiming;
 mod clock;
 mod closing;
@@ -28,10 +27,10 @@ pub mod signal_names;
 mod signals;
 mod sockets;
 mod start;
+mod steps;
 mod terminal;
-mod waiting;
+mod whole;
 
-pub use crate::sys::beneath::{DIRECTORY_ONLY, find_at, read_at, target_of};
 pub use crate::sys::claiming::{claim, is_writable};
 pub use crate::sys::clock::{CalendarTime, time_since_start};
 pub use crate::sys::closing::check_closing;
@@ -56,12 +55,12 @@ pub use crate::sys::registers::clear_registers;
 pub use crate::sys::resolver::use_built_in_resolver;
 pub use crate::sys::shared_words::{share_words, wait_while, wake};
 pub use crate::sys::signals::{
-    Signal, SignalSet, die_by, end_by_signals, expect_children, ignore_children, restore_signals,
-    send, stop_by,
+    Signal, SignalSet, die_by, end_by_signals, expect_children, ignore_children, send, stop_by,
 };
 pub use crate::sys::sockets::send_at_once;
-pub use crate::sys::start::{StartFailure, check_start, initial_mask};
+pub use crate::sys::start::{StartFailure, check_start, initial_mask, restore_signals};
+pub use crate::sys::steps::{DIRECTORY_ONLY, find_at, read_at, target_of};
 pub use crate::sys::terminal::{
     Settings, TerminalMode, copy_size, foreground_group, is_controlling, set_foreground_group,
 };
-pub use crate::sys::waiting::{wait_for_input, write_all};
+pub use crate::sys::whole::{wait_for_input, write_all};

@@ -8,7 +8,6 @@ use std::ptr;
 use std::time::Instant;
 
 use crate::sys::processes::{Pid, id};
-use crate::sys::start;
 
 /// Whether a signal is ignored.
 pub fn is_ignored(signal: c_int) -> bool {
@@ -46,25 +45,29 @@ fn checked(returned: libc::c_long) -> io::Result<()> {
     }
 }
 
-/// Undoes what the Rust runtime did to signals before `main`: it handles SIGSEGV and SIGBUS such that the
-/// first one that somebody sends is lost, and ignores SIGPIPE.
-///
-/// SIGPIPE gets a handler instead, under which writing to a closed pipe fails as if it were ignored and
-/// the signal ends us if another process sent it. execve(2) makes it the default again.
+/// Gives SIGSEGV and SIGBUS their default disposition. The Rust runtime handles them such that the first one that
+/// somebody sends is lost.
 ///
 /// # Errors
 ///
 /// Any error of sigaction(2).
-pub fn restore_signals() -> io::Result<()> {
+pub(super) fn restore_faults() -> io::Result<()> {
     for fault in [libc::SIGSEGV, libc::SIGBUS] {
         if !is_ignored(fault) {
             set_disposition(fault, Disposition::Default)?;
         }
     }
-    if !start::sigpipe_was_ignored() {
-        handle(libc::SIGPIPE, end_unless_own)?;
-    }
     Ok(())
+}
+
+/// Gives SIGPIPE a handler under which writing to a closed pipe fails as if it were ignored, and the signal ends us if
+/// another process sent it. execve(2) makes it the default again.
+///
+/// # Errors
+///
+/// Any error of sigaction(2).
+pub(super) fn handle_broken_pipes() -> io::Result<()> {
+    handle(libc::SIGPIPE, end_unless_own)
 }
 
 /// As PID 1, which the kernel keeps from dying by a signal: ends on each of those that would end any other

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
 use rustix::process::DumpableBehavior;
 
 use crate::sys::processes::{INIT, id};
-use crate::sys::signals::{SignalSet, is_ignored};
+use crate::sys::signals::{SignalSet, handle_broken_pipes, is_ignored, restore_faults};
 
 /// What the process was before the Rust runtime changed it, kept for the command.
 struct Start {
@@ -104,9 +104,18 @@ pub fn initial_mask() -> SignalSet {
     SignalSet(START.mask.load(Ordering::Relaxed))
 }
 
-/// Whether SIGPIPE was ignored when the process started.
-pub(super) fn sigpipe_was_ignored() -> bool {
-    START.sigpipe_ignored.load(Ordering::Relaxed)
+/// Undoes what the Rust runtime did to signals before `main`. SIGPIPE, which it ignores, stays so only if it was.
+///
+/// # Errors
+///
+/// Any error of sigaction(2).
+pub fn restore_signals() -> io::Result<()> {
+    restore_faults()?;
+    if START.sigpipe_ignored.load(Ordering::Relaxed) {
+        Ok(())
+    } else {
+        handle_broken_pipes()
+    }
 }
 
 /// Whether standard input (0), output (1) or error (2) was closed when the process started. The Rust runtime has opened

@@ -6,26 +6,26 @@ use super::{Spelled, Token};
 
 /// The order of the two bytes of a unit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Order {
+pub enum ByteOrder {
     /// The lower one first.
     Little,
     /// The higher one first.
     Big,
 }
 
-impl Order {
+impl ByteOrder {
     fn unit(self, bytes: [u8; 2]) -> u16 {
         match self {
-            Order::Little => u16::from_le_bytes(bytes),
-            Order::Big => u16::from_be_bytes(bytes),
+            ByteOrder::Little => u16::from_le_bytes(bytes),
+            ByteOrder::Big => u16::from_be_bytes(bytes),
         }
     }
 
     /// The bytes of a text.
     pub fn spell(self, text: &str) -> Vec<u8> {
         let bytes = |unit: u16| match self {
-            Order::Little => unit.to_le_bytes(),
-            Order::Big => unit.to_be_bytes(),
+            ByteOrder::Little => unit.to_le_bytes(),
+            ByteOrder::Big => unit.to_be_bytes(),
         };
         text.encode_utf16().flat_map(bytes).collect()
     }

@@ -5,7 +5,7 @@
 use crate::deliver::encodings::digits::Radix;
 use crate::deliver::encodings::escapes::Escaping;
 use crate::deliver::encodings::is_space;
-use crate::deliver::encodings::wide::Order;
+use crate::deliver::encodings::wide::ByteOrder;
 
 /// What may have begun.
 pub mod kind {
@@ -180,7 +180,7 @@ fn shortest(whole: &[u8]) -> usize {
     let characters = |text: &[u8]| text.iter().filter(|byte| !is_space(**byte)).count();
     let wide = std::str::from_utf8(whole).map(|text| {
         let text = text.chars().take(MOST).collect::<String>();
-        characters(&Order::Little.spell(&text))
+        characters(&ByteOrder::Little.spell(&text))
     });
     characters(value).min(digits).min(wide.unwrap_or(MOST))
 }
@@ -191,7 +191,7 @@ fn each_key(value: &[u8], length: usize, found: &mut dyn FnMut(&[u8], u8)) {
     // No character takes more than four bytes, and a part of one is none.
     let cut = &value[..value.len().min(4 * length)];
     let text = cut.utf8_chunks().next().map_or("", |chunk| chunk.valid());
-    for order in [Order::Little, Order::Big] {
+    for order in [ByteOrder::Little, ByteOrder::Big] {
         found(&order.spell(text), kind::WIDE);
     }
     let cut = &value[..value.len().min(length + 1)];

@@ -9,7 +9,7 @@ use crate::deliver::encodings::Token;
 use crate::deliver::encodings::digits::{Radix, Symbol};
 use crate::deliver::encodings::dump::Column;
 use crate::deliver::encodings::escapes::Escaping;
-use crate::deliver::encodings::wide::Order;
+use crate::deliver::encodings::wide::ByteOrder;
 use crate::run::redact::Patterns;
 use crate::run::redact::automaton::{Automaton, ROOT, State};
 use crate::run::redact::track::{Occurrence, Track};
@@ -274,7 +274,7 @@ fn end_of_digit(radix: Radix, count: u32, first: u32) -> u32 {
 
 /// Reads UTF-16 that begins at an even place of the stream, or at an odd one.
 pub struct Wide {
-    order: Order,
+    order: ByteOrder,
     odd: usize,
     track: Track,
     pub at: usize,
@@ -283,7 +283,7 @@ pub struct Wide {
 impl Wide {
     /// One for each way to read it.
     pub fn all(at: usize) -> Vec<Self> {
-        let ways = [Order::Little, Order::Big]
+        let ways = [ByteOrder::Little, ByteOrder::Big]
             .into_iter()
             .flat_map(|order| [(order, 0), (order, 1)]);
         let new = |(order, odd)| Wide {
@@ -330,7 +330,7 @@ impl Wide {
 
     /// What must not be shown yet begins here: also with a zero, which may be the first half of a character.
     pub fn held(&self, search: &Search<'_>) -> Option<usize> {
-        let is_half = self.order == Order::Big && self.at < search.end();
+        let is_half = self.order == ByteOrder::Big && self.at < search.end();
         let half = (is_half && search.rest(self.at)[0] == 0).then_some(self.at);
         self.begun().or(half)
     }
