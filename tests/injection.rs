@@ -167,11 +167,10 @@ fn inject(
         for _ in 0..AT_A_TIME {
             scope.spawn(|| {
                 while let Some(target) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let seen = Seen::of(mode, sources, Some(target), Some(&usual.around));
-                    if seen.was_hit()
-                        && let Err(defect) = judge(mode, usual, &seen, target.call)
-                    {
-                        note(mode, target, defect, &seen, findings);
+                    // A program that cannot be ended fails by itself only.
+                    let checked = outcome_of(|| check_one(mode, sources, usual, target));
+                    if let Err(defect) = checked {
+                        note(mode, target, defect, findings);
                     }
                 }
             });
@@ -180,19 +179,25 @@ fn inject(
     targets.len()
 }
 
-fn note(mode: &Mode, target: &Target, defect: String, seen: &Seen, findings: &Mutex<Findings>) {
+fn check_one(mode: &Mode, sources: &Sources, usual: &Seen, target: &Target) -> Result<(), String> {
+    let seen = Seen::of(mode, sources, Some(target), Some(&usual.around));
+    if !seen.was_hit() {
+        return Ok(());
+    }
+    let verdict = judge(mode, usual, &seen, target.call);
+    if verdict.is_err() && std::env::var_os("INJECTION_SHOW").is_some() {
+        eprintln!("--- {} {target:?}: {verdict:?}\n{seen:#?}", mode.name);
+    }
+    verdict
+}
+
+fn note(mode: &Mode, target: &Target, defect: String, findings: &Mutex<Findings>) {
     let error = calls::error_name(target.error);
     let call = format!("{} {error}", calls::name(target.call));
     let process = target.process.clone().unwrap_or("all".into());
     let nth = target
         .nth
         .map_or("always".to_owned(), |nth| nth.to_string());
-    if std::env::var_os("INJECTION_SHOW").is_some() {
-        eprintln!(
-            "--- {} {call} {process} {nth}: {defect}\n{seen:#?}",
-            mode.name
-        );
-    }
     let key = (mode.name.to_owned(), call, defect, process);
     findings.lock().unwrap().entry(key).or_default().push(nth);
 }

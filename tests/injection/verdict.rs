@@ -88,7 +88,9 @@ impl Seen {
 
     /// Whether it ended by itself and left nothing.
     pub fn has_ended(&self) -> bool {
-        !self.logged("hang") && !self.logged("leftover")
+        !["hang", "leftover", "starts processes"]
+            .iter()
+            .any(|line| self.logged(line))
     }
 
     fn logged(&self, what: &str) -> bool {
@@ -133,6 +135,10 @@ fn audited(text: &str) -> String {
 pub fn judge(mode: &Mode, usual: &Seen, seen: &Seen, call: i64) -> Result<(), String> {
     for (line, defect) in [
         ("kills everything", "signals every process on the machine"),
+        (
+            "starts processes without end",
+            "starts processes without end",
+        ),
         ("hang", "hangs"),
         ("leftover", "leaves a process behind"),
     ] {

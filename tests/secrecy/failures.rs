@@ -310,7 +310,7 @@ fn variants(source: &str) -> BTreeSet<String> {
 pub fn every_failure_of_the_program_is_in_the_table() {
     let sources = [
         include_str!("../../src/error/mod.rs"),
-        include_str!("../../src/error/connection.rs"),
+        include_str!("../../src/error/unreachable.rs"),
         include_str!("../../src/error/profile_flaw.rs"),
         include_str!("../../src/error/sealing.rs"),
     ];

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::{CString, OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, Error};
+use std::io::{self, Error, IsTerminal};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -19,15 +19,17 @@ use std::time::{Duration, Instant};
 
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, poll};
-use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, execv, fork};
+use nix::unistd::{ForkResult, Pid, execv, fork, setsid};
 
 /// How long a program may run.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long what it leaves behind may run on.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How many processes a program may start.
+const MOST_PROCESSES: usize = 60;
 
 /// How long the processes around a command have to get where they are without a failure.
 const SETTLING: Duration = Duration::from_millis(600);
@@ -86,7 +88,8 @@ impl Target {
     }
 }
 
-/// To be put in front of a program, given by its absolute path.
+/// To be put in front of a program, given by its absolute path. It is the first process of a namespace, so that nothing
+/// outlives it: a program to which calls are refused may start others for ever.
 pub fn injector(injection: &Injection<'_>) -> Vec<OsString> {
     let target = injection.target.as_ref().map(Target::word);
     let expected = injection.expected.unwrap_or(Path::new(""));
@@ -96,7 +99,21 @@ pub fn injector(injection: &Injection<'_>) -> Vec<OsString> {
         expected.into(),
         injection.hook.into(),
     ];
-    [super::probe::command("inject").to_vec(), words.to_vec()].concat()
+    let namespace = [
+        "unshare",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        "--",
+    ];
+    let namespace = namespace.map(OsString::from).to_vec();
+    [
+        namespace,
+        super::probe::command("inject").to_vec(),
+        words.to_vec(),
+    ]
+    .concat()
 }
 
 /// To be put in front of a program: a filter refuses these calls with these errors, to the command too. Nobody looks on.
@@ -133,6 +150,7 @@ pub fn run(words: &[OsString]) -> ExitCode {
         return ExitCode::from(2);
     };
     let target = Target::parse(&target.to_string_lossy());
+    lead_session();
     let (child, listener) = start(program, target.as_ref()).expect("a program under a filter");
     let mut watcher = Watcher {
         child,
@@ -151,6 +169,16 @@ pub fn run(words: &[OsString]) -> ExitCode {
     let status = watcher.watch();
     fs::write(log, &watcher.log).expect("the log of an injection");
     status
+}
+
+/// Leads a session that can be seen in our namespace, with the terminal of the one before.
+fn lead_session() {
+    setsid().expect("a session");
+    if std::io::stdin().is_terminal() {
+        // SAFETY: the request takes integers: 1 takes the terminal away from who has it.
+        let taken = unsafe { libc::ioctl(0, libc::TIOCSCTTY, 1) };
+        assert_eq!(taken, 0, "the terminal: {}", Error::last_os_error());
+    }
 }
 
 /// Starts the program behind a filter that asks us about its calls.
@@ -317,22 +345,24 @@ impl Watcher {
             if events.contains(PollFlags::POLLIN) {
                 self.answer_one();
             }
-            if end.is_none() {
-                let flags = Some(WaitPidFlag::WNOHANG);
-                let status = waitpid(self.child, flags).expect("a child of ours");
-                end = (status != WaitStatus::StillAlive).then(|| (status, Instant::now()));
+            if let Some(status) = self.reap() {
+                end = Some((status, Instant::now()));
             }
             if events.contains(PollFlags::POLLHUP) && end.is_some() {
                 break;
             }
             self.release_held();
+            if self.threads.len() > MOST_PROCESSES {
+                self.say("starts processes without end");
+                break;
+            }
             if end.is_none() && started.elapsed() > DEADLINE {
                 self.say("hang");
-                break self.end_all();
+                break;
             }
             if end.is_some_and(|(_, at)| at.elapsed() > GRACE) {
                 self.say("leftover");
-                break self.end_all();
+                break;
             }
         }
         match end {
@@ -345,6 +375,17 @@ impl Watcher {
                 ExitCode::from(128 + signal as u8)
             }
             _ => ExitCode::FAILURE,
+        }
+    }
+
+    /// Takes note of the ends of children, of which orphans are some; that of the program.
+    fn reap(&self) -> Option<WaitStatus> {
+        loop {
+            match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::StillAlive) | Err(_) => return None,
+                Ok(status) if status.pid() == Some(self.child) => return Some(status),
+                Ok(_) => (),
+            }
         }
     }
 
@@ -562,15 +603,6 @@ impl Watcher {
             .collect();
         lines.sort();
         lines.concat()
-    }
-
-    fn end_all(&mut self) {
-        for process in self.processes.keys() {
-            let line = format!("killed at the end: {process}");
-            self.log.push_str(&line);
-            self.log.push('\n');
-            let _ = kill(Pid::from_raw(*process), Signal::SIGKILL);
-        }
     }
 }
 

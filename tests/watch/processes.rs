@@ -127,7 +127,7 @@ pub fn what_is_written_after_a_restart_is_filtered_too() {
         .dotenv_run()
         .client_key()
         .args(["--watch=1", "--redact"]);
-    let script = "echo \"start $SECRET swordfish-1\"; trap 'echo stop $SECRET >&2; exit 7' TERM; \
+    let script = "trap 'echo stop $SECRET >&2; exit 7' TERM; echo \"start $SECRET swordfish-1\"; \
         while :; do sleep 0.01; done";
     let live = run.args(["my-app", "--", "sh", "-c", script]).spawn();
     for generation in 1..=3 {
