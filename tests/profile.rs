@@ -84,6 +84,7 @@ fn every_option_is_taken_under_its_long_name() {
             }
             (_, "") => format!("{name}: true or false is needed\n"),
             (_, "SECONDS") => format!("{name}: a number is needed\n"),
+            (_, "SECONDS[:SIG]") => format!("{name}: a number or a string is needed\n"),
             (_, value) if value.starts_with("[=") => format!("{name}: "),
             ("file" | "mirror", _) => format!("{name}: an array of strings is needed\n"),
             (_, value) if value.contains("...") => {

@@ -36,7 +36,7 @@ pub fn no_file_in_the_working_or_home_directory_is_looked_at() {
     let run = run_in(&dir, "").env("DOTENV_API_URL", tree.url());
     let trace = strace(run.args(["--", "/bin/true"]), "%file");
     trace.outcome.assert_refused(125, &["no client key"]);
-    let saw_tree = |call: &Call| call.arguments.contains("/encryption-key\"");
+    let saw_tree = |call: &Call| call.arguments.contains("encryption-key\"");
     assert!(trace.calls.iter().any(saw_tree), "{:?}", trace.calls);
     let home = dir.path().display().to_string();
     let is_there = |call: &&Call| {

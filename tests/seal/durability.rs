@@ -338,7 +338,7 @@ pub fn only_ciphertext_is_written() {
         let mut memory = None;
         for call in &trace.calls {
             if call.name == "memfd_secret" {
-                memory = Some(format!("MAP_FIXED, {}, 0", call.result));
+                memory = Some(format!("MAP_FIXED_NOREPLACE, {}, 0", call.result));
             }
             let found = needles
                 .iter()

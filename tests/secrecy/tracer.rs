@@ -182,6 +182,11 @@ impl Rules {
                     let copy = number(&call.result);
                     open.extend(copy.map(|copy| (copy, may_write)));
                 }
+                // Taken over where it is.
+                "fcntl" if call.arguments.contains("F_SETFD, FD_CLOEXEC") => {
+                    let claimed = number(&call.arguments).filter(|(_, number)| *number == 3);
+                    open.extend(claimed.map(|claimed| (claimed, self.audits)));
+                }
                 "close" => {
                     number(&call.arguments).and_then(|closed| open.remove(&closed));
                 }

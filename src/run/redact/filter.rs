@@ -45,6 +45,7 @@ pub struct Filter {
 enum Failure {
     Memory(NoMemory),
     Patterns(Unlearnable),
+    Confinement(io::Error),
     System(io::Error),
 }
 
@@ -137,12 +138,12 @@ fn pass_on_and_learn(
 }
 
 /// Has the kernel refuse all that the filter does not need, in the threads that it starts too, before it reads anything.
-fn confine() -> io::Result<()> {
+fn confine() -> Result<(), Failure> {
     match sys::confine(Duty::Output) {
         // There are no such filters on this processor, or in this kernel.
         Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-        confined => confined,
+        confined => confined.map_err(Failure::Confinement),
     }
 }
 
@@ -205,6 +206,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::Memory(reason) => reason.fmt(f),
             Failure::Patterns(reason) => reason.fmt(f),
+            Failure::Confinement(error) => write!(f, "cannot be confined: {}", plain(error)),
             Failure::System(error) => f.write_str(&plain(error)),
         }
     }
