@@ -49,27 +49,27 @@ pub struct SealOptions {
 /// The text of `--help`.
 pub const HELP: &str = "\
 Usage: dotenv-seal keygen
-       dotenv-seal init TREE PROJECT [--organization ID] [--allow-swap] --client-key FILE
-       dotenv-seal put TREE PATH [--allow-empty] [--allow-swap] --client-key FILE
+       dotenv-seal init TREE PROJECT [--organization ID] [--allow-swap] [--client-key FILE]
+       dotenv-seal put TREE PATH [--allow-empty] [--allow-swap] [--client-key FILE]
        dotenv-seal list TREE
-Make and update a sealed tree, which dotenv-run reads with --api-url file://TREE.
+Create and update a sealed tree, which dotenv-run reads with --api-url file://TREE.
 
-  keygen  print a fresh client key
-  init    make a project that has no secrets yet
+  keygen  print a new client key
+  init    create a project without secrets
   put     seal the .env text on standard input as the deepest level of PATH
           (project[/target[/environment]])
   list    print paths, levels and sizes in bytes
 
-      --client-key FILE   read the client key from FILE or 'fd:N'; without it, from
-                          DOTENV_CLIENT_KEY_FILE, DOTENV_CLIENT_KEY, the places of
-                          dotenv-run, or a prompt
-      --organization ID   with the first init of a tree: its organization (default: a new ID)
-      --allow-empty       seal a text without any variable
-      --allow-swap        go on where memory cannot be locked and the machine swaps
-      --help              print this and exit
+      --client-key FILE   read the client key from FILE or 'fd:N'; the default is
+                          DOTENV_CLIENT_KEY_FILE, DOTENV_CLIENT_KEY, the other places
+                          where dotenv-run reads it, or a prompt
+      --organization ID   with init, the organization of a new tree (default: a new ID)
+      --allow-empty       seal a text without variables
+      --allow-swap        continue if memory cannot be locked and the machine has swap space
+      --help              print this help and exit
       --version           print the version and exit
 
-Exit status: 0, or 125 if it failed; then every document is as it was or whole.
+Exit status: 0 on success, 125 on failure; no document is ever written in part.
 ";
 
 impl SealRequest {
