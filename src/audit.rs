@@ -53,7 +53,7 @@ impl Destination {
             ("journal", _) => Ok(Destination::Journal),
             ("syslog", _) => Ok(Destination::Syslog),
             (_, Ok(number)) if number > 0 => Ok(Destination::Descriptor(number)),
-            _ => Err("journal, syslog or the number of a descriptor above 0 is needed"),
+            _ => Err("must be journal, syslog or the number of a descriptor above 0"),
         }
     }
 

@@ -215,7 +215,7 @@ impl DigestKey {
     pub fn new() -> io::Result<Self> {
         let mut key = Locked::for_key(KEY_LENGTH).map_err(|_| io::ErrorKind::OutOfMemory)?;
         let fill = SystemRandom::new().fill(&mut key.spare()[..KEY_LENGTH]);
-        fill.map_err(|_| io::Error::other("the system gives no random bytes"))?;
+        fill.map_err(|_| io::Error::other("cannot get random bytes"))?;
         key.grow(KEY_LENGTH);
         Ok(DigestKey(key))
     }
@@ -342,7 +342,7 @@ pub fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     SystemRandom::new()
         .fill(&mut bytes)
-        .map_err(|_| io::Error::other("the system gives no random bytes"))?;
+        .map_err(|_| io::Error::other("cannot get random bytes"))?;
     Ok(bytes)
 }
 

@@ -96,7 +96,7 @@ fn work(
     variables.complete(&mut options);
     if let Some(file) = &options.open_profile {
         report.warn(format_args!(
-            "{}: everyone on this machine can write this profile",
+            "{}: every user on this machine can write to this profile",
             shown(file)
         ));
     }

@@ -13,6 +13,9 @@ const RESERVED: [&str; 5] = [
     "targets",
 ];
 
+/// The length of the longest slug.
+const MAX_SLUG: usize = 100;
+
 /// `project[/target[/environment]]`, each a slug.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SecretPath(Vec<String>);
@@ -26,17 +29,20 @@ impl SecretPath {
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let segments: Vec<_> = text.split('/').map(str::to_owned).collect();
         if segments.len() > LevelName::ALL.len() {
-            return Err("more than project/target/environment");
+            return Err("the form is project[/target[/environment]]");
         }
         for segment in &segments {
             if segment.is_empty() {
-                return Err("an empty segment");
+                return Err("a segment is empty");
+            }
+            if segment.len() > MAX_SLUG {
+                return Err("a segment is longer than 100 characters");
             }
             if !is_slug(segment) {
-                return Err("a segment that is no slug ([a-z0-9-], at most 100)");
+                return Err("segments are lower-case letters, digits and hyphens");
             }
             if RESERVED.contains(&segment.as_str()) {
-                return Err("a segment that is a reserved word of the API");
+                return Err("a segment is a reserved word of the API");
             }
         }
         Ok(SecretPath(segments))
@@ -112,7 +118,7 @@ impl fmt::Display for LevelName {
 /// Whether `text` is a slug: `[a-z0-9-]`, 1 to 100 characters.
 pub fn is_slug(text: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=100).contains(&text.len()) && text.bytes().all(is_allowed)
+    (1..=MAX_SLUG).contains(&text.len()) && text.bytes().all(is_allowed)
 }
 
 /// Whether `text` is a ULID: 26 characters of Crockford's base32 alphabet in either case.

@@ -66,11 +66,7 @@ impl Given {
             self.has(option) && !needed.iter().any(|one| self.has(one))
         };
         match NEEDS.iter().find(is_alone) {
-            Some((option, needed)) => Err(Usage::Alone {
-                option,
-                needed: needed[0],
-            }
-            .into()),
+            Some((option, needed)) => Err(Usage::Alone { option, needed }.into()),
             None => Ok(()),
         }
     }

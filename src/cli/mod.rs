@@ -12,6 +12,7 @@ pub mod seal;
 mod table;
 mod watching;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
@@ -43,6 +44,9 @@ pub use crate::cli::watching::{OnChange, Watching};
 
 /// The service's own address.
 const DEFAULT_API_URL: &str = "https://api.dotenv.cloud";
+
+/// The longest word in bytes of an invalid path or name that a message quotes.
+const LONGEST_SHOWN: usize = 20;
 
 /// What the command line asks for.
 pub enum Request {
@@ -309,7 +313,12 @@ impl Options {
                     return Ok(Request::Completions(shell));
                 }
                 Arg::Value(path) if given.path.is_none() => given.path = Some(path),
-                Arg::Value(_) if command.is_none() => return Err(Usage::MissingSeparator.into()),
+                Arg::Value(_) if command.is_none() => {
+                    let path = given.path.as_deref().and_then(OsStr::to_str);
+                    let path = path.filter(|path| SecretPath::parse(path).is_ok());
+                    let path = path.map(str::to_owned);
+                    return Err(Usage::MissingSeparator { path }.into());
+                }
                 Arg::Value(_) => return Err(Usage::ExtraArgument.into()),
                 Arg::Long(_) | Arg::Short(_) => {
                     let spec = Spec::find(&argument).ok_or_else(|| usage(argument.unexpected()))?;
@@ -401,7 +410,7 @@ impl Given {
         let action = self.action(command, &api_url)?;
         let (path, source) = path.ok_or(Usage::NoPath)?;
         Ok(Options {
-            path: read(source, &path, SecretPath::parse)?,
+            path: read_path(source, &path)?,
             action,
             check: self.has("check").then(|| match self.has("json") {
                 true => check::Form::Json,
@@ -467,13 +476,13 @@ impl Given {
         }
         let command = match command {
             None if self.has("check") => Vec::new(),
-            None => return Err(Usage::MissingSeparator.into()),
+            None => return Err(Usage::MissingSeparator { path: None }.into()),
             Some(command) if command.is_empty() => return Err(Usage::NoCommand.into()),
             Some(command) => command,
         };
         let word = |word: OsString| CString::new(word.into_vec());
         let command: Result<_, _> = command.into_iter().map(word).collect();
-        let command = command.map_err(|_| bad("COMMAND", "an argument with a NUL byte"))?;
+        let command = command.map_err(|_| bad("COMMAND", "an argument contains a NUL byte"))?;
         let files = self.each("file").map(|value| read("--file", value, file));
         let files = files.collect::<Result<_, _>>()?;
         Ok(Action::Run(Run {
@@ -510,7 +519,8 @@ impl Given {
     }
 
     fn selection(&self) -> Result<Selection, Error> {
-        let pattern = |text: String| CString::new(text).map_err(|_| bad("--only", "a NUL byte"));
+        let pattern =
+            |text: String| CString::new(text).map_err(|_| bad("--only", "contains a NUL byte"));
         let patterns = |long| {
             self.list(long)?
                 .into_iter()
@@ -566,7 +576,7 @@ impl Given {
     fn names(&self, long: &'static str) -> Result<Vec<String>, Error> {
         let names = self.list(long)?;
         match names.iter().any(|name| name.contains('=')) {
-            true => Err(bad(&format!("--{long}"), "a name has no '='")),
+            true => Err(bad(&format!("--{long}"), "names must not contain '='")),
             false => Ok(names),
         }
     }
@@ -581,7 +591,7 @@ impl Given {
             let list = list.ok_or_else(|| {
                 bad(
                     &format!("--{long}"),
-                    "a list, separated by commas, is needed",
+                    "must be a comma-separated list without empty elements",
                 )
             })?;
             elements.extend(list.split(',').map(str::to_owned));
@@ -590,32 +600,54 @@ impl Given {
     }
 }
 
-fn bad(source: &str, reason: &'static str) -> Error {
+fn bad(source: &str, reason: impl Into<Cow<'static, str>>) -> Error {
     Usage::BadValue {
         source: source.to_owned(),
-        reason,
+        reason: reason.into(),
     }
     .into()
 }
 
 /// Reads a value that came from `source`, an option or a variable.
-fn read<T>(
+fn read<T, E: Into<Cow<'static, str>>>(
     source: &'static str,
     value: &OsStr,
-    reader: fn(&str) -> Result<T, &'static str>,
+    reader: fn(&str) -> Result<T, E>,
 ) -> Result<T, Error> {
-    value
-        .to_str()
-        .ok_or("not UTF-8")
-        .and_then(reader)
-        .map_err(|reason| bad(source, reason))
+    let text = value.to_str().ok_or_else(|| bad(source, "not UTF-8"))?;
+    reader(text).map_err(|reason| bad(source, reason))
+}
+
+fn read_path(source: &'static str, value: &OsStr) -> Result<SecretPath, Error> {
+    let text = value.to_str().ok_or_else(|| bad(source, "not UTF-8"))?;
+    secret_path(source, text)
+}
+
+fn secret_path(source: &'static str, text: &str) -> Result<SecretPath, Error> {
+    SecretPath::parse(text).map_err(|reason| {
+        let path = showable(text).map(str::to_owned);
+        Usage::InvalidPath {
+            source,
+            path,
+            reason,
+        }
+        .into()
+    })
+}
+
+/// The text, unless it may be a key that was given in the place of a path or a name: no key of the service is as short
+/// as a word that is shown.
+fn showable(text: &str) -> Option<&str> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let is_word = |word: &str| word.len() <= LONGEST_SHOWN && word.bytes().all(is_plain);
+    (!text.is_empty() && text.split('/').all(is_word)).then_some(text)
 }
 
 fn organization_named(text: &str) -> Result<String, &'static str> {
     if is_ulid(text) || is_slug(text) {
         Ok(text.to_owned())
     } else {
-        Err("neither an ID (26 characters) nor a slug ([a-z0-9-], at most 100)")
+        Err("must be an ID (26 characters) or a slug (lower-case letters, digits and hyphens)")
     }
 }
 
@@ -623,27 +655,29 @@ fn signal(text: &str) -> Result<i32, &'static str> {
     signal_names::named(text).ok_or("no such signal")
 }
 
-fn name(text: &str) -> Result<String, &'static str> {
+fn name(text: &str) -> Result<String, Cow<'static, str>> {
     if is_name(text) {
-        Ok(text.to_owned())
-    } else {
-        Err("not the name of a variable")
+        return Ok(text.to_owned());
     }
+    Err(match showable(text) {
+        Some(text) => format!("'{text}' is not a valid variable name").into(),
+        None => "not a valid variable name".into(),
+    })
 }
 
 fn mask(text: &str) -> Result<Mask, &'static str> {
-    Mask::named(text).ok_or("auto, github, azure or off is needed")
+    Mask::named(text).ok_or("must be auto, github, azure or off")
 }
 
 fn shell(text: &str) -> Result<Shell, &'static str> {
-    Shell::named(text).ok_or("bash, zsh or fish is needed")
+    Shell::named(text).ok_or("must be bash, zsh or fish")
 }
 
 fn form(text: &str) -> Result<Form, &'static str> {
-    Form::named(text).ok_or("env, shell, json or yaml is needed")
+    Form::named(text).ok_or("must be env, shell, json or yaml")
 }
 
-fn file(text: &str) -> Result<(String, Form), &'static str> {
+fn file(text: &str) -> Result<(String, Form), Cow<'static, str>> {
     match text.split_once('=') {
         Some((variable, format)) => Ok((name(variable)?, form(format)?)),
         None => Ok((name(text)?, Form::Env)),
@@ -653,7 +687,7 @@ fn file(text: &str) -> Result<(String, Form), &'static str> {
 fn renaming(pair: &str) -> Result<(String, String), Error> {
     let (old, new) = pair
         .split_once('=')
-        .ok_or_else(|| bad("--rename", "OLD=NEW is needed"))?;
+        .ok_or_else(|| bad("--rename", "must have the form OLD=NEW"))?;
     let name = |text| name(text).map_err(|reason| bad("--rename", reason));
     Ok((name(old)?, name(new)?))
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use lexopt::{Arg, Parser};
 
-use crate::cli::{bad, usage};
+use crate::cli::{bad, secret_path, usage};
 use crate::error::{Error, Usage};
 use crate::path::{SecretPath, is_ulid};
 
@@ -110,10 +110,10 @@ impl SealRequest {
             .into_iter()
             .find(|(given, option)| *given && !used.contains(option))
         {
-            return Err(bad(option, "of no use with this command"));
+            return Err(bad(option, "not supported by this command"));
         }
         let options = |path: &str| {
-            let path = SecretPath::parse(path).map_err(|reason| bad("PATH", reason))?;
+            let path = secret_path("PATH", path)?;
             let (tree, organization) = (
                 PathBuf::from(&words[1]),
                 organization.map(ulid).transpose()?,
@@ -141,5 +141,5 @@ impl SealRequest {
 
 fn ulid(value: OsString) -> Result<String, Error> {
     let ulid = value.into_string().ok().filter(|text| is_ulid(text));
-    ulid.ok_or_else(|| bad("--organization", "not an ID (26 characters)"))
+    ulid.ok_or_else(|| bad("--organization", "must be an ID (26 characters)"))
 }

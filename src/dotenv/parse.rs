@@ -227,11 +227,11 @@ impl fmt::Display for ParseError {
         f.write_str(match self.reason {
             Reason::TooLong => "too long",
             Reason::Encoding => "not UTF-8",
-            Reason::Nul => "a NUL byte",
+            Reason::Nul => "contains a NUL byte",
             Reason::Name => {
                 "invalid name before '=' (letters, digits and '_', not starting with a digit)"
             }
-            Reason::OpenQuote => "the quote that opens here is never closed",
+            Reason::OpenQuote => "a quote is never closed",
             Reason::TextAfterQuote => "text after the closing quote",
         })
     }

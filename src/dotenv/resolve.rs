@@ -58,11 +58,7 @@ impl fmt::Display for ResolveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ResolveError::Cycle(names) => {
-                write!(
-                    f,
-                    "these variables refer to each other in a circle: {}",
-                    names.join(", ")
-                )
+                write!(f, "circular references: {}", names.join(", "))
             }
             ResolveError::Required {
                 variable,
@@ -79,13 +75,13 @@ impl fmt::Display for ResolveError {
             ResolveError::TooLong(name) => {
                 write!(
                     f,
-                    "{name} is larger than {MAX_RESULT} bytes when it is resolved"
+                    "the resolved value of {name} is larger than {MAX_RESULT} bytes"
                 )
             }
             ResolveError::TotalTooLong(name) => {
                 write!(
                     f,
-                    "the variables up to {name} are larger than {MAX_TOTAL} bytes when they are resolved"
+                    "the resolved values up to {name} are larger than {MAX_TOTAL} bytes in total"
                 )
             }
         }

@@ -187,7 +187,7 @@ pub fn organization(text: &str) -> Result<OrganizationRecord, Malformed> {
         None => data.optional_string("slug")?,
     };
     if slug.as_deref().is_some_and(|slug| !is_slug(slug)) {
-        return Err("the slug of the organization is no slug".to_owned());
+        return Err("the slug of the organization is invalid".to_owned());
     }
     Ok(OrganizationRecord { ulid, slug })
 }
@@ -205,11 +205,9 @@ pub fn json_level(text: &str) -> Result<Vec<(String, String)>, Malformed> {
     let string = |(name, value): (String, Json)| match value {
         _ if !crate::dotenv::parse::is_name(&name) => {
             let name = name.escape_debug();
-            Err(format!(
-                "the name '{name}' is none that a variable can have"
-            ))
+            Err(format!("'{name}' is not a valid variable name"))
         }
-        Json::String(value) if value.contains('\0') => Err(format!("{name}: a NUL byte")),
+        Json::String(value) if value.contains('\0') => Err(format!("{name} contains a NUL byte")),
         Json::String(value) => Ok((name, value)),
         other => Err(format!("{name}: {} instead of a string", other.kind())),
     };
@@ -307,7 +305,7 @@ fn shown(word: &str) -> String {
     if word.len() <= 128 && word.bytes().all(is_plain) {
         format!("'{word}'")
     } else {
-        "that is no plain word".to_owned()
+        "(not shown)".to_owned()
     }
 }
 
@@ -446,7 +444,9 @@ impl Node {
     fn is_too_deep(&mut self) -> bool {
         let too_deep = self.depth == MAX_DEPTH;
         if too_deep {
-            self.value = Some(Json::Flawed(format!("nested more than {MAX_DEPTH} deep")));
+            self.value = Some(Json::Flawed(format!(
+                "nested more than {MAX_DEPTH} levels deep"
+            )));
         }
         too_deep
     }

@@ -118,7 +118,7 @@ pub fn warn_of_skipped(text: &str, Skipped { first, count }: Skipped, report: &R
             "{text}: line {first} has no '=' and is skipped"
         )),
         _ => report.warn(format_args!(
-            "{text}: {count} lines, the first is {first}, have no '=' and are skipped"
+            "{text}: {count} lines have no '=' and are skipped, the first is line {first}"
         )),
     }
 }
@@ -179,7 +179,7 @@ pub fn resolved(
             });
         }
         report.warn(format_args!(
-            "not set, and left as written: {}",
+            "references to names that are not set are left as written: {}",
             outcome.unset.join(", ")
         ));
     }

@@ -239,7 +239,7 @@ pub fn a_value_that_names_no_file_is_not_repeated() {
     Lock::each(|lock| {
         for value in NO_FILES.into_iter().chain([long.as_str()]) {
             let run = lock.run.clone().arg(format!("{}={value}", lock.option));
-            let hint = "\nhint: a key is not taken from the command line";
+            let hint = "\nhint: put the key in a file";
             let outcome = run.refuses(125, &[lock.option, hint]);
             assert!(!outcome.stderr.contains(value), "{outcome}");
             let run = lock.run.clone().env(lock.file_variable, value);

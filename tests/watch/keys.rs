@@ -1,4 +1,4 @@
-//! Keys of a watched run: files are read again each time, and what can be read once only is refused.
+//! Keys of a watched run: files are read again each time, and what can be read again: a file or a variable is refused.
 
 use std::os::fd::AsRawFd;
 
@@ -98,7 +98,7 @@ pub fn keys_that_can_be_read_once_only_are_refused() {
         witness.assert_not_started();
     };
     for source in ["-", "fd:0", pipe] {
-        let words: &[&str] = &["read once only", "--watch", "hint: "];
+        let words: &[&str] = &["read again: a file or a variable", "--watch"];
         let run = tree.dotenv_run().args(["--client-key", source]);
         refused(run.stdin(CLIENT_KEY), words);
         let run = tree.dotenv_run().env("DOTENV_CLIENT_KEY_FILE", source);
