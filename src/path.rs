@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-/// Words that the API's routes use where a slug could stand.
+/// Words that the routes of the API use in the place of a slug.
 const RESERVED: [&str; 5] = [
     "encryption-key",
     "environments",
@@ -25,7 +25,7 @@ impl SecretPath {
     ///
     /// # Errors
     ///
-    /// What keeps it from being one.
+    /// Why it is not a path.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let segments: Vec<_> = text.split('/').map(str::to_owned).collect();
         if segments.len() > LevelName::ALL.len() {
@@ -48,7 +48,6 @@ impl SecretPath {
         Ok(SecretPath(segments))
     }
 
-    /// The project.
     pub fn project(&self) -> &str {
         &self.0[0]
     }
@@ -63,12 +62,12 @@ impl SecretPath {
         LevelName::ALL[self.0.len() - 1]
     }
 
-    /// The path cut off after `level`, which must not be deeper than the path.
+    /// The path without the segments below `level`, which must not be deeper than the path.
     pub fn up_to(&self, level: LevelName) -> SecretPath {
         SecretPath(self.0[..=level as usize].to_vec())
     }
 
-    /// Whether this is `other` or lies below it.
+    /// Whether this is `other` or below it.
     pub fn is_within(&self, other: &SecretPath) -> bool {
         self.0.starts_with(&other.0)
     }
