@@ -2,10 +2,12 @@
 
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 
 use serde::Deserialize;
 
+use crate::cli::bad;
 use crate::cli::profile::Written;
 use crate::cli::table::{FromEnvironment, Scope, Spec};
 use crate::error::{Error, Usage};
@@ -159,16 +161,19 @@ impl Setting {
     }
 
     /// The value, of several the last, as `reader` understands it.
-    pub fn read<T>(&self, reader: fn(&str) -> Result<T, &'static str>) -> Result<Option<T>, Error> {
+    pub fn read<T, E: Into<Cow<'static, str>>>(
+        &self,
+        reader: fn(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, Error> {
         self.last()
             .map(|value| self.understood(value, reader))
             .transpose()
     }
 
     /// All values, as `reader` understands them.
-    pub fn read_each<T>(
+    pub fn read_each<T, E: Into<Cow<'static, str>>>(
         &self,
-        reader: fn(&str) -> Result<T, &'static str>,
+        reader: fn(&str) -> Result<T, E>,
     ) -> Result<Vec<T>, Error> {
         let values = self.each();
         values.map(|value| self.understood(value, reader)).collect()
@@ -184,27 +189,23 @@ impl Setting {
     pub fn names(&self) -> Result<Vec<String>, Error> {
         let names = self.list()?;
         if names.iter().any(|name| name.contains('=')) {
-            return Err(self.bad("a name has no '='"));
+            return Err(self.bad("names must not contain '='"));
         }
         Ok(names)
     }
 
-    /// The error of a value that is of no use.
-    pub fn bad(&self, reason: &'static str) -> Error {
-        Usage::BadValue {
-            source: self.source.clone(),
-            reason,
-        }
-        .into()
+    /// The error of an invalid value.
+    pub fn bad(&self, reason: impl Into<Cow<'static, str>>) -> Error {
+        bad(&self.source, reason)
     }
 
-    fn understood<T>(
+    fn understood<T, E: Into<Cow<'static, str>>>(
         &self,
         value: &OsStr,
-        reader: fn(&str) -> Result<T, &'static str>,
+        reader: fn(&str) -> Result<T, E>,
     ) -> Result<T, Error> {
-        let read = value.to_str().ok_or("not UTF-8").and_then(reader);
-        read.map_err(|reason| self.bad(reason))
+        let text = value.to_str().ok_or_else(|| self.bad("not UTF-8"))?;
+        reader(text).map_err(|reason| self.bad(reason))
     }
 }
 
@@ -274,10 +275,8 @@ impl Given {
             }
         }
         for spec in &here {
-            if let [needed, ..] = spec.needs
-                && find(spec.needs).is_none()
-            {
-                let option = spec.long;
+            let (option, needed) = (spec.long, spec.needs);
+            if !needed.is_empty() && find(needed).is_none() {
                 return Err(Usage::Alone { option, needed }.into());
             }
         }
@@ -316,7 +315,7 @@ fn words(value: &OsStr) -> Vec<OsString> {
 /// The elements of a list.
 fn elements(list: &str) -> Result<Vec<String>, &'static str> {
     if list.split(',').any(str::is_empty) {
-        return Err("a list, separated by commas, is needed");
+        return Err("must be a comma-separated list without empty elements");
     }
     Ok(list.split(',').map(str::to_owned).collect())
 }

@@ -15,6 +15,7 @@ mod table;
 mod values;
 mod watching;
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -31,6 +32,7 @@ pub use crate::cli::table::help;
 use crate::cli::table::{Kind, Spec};
 pub use crate::cli::watching::{OnChange, Watching};
 use crate::error::{Error, ProfileFlaw, Usage};
+use crate::path::SecretPath;
 
 /// What the command line asks for.
 pub enum Request {
@@ -126,9 +128,7 @@ fn read_argument(parser: &mut Parser, given: &mut Given) -> Result<Read, Error> 
     };
     if let Arg::Value(path) = argument {
         if given.path.is_given() {
-            let has_command = given.command.is_given();
-            let flaw = has_command.then_some(Usage::ExtraArgument);
-            return Err(flaw.unwrap_or(Usage::MissingSeparator).into());
+            return Err(second_argument(given).into());
         }
         given.path.add("PATH".to_owned(), Some(path));
         return Ok(Read::Argument);
@@ -160,6 +160,18 @@ fn read_argument(parser: &mut Parser, given: &mut Given) -> Result<Read, Error> 
             option: spec.shown(),
         }
         .into()),
+    }
+}
+
+/// What is wrong with a command line that has another argument after PATH.
+fn second_argument(given: &Given) -> Usage {
+    if given.command.is_given() {
+        return Usage::ExtraArgument;
+    }
+    let path = given.path.last().and_then(OsStr::to_str);
+    let path = path.filter(|path| SecretPath::parse(path).is_ok());
+    Usage::MissingSeparator {
+        path: path.map(str::to_owned),
     }
 }
 
@@ -204,10 +216,10 @@ fn usage(error: lexopt::Error) -> Error {
     .into()
 }
 
-fn bad(source: &str, reason: &'static str) -> Error {
+fn bad(source: &str, reason: impl Into<Cow<'static, str>>) -> Error {
     Usage::BadValue {
         source: source.to_owned(),
-        reason,
+        reason: reason.into(),
     }
     .into()
 }
