@@ -164,7 +164,7 @@ impl Task {
     ///
     /// # Errors
     ///
-    /// If one breaks its grammar.
+    /// If one breaks the grammar.
     pub fn read<'a>(
         &self,
         levels: &'a [OpenLevel],

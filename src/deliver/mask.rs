@@ -34,8 +34,8 @@ pub enum Runner {
 }
 
 impl Audience {
-    /// Who is to be told, given the environment that we were started with. That a runner cannot be told makes no
-    /// difference to what is filtered anyway.
+    /// Who receives the commands, given the inherited environment. No warning is needed about a runner that accepts
+    /// none if the output is filtered anyway.
     pub fn of(options: &Options, variable: impl Fn(&str) -> Option<String>) -> Self {
         match Audience::named(options.mask, variable) {
             Audience::Deaf(_) if options.redacts() => Audience::Nobody,

@@ -41,6 +41,7 @@ pub struct Filter {
 enum Failure {
     Memory(NoMemory),
     System(io::Error),
+    Confinement(io::Error),
 }
 
 /// What becomes of the threads that were started.
@@ -132,12 +133,12 @@ fn pass_on_and_learn(
 }
 
 /// Has the kernel refuse all that the filter does not need, in the threads that it starts too, before it reads anything.
-fn confine() -> io::Result<()> {
+fn confine() -> Result<(), Failure> {
     match sys::confine(Duty::Output) {
         // There are no such filters on this processor, or in this kernel.
         Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-        confined => confined,
+        confined => confined.map_err(Failure::Confinement),
     }
 }
 
@@ -195,6 +196,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::Memory(reason) => reason.fmt(f),
             Failure::System(error) => f.write_str(&plain(error)),
+            Failure::Confinement(error) => write!(f, "cannot be confined: {}", plain(error)),
         }
     }
 }
