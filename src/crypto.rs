@@ -22,19 +22,19 @@ use crate::sys::locked::{self, Locked, NoMemory};
 /// The length of a data key in bytes.
 const KEY_LENGTH: usize = 32;
 
-/// The length of what tells keys apart in bytes.
+/// The length of a fingerprint in bytes.
 const FINGERPRINT_LENGTH: usize = 8;
 
 /// The length of a new salt in bytes.
 const SALT_LENGTH: usize = 16;
 
-/// The iterations of a new project, and those meant where a descriptor gives none.
+/// The iterations of a new project, and of a descriptor without a number.
 pub const DEFAULT_ITERATIONS: u32 = 600_000;
 
-/// The iterations that are accepted; fewer protect nothing, more only stall the client.
+/// The iterations that are accepted: fewer do not protect the key, more only delay the client.
 pub const ITERATIONS: std::ops::RangeInclusive<u32> = 1_000..=10_000_000;
 
-/// Base64 as the service's client reads it: standard alphabet, padding required, trailing bits not checked.
+/// Base64 as the official client reads it: standard alphabet, padding required, trailing bits not checked.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
@@ -51,7 +51,7 @@ pub enum OpenError {
     TooShort,
     /// It was not sealed with this key, or was changed since.
     NotAuthentic,
-    /// No locked memory for what it holds.
+    /// There is no locked memory for the plaintext.
     Memory(NoMemory),
 }
 
@@ -90,7 +90,7 @@ impl DataKey {
     ///
     /// # Errors
     ///
-    /// An [`OpenError`]; nothing of the plaintext is given out then.
+    /// An [`OpenError`]; then no part of the plaintext is returned.
     pub fn open(&self, blob: &str) -> Result<Locked, OpenError> {
         let mut buffer = Locked::with_capacity(base64::decoded_len_estimate(blob.len()))
             .map_err(OpenError::Memory)?;
@@ -103,7 +103,7 @@ impl DataKey {
     ///
     /// # Errors
     ///
-    /// An error if the system gives no random bytes.
+    /// An error if the system cannot provide random bytes.
     pub fn seal(&self, plaintext: &[u8]) -> io::Result<String> {
         let nonce: [u8; NONCE_LEN] = random()?;
         let mut sealed = plaintext.to_vec();
@@ -115,7 +115,7 @@ impl DataKey {
         Ok(BASE64.encode(sealed))
     }
 
-    /// The key that [`DataKey::bytes`] gave; `None` if it is none, or there is no memory for it.
+    /// The key that [`DataKey::bytes`] returned; `None` if it is not one, or there is no memory for it.
     pub fn restored(bytes: &[u8]) -> Option<Self> {
         let mut key = Locked::for_key(KEY_LENGTH).ok()?;
         (bytes.len() == KEY_LENGTH).then(|| {
@@ -130,18 +130,18 @@ impl DataKey {
     }
 }
 
-/// Not inlined, so that what it leaves on the stack lies below its caller's part.
+/// Not inlined, so that what it leaves on the stack is below the frame of its caller.
 #[inline(never)]
 fn pbkdf2_into(key: &mut [u8], secret: &[u8], salt: &[u8], iterations: u32) {
     pbkdf2::pbkdf2_hmac::<sha2::Sha256>(secret, salt, iterations, key);
 }
 
-/// The AES-256 key of the entries of a cache, in locked memory. It is made from an API key, so that who finds an
-/// entry and has no API key reads nothing.
+/// The AES-256 key of the entries of a cache, in locked memory. It is derived from an API key, so that
+/// nobody without the API key can read an entry.
 pub struct CacheKey(Locked);
 
 impl CacheKey {
-    /// Makes the key of the entries that belong to `answer`, whatever decides what is in them.
+    /// Derives the key of the entries for `answer`, which identifies everything that their content depends on.
     ///
     /// # Errors
     ///
@@ -153,19 +153,19 @@ impl CacheKey {
         Ok(CacheKey(key))
     }
 
-    /// The name of one of these entries: 64 hexadecimal digits that say nothing to who does not have the API key.
+    /// The name of one of these entries: 64 hexadecimal digits that reveal nothing without the API key.
     pub fn name_of(entry: &[u8], api_key: &[u8], answer: &[u8]) -> String {
         let mut name = [0; KEY_LENGTH];
         expand(api_key, &[b"name\0", entry, b"\0", answer], &mut name);
         name.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Seals `content`, its parts one after the other, under a fresh random nonce. `header` stays readable in front of
-    /// it, and cannot be changed either.
+    /// Seals the parts of `content` one after the other under a new random nonce. `header` stays readable in front of
+    /// it and is authenticated too.
     ///
     /// # Errors
     ///
-    /// Those of [`Locked::with_capacity`], and an error if the system gives no random bytes.
+    /// Those of [`Locked::with_capacity`], and an error if the system cannot provide random bytes.
     pub fn seal(&self, header: &[u8], content: &[&[u8]]) -> io::Result<Locked> {
         let nonce: [u8; NONCE_LEN] = random()?;
         let length: usize = content.iter().map(|part| part.len()).sum();
@@ -190,7 +190,7 @@ impl CacheKey {
     ///
     /// # Errors
     ///
-    /// An [`OpenError`]; another header is one that is not authentic.
+    /// An [`OpenError`], also if the header differs.
     pub fn open(&self, header: &[u8], mut entry: Locked) -> Result<Locked, OpenError> {
         if !entry.bytes().starts_with(header) {
             return Err(OpenError::NotAuthentic);
@@ -200,22 +200,20 @@ impl CacheKey {
     }
 }
 
-/// What is compared in place of something that must not be kept. It says nothing to who does not have its key.
+/// A keyed digest of data that must not be stored. It reveals nothing without its key.
 pub type Digest = [u8; KEY_LENGTH];
 
 /// The random key of the digests of one run, in locked memory.
 pub struct DigestKey(Locked);
 
 impl DigestKey {
-    /// Makes one.
-    ///
     /// # Errors
     ///
-    /// Those of [`Locked::for_key`], and an error if the system gives no random bytes.
+    /// Those of [`Locked::for_key`], and an error if the system cannot provide random bytes.
     pub fn new() -> io::Result<Self> {
         let mut key = Locked::for_key(KEY_LENGTH).map_err(|_| io::ErrorKind::OutOfMemory)?;
         let fill = SystemRandom::new().fill(&mut key.spare()[..KEY_LENGTH]);
-        fill.map_err(|_| io::Error::other("the system gives no random bytes"))?;
+        fill.map_err(|_| io::Error::other("cannot get random bytes"))?;
         key.grow(KEY_LENGTH);
         Ok(DigestKey(key))
     }
@@ -225,8 +223,7 @@ impl DigestKey {
         &mut self.0
     }
 
-    /// The digest of parts, which `give` hands over one after the other (HMAC with SHA-256). Where one ends and the next
-    /// begins makes a difference.
+    /// The HMAC-SHA-256 of the parts that `give` passes one after the other. The boundaries between parts are included.
     pub fn digest(&self, give: impl FnOnce(&mut dyn FnMut(&[u8]))) -> Digest {
         let mut context = hmac::Context::with_key(&hmac::Key::new(HMAC_SHA256, self.0.bytes()));
         give(&mut |part| {
@@ -239,7 +236,7 @@ impl DigestKey {
     }
 }
 
-/// Makes 32 bytes from an API key for one purpose (HKDF with SHA-256, RFC 5869).
+/// Derives 32 bytes from an API key for one purpose (HKDF with SHA-256, RFC 5869).
 fn expand(api_key: &[u8], purpose: &[&[u8]], output: &mut [u8]) {
     Salt::new(HKDF_SHA256, b"dotenv-run cache")
         .extract(api_key)
@@ -266,7 +263,7 @@ fn cipher(key: &Locked) -> LessSafeKey {
     LessSafeKey::new(key)
 }
 
-/// Decodes base64, in which line ends do not count.
+/// Decodes base64, ignoring line breaks.
 pub fn decode(text: &str) -> Option<Vec<u8>> {
     let mut bytes = vec![0; base64::decoded_len_estimate(text.len())];
     let length = decode_into(text, &mut bytes)?;
@@ -286,22 +283,22 @@ fn decode_into(text: &str, output: &mut [u8]) -> Option<usize> {
 ///
 /// # Errors
 ///
-/// An error if the system gives no random bytes.
+/// An error if the system cannot provide random bytes.
 pub fn new_salt() -> io::Result<String> {
     Ok(BASE64.encode(random::<SALT_LENGTH>()?))
 }
 
-/// A new client key of 256 random bits: 43 characters of the URL-safe alphabet. Never 32 characters, because such a key
+/// A new client key of 256 random bits: 43 characters of the URL-safe alphabet. Never 32 characters: such a key
 /// would be its own proof, which the service stores.
 ///
 /// # Errors
 ///
-/// An error if the system gives no random bytes.
+/// An error if the system cannot provide random bytes.
 pub fn new_client_key() -> io::Result<String> {
     Ok(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random::<KEY_LENGTH>()?))
 }
 
-/// The first 16 hexadecimal digits of the SHA-256 of a key. What the hash leaves on the stack is cleared.
+/// The first 16 hexadecimal digits of the SHA-256 of a key. Clears what the hash leaves on the stack.
 #[inline(never)]
 pub fn fingerprint(key: &[u8]) -> String {
     #[inline(never)]
@@ -314,7 +311,7 @@ pub fn fingerprint(key: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The size in bytes of the text in a blob, which can be told without opening it; zero if it is no blob.
+/// The size in bytes of the text in a blob, computed without opening it; zero if it is not a blob.
 pub fn sealed_size(blob: &str) -> usize {
     let size = decode(blob).map_or(0, |bytes| bytes.len());
     size.saturating_sub(NONCE_LEN + AES_256_GCM.tag_len())
@@ -324,7 +321,7 @@ pub fn sealed_size(blob: &str) -> usize {
 ///
 /// # Errors
 ///
-/// An error if the system gives no random bytes.
+/// An error if the system cannot provide random bytes.
 pub fn new_ulid() -> io::Result<String> {
     let digit = |(index, byte): (usize, u8)| {
         let bits = if index == 0 { byte & 7 } else { byte & 31 };
@@ -337,12 +334,12 @@ pub fn new_ulid() -> io::Result<String> {
 ///
 /// # Errors
 ///
-/// An error if the system gives none.
+/// An error if the system cannot provide them.
 pub fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     SystemRandom::new()
         .fill(&mut bytes)
-        .map_err(|_| io::Error::other("the system gives no random bytes"))?;
+        .map_err(|_| io::Error::other("cannot get random bytes"))?;
     Ok(bytes)
 }
 

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-/// Words that the API's routes use where a slug could stand.
+/// Words that the routes of the API use in the place of a slug.
 const RESERVED: [&str; 5] = [
     "encryption-key",
     "environments",
@@ -12,6 +12,9 @@ const RESERVED: [&str; 5] = [
     "secrets",
     "targets",
 ];
+
+/// The length of the longest slug.
+const MAX_SLUG: usize = 100;
 
 /// `project[/target[/environment]]`, each a slug.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,27 +25,29 @@ impl SecretPath {
     ///
     /// # Errors
     ///
-    /// What keeps it from being one.
+    /// Why it is not a path.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let segments: Vec<_> = text.split('/').map(str::to_owned).collect();
         if segments.len() > LevelName::ALL.len() {
-            return Err("more than project/target/environment");
+            return Err("the form is project[/target[/environment]]");
         }
         for segment in &segments {
             if segment.is_empty() {
-                return Err("an empty segment");
+                return Err("a segment is empty");
+            }
+            if segment.len() > MAX_SLUG {
+                return Err("a segment is longer than 100 characters");
             }
             if !is_slug(segment) {
-                return Err("a segment that is no slug ([a-z0-9-], at most 100)");
+                return Err("segments are lower-case letters, digits and hyphens");
             }
             if RESERVED.contains(&segment.as_str()) {
-                return Err("a segment that is a reserved word of the API");
+                return Err("a segment is a reserved word of the API");
             }
         }
         Ok(SecretPath(segments))
     }
 
-    /// The project.
     pub fn project(&self) -> &str {
         &self.0[0]
     }
@@ -57,12 +62,12 @@ impl SecretPath {
         LevelName::ALL[self.0.len() - 1]
     }
 
-    /// The path cut off after `level`, which must not be deeper than the path.
+    /// The path without the segments below `level`, which must not be deeper than the path.
     pub fn up_to(&self, level: LevelName) -> SecretPath {
         SecretPath(self.0[..=level as usize].to_vec())
     }
 
-    /// Whether this is `other` or lies below it.
+    /// Whether this is `other` or below it.
     pub fn is_within(&self, other: &SecretPath) -> bool {
         self.0.starts_with(&other.0)
     }
@@ -112,7 +117,7 @@ impl fmt::Display for LevelName {
 /// Whether `text` is a slug: `[a-z0-9-]`, 1 to 100 characters.
 pub fn is_slug(text: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=100).contains(&text.len()) && text.bytes().all(is_allowed)
+    (1..=MAX_SLUG).contains(&text.len()) && text.bytes().all(is_allowed)
 }
 
 /// Whether `text` is a ULID: 26 characters of Crockford's base32 alphabet in either case.

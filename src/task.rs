@@ -75,7 +75,7 @@ impl Task {
         sys::wipe_arguments();
         if let Some(file) = &options.open_profile {
             report.warn(format_args!(
-                "{}: everyone on this machine can write this profile",
+                "{}: every user on this machine can write to this profile",
                 shown(file)
             ));
         }
@@ -164,7 +164,7 @@ impl Task {
     ///
     /// # Errors
     ///
-    /// If one breaks its grammar.
+    /// If one breaks the grammar.
     pub fn read<'a>(
         &self,
         levels: &'a [OpenLevel],

@@ -261,7 +261,7 @@ fn a_destination_of_no_use_is_refused_before_a_key_is_read() {
         let run = tree.run().args(["--audit", text]);
         run.refuses(
             125,
-            &["--audit: journal, syslog or the number of a descriptor"],
+            &["--audit: must be journal, syslog or the number of a descriptor"],
         );
     }
     for (redirection, says) in [
@@ -387,7 +387,7 @@ fn syslog_gets_its_old_format() {
         .args(["--audit=syslog", "--require", "X", "--", "true"]);
     with_loggers(run, dir.path())
         .finish()
-        .assert_refused(125, &["missing or empty: X"]);
+        .assert_refused(125, &["required secrets that are missing or empty: X"]);
     let message = message(&socket);
     let (head, line) = message.split_once(": ").expect("a head");
     // 10 is authpriv, 6 is info.

@@ -114,7 +114,7 @@ fn a_check_on_the_service_tells_everything() {
         "client_key": { "source": "DOTENV_CLIENT_KEY", "fingerprint": null },
         "abilities": {
             "known": false,
-            "reason": "the key may not ask",
+            "reason": "the key is not allowed to list API keys",
             "names": [],
             "excess": [],
             "expires_at": null,
@@ -137,7 +137,7 @@ fn a_check_on_the_service_tells_everything() {
         "dropped": ["DOTENV_API_KEY", "DOTENV_CLIENT_KEY"],
         "refused": [],
         "mask": { "runner": null, "skipped": [] },
-        "warnings": ["only 1000 iterations protect the key of my-app"],
+        "warnings": ["the key of my-app is weakly protected: 1000 PBKDF2 iterations, 600000 are recommended"],
     });
     assert_eq!(found, expected);
 }
@@ -328,7 +328,7 @@ fn the_command_may_be_left_out() {
     screen.assert_status(0);
     assert!(!screen.text().contains("\ncommand"), "{screen}");
     // Half a command is none.
-    for (rest, says) in [("--", "no command after '--'"), ("ls", "no '--'")] {
+    for (rest, says) in [("--", "no command after '--'"), ("ls", "missing '--'")] {
         let outcome = tree.run().args(["--check", rest]).finish();
         outcome.assert_status(125);
         assert!(outcome.stderr.contains(says), "{outcome}");
@@ -413,7 +413,7 @@ fn nothing_is_started_or_masked() {
         let outcome = run.args(witness.command()).finish();
         outcome.assert_status(0);
         witness.assert_not_started();
-        let warning = "too short or too common to be masked: PORT";
+        let warning = "these secrets are too short or too common to be masked: PORT";
         assert_eq!(outcome.warnings(), [warning]);
         assert_eq!(outcome.stderr.lines().count(), 1, "{outcome}");
         let found = object(&outcome);
@@ -558,8 +558,8 @@ fn a_check_is_no_print_and_no_list() {
     for other in [&["--print", "env"][..], &["--list"]] {
         // Nothing for who expects secrets there.
         let run = tree.run().arg("--check").args(other).finish();
-        run.assert_refused(125, &["exclude each other"]);
+        run.assert_refused(125, &["cannot be used with"]);
     }
     let run = tree.run().args(["--json", "--", "true"]).finish();
-    run.assert_refused(125, &["--json means nothing without"]);
+    run.assert_refused(125, &["--json needs --list or --check"]);
 }

@@ -91,6 +91,15 @@ fn a_path_that_is_none_is_refused_before_anything_else_happens() {
         let run = run().env("DOTENV_RUN_PATH", &path);
         run.refuses(125, &["DOTENV_RUN_PATH: ", "\nhint: "]);
     }
+    let message = "dotenv-run: 'My-App/x' is not a valid PATH: segments are lower-case letters, digits and hyphens\n";
+    run().arg("My-App/x").refuses(125, &[message]);
+    let refused = run()
+        .arg("a".repeat(20) + "_")
+        .refuses(125, &["not a valid PATH: "]);
+    assert!(
+        !refused.stderr.contains("aaa"),
+        "it may be a key: {refused}"
+    );
     let run = run().arg("").env("DOTENV_RUN_PATH", "legacy");
     run.refuses(125, &["PATH: "]);
     assert!(service.requests().is_empty(), "{:?}", service.requests());
@@ -209,6 +218,13 @@ fn a_command_line_without_all_its_parts_is_refused() {
         .assert_refused(125, &["no command", "\nhint: "]);
     let run = tree.dotenv_run().args(["legacy", "legacy"]);
     run.refuses(125, &["PATH", "\nhint: "]);
+    // With the line as it should be, as far as it cannot be a secret.
+    let run = tree
+        .dotenv_run()
+        .args(["-q", "legacy/production", "./server", "--port"]);
+    let missing = "dotenv-run: missing '--' before the command\n\
+                   hint: dotenv-run [OPTION]... legacy/production -- COMMAND [ARG]...\n";
+    run.finish().assert_refused(125, &[missing]);
 }
 
 fn a_word_that_is_refused_is_not_repeated() {

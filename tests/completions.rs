@@ -88,7 +88,7 @@ fn a_shell_that_is_not_known_is_refused() {
     run()
         .arg("csh")
         .finish()
-        .assert_refused(125, &["--completions: bash, zsh or fish is needed"]);
+        .assert_refused(125, &["--completions: must be bash, zsh or fish"]);
     run()
         .finish()
         .assert_refused(125, &["'--completions' needs a value"]);

@@ -118,7 +118,13 @@ fn a_missing_key_names_every_place_that_was_looked_at() {
         ];
         // A key on standard input is not taken from there unless that was asked for.
         let run = lock.run.clone().stdin(lock.right.as_str());
-        let outcome = run.refuses(125, &places);
+        run.clone()
+            .refuses(125, &[lock.option, lock.variable, "\nhint: "]);
+        let outcome = run.args(["-v", "--", "true"]).finish();
+        outcome.assert_status(125);
+        for place in places {
+            assert!(outcome.stderr.contains(place), "{place}: {outcome}");
+        }
         let is_asked_for = lock.option == "--client-key";
         assert_eq!(
             outcome.stderr.contains("terminal"),
@@ -129,7 +135,8 @@ fn a_missing_key_names_every_place_that_was_looked_at() {
             .run
             .clone()
             .env("CREDENTIALS_DIRECTORY", lock.dir.path());
-        run.refuses(125, &[&lock.source(3), lock.container]);
+        let outcome = run.args(["-v", "--", "true"]).finish();
+        assert!(outcome.stderr.contains(&lock.source(3)), "{outcome}");
     });
     let service = Service::plain();
     let run = Run::on_service_without_key(&service).arg("legacy");

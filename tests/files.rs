@@ -459,7 +459,7 @@ fn a_file_that_cannot_be_spelt_stops_the_run() {
     ] {
         tree.run()
             .args(options)
-            .refuses(125, &["B has no spelling", "env"]);
+            .refuses(125, &["B cannot be written as", "env"]);
     }
     let run = tree.run().args(["--file", "F=json", "--except", "A"]);
     run.assert_shows("B", "'\"#\\\nsk_live");

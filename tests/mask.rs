@@ -239,7 +239,7 @@ fn the_runner_is_the_one_that_the_environment_names() {
         );
     }
     let outcome = tree.run().args(["--mask=gitlab", "--", "true"]).finish();
-    outcome.assert_refused(125, &["--mask: auto, github, azure or off is needed"]);
+    outcome.assert_refused(125, &["--mask: must be auto, github, azure or off"]);
 }
 
 fn the_runner_is_told_before_the_command_starts() {
@@ -414,7 +414,7 @@ fn what_would_ruin_the_log_is_named_and_not_masked() {
         panic!("{outcome}")
     };
     let names = warning
-        .strip_prefix("too short or too common to be masked: ")
+        .strip_prefix("these secrets are too short or too common to be masked: ")
         .expect("names");
     let named: BTreeSet<_> = names.split(", ").map(String::from).collect();
     let numbered = (0..common.len()).map(|index| format!("COMMON{index}"));
@@ -476,7 +476,7 @@ fn a_runner_that_is_gone_keeps_the_command_from_starting() {
     outcome.assert_refused(
         125,
         &[
-            "cannot tell the runner what to mask: broken pipe",
+            "cannot write the masking commands: broken pipe",
             "--mask=off",
         ],
     );
@@ -486,15 +486,15 @@ fn a_runner_that_is_gone_keeps_the_command_from_starting() {
 fn a_run_that_fails_masks_nothing() {
     let tree = holding("swordfish");
     let run = |options: &[&str]| tree.run().arg("--mask=github").args(options);
-    run(&["--require", "X"]).refuses(125, &["missing or empty: X"]);
-    run(&["--rename", "V=LD_PRELOAD"]).refuses(125, &["take over"]);
+    run(&["--require", "X"]).refuses(125, &["required secrets that are missing or empty: X"]);
+    run(&["--rename", "V=LD_PRELOAD"]).refuses(125, &["unsafe names"]);
     run(&["--only", "X"]).refuses(125, &["no secret"]);
     let tree = Tree::holding_json(&json!({ "V": "'\\$\"`\nx\\", "W": "swordfish" }));
     let outcome = tree
         .run()
         .args(["--mask=github", "--print", "env"])
         .finish();
-    outcome.assert_refused(125, &["no spelling"]);
+    outcome.assert_refused(125, &["cannot be written as"]);
 }
 
 fn runners_that_cannot_be_told_draw_one_hint() {
@@ -507,7 +507,7 @@ fn runners_that_cannot_be_told_draw_one_hint() {
         let outcome = run().args(["--", "true"]).finish();
         outcome.assert_status(0).assert_stdout("");
         let hint = format!(
-            "{name} cannot be told now what to mask; --redact keeps secrets out of what the command writes"
+            "{name} cannot mask secrets during a job; use --redact to keep them out of the log"
         );
         assert_eq!(outcome.warnings(), [hint], "{outcome}");
         for option in ["--mask=off", "--redact"] {

@@ -257,7 +257,7 @@ fn a_full_output_that_is_non_blocking_is_waited_for() {
 fn nothing_is_printed_if_one_value_has_no_spelling() {
     let tree = Tree::holding_json(&json!({ "A": "fine", "B": "'\"#\\\n$A sk_live", "C": "fine" }));
     let outcome = print(&tree, "env").finish();
-    outcome.assert_refused(125, &["B has no spelling", "env", "\nhint: "]);
+    outcome.assert_refused(125, &["B cannot be written as", "env", "\nhint: "]);
     assert!(!outcome.stderr.contains("sk_live"), "{outcome}");
     for format in ["shell", "json", "yaml"] {
         print(&tree, format).finish().assert_status(0);
@@ -290,7 +290,7 @@ fn the_word_print_takes_a_known_format_and_no_command() {
         " env",
     ] {
         let outcome = print(&tree, format).finish();
-        outcome.assert_refused(125, &["--print: env, shell, json or yaml"]);
+        outcome.assert_refused(125, &["--print: must be env, shell, json or yaml"]);
     }
     print(&tree, "env").refuses(125, &["--print takes no command"]);
     let run = tree.run().args(["--print", "env", "--file", "F"]);

@@ -80,17 +80,17 @@ fn every_option_is_taken_under_its_long_name() {
         let outcome = run.args(["p", "--", "true"]).finish();
         let says = match (name.as_str(), value.as_str()) {
             ("completions" | "help" | "profile" | "version", _) => {
-                format!("'{name}' is for the command line only\n")
+                format!("'{name}' can be used only on the command line\n")
             }
-            (_, "") => format!("{name}: true or false is needed\n"),
-            (_, "SECONDS") => format!("{name}: a number is needed\n"),
-            (_, "SECONDS[:SIG]") => format!("{name}: a number or a string is needed\n"),
-            (_, value) if value.starts_with("[=") => format!("{name}: "),
-            ("file" | "mirror", _) => format!("{name}: an array of strings is needed\n"),
+            (_, "") => format!("{name} must be true or false\n"),
+            (_, "SECONDS") => format!("{name} must be a number\n"),
+            ("stop-timeout", _) => format!("{name} must be a number or a string\n"),
+            (_, value) if value.starts_with("[=") => format!("{name} must be "),
+            ("file" | "mirror", _) => format!("{name} must be an array of strings\n"),
             (_, value) if value.contains("...") => {
-                format!("{name}: an array of strings is needed\n")
+                format!("{name} must be an array of strings\n")
             }
-            _ => format!("{name}: a string is needed\n"),
+            _ => format!("{name} must be a string\n"),
         };
         outcome.assert_refused(125, &[&format!("p.toml: line 2: {says}")]);
     }
@@ -250,16 +250,13 @@ fn what_contradicts_the_command_line_gives_way() {
     };
     refused(
         "exec = true\ngroup = true\n",
-        "--exec and --group exclude each other",
+        "--exec cannot be used with --group",
     );
     refused(
         "strict = true\n",
-        "--strict means nothing without --resolve",
+        "--strict needs --resolve or --resolve-env",
     );
-    refused(
-        "allow-file = true\n",
-        "--allow-file means nothing without --print",
-    );
+    refused("allow-file = true\n", "--allow-file needs --print");
     status("strict = true\n", &["--resolve", "--", "true"]).assert_status(0);
 }
 
@@ -345,55 +342,49 @@ fn what_is_wrong_is_refused_by_its_line() {
         ),
         (
             "[file]\nx = 1\n",
-            "line 1: file: an array of strings is needed",
+            "line 1: file must be an array of strings",
         ),
-        (
-            "file.x = 1\n",
-            "line 1: file: an array of strings is needed",
-        ),
+        ("file.x = 1\n", "line 1: file must be an array of strings"),
         ("\"a\\nb\" = 1\n", "line 1: unknown key 'a\\nb'"),
-        ("path = 3\n", "line 1: path: a string is needed"),
+        ("path = 3\n", "line 1: path must be a string"),
         (
             "command = \"true kX4tQ9vZ2mB7wR5n\"\n",
-            "line 1: command: an array of strings is needed",
+            "line 1: command must be an array of strings",
         ),
         (
             "command = [\"true\", 1]\n",
-            "line 1: command: an array of strings is needed",
+            "line 1: command must be an array of strings",
         ),
         (
             "exec = \"kX4tQ9vZ2mB7wR5n\"\n",
-            "line 1: exec: true or false is needed",
+            "line 1: exec must be true or false",
         ),
-        ("exec = 1\n", "line 1: exec: true or false is needed"),
-        ("timeout = \"3\"\n", "line 1: timeout: a number is needed"),
-        ("timeout = 0x3\n", "line 1: timeout: a number is needed"),
-        (
-            "timeout = 1979-05-27\n",
-            "line 1: timeout: a number is needed",
-        ),
-        (
-            "mask = 3\n",
-            "line 1: mask: a string, true or false is needed",
-        ),
+        ("exec = 1\n", "line 1: exec must be true or false"),
+        ("timeout = \"3\"\n", "line 1: timeout must be a number"),
+        ("timeout = 0x3\n", "line 1: timeout must be a number"),
+        ("timeout = 1979-05-27\n", "line 1: timeout must be a number"),
+        ("mask = 3\n", "line 1: mask must be a string, true or false"),
         (
             "preserve-env = [true]\n",
-            "line 1: preserve-env: an array of strings, true or false is needed",
+            "line 1: preserve-env must be an array of strings, true or false",
         ),
         (
             "profile = \"other.toml\"\n",
-            "line 1: 'profile' is for the command line only",
+            "line 1: 'profile' can be used only on the command line",
         ),
         (
             "path = \"p\"\nversion = true\n",
-            "line 2: 'version' is for the command line only",
+            "line 2: 'version' can be used only on the command line",
         ),
-        ("a = 1\nkX4tQ9vZ2mB7wR5n\n", "line 2 is not TOML"),
-        ("path = \"p\npath = \"q\"\n", "line 1 is not TOML"),
-        ("path = \"p\"\r\npath = \"q\"\r\n", "line 2 is not TOML"),
+        ("a = 1\nkX4tQ9vZ2mB7wR5n\n", "line 2 is not valid TOML"),
+        ("path = \"p\npath = \"q\"\n", "line 1 is not valid TOML"),
+        (
+            "path = \"p\"\r\npath = \"q\"\r\n",
+            "line 2 is not valid TOML",
+        ),
         (
             "only = [\n  \"A\",\n  kX4tQ9vZ2mB7wR5n\n]\n",
-            "line 3 is not TOML",
+            "line 3 is not valid TOML",
         ),
         ("exec = true\n\nb = 1\na = 1\n", "line 3: unknown key 'b'"),
     ] {
@@ -435,7 +426,7 @@ fn a_profile_that_everyone_can_write_draws_a_warning() {
     for (mode, is_open) in [(0o600, false), (0o644, false), (0o666, true)] {
         set_mode(&dir.path().join("p.toml"), mode);
         let outcome = run.clone().finish();
-        let warning = "p.toml: everyone on this machine can write this profile";
+        let warning = "p.toml: every user on this machine can write to this profile";
         let expected: &[&str] = if is_open { &[warning] } else { &[] };
         outcome.assert_status(0);
         assert_eq!(outcome.warnings(), expected, "{mode:o}");
@@ -455,15 +446,21 @@ fn no_profile_is_found_by_itself() {
     let run = Run::dotenv_run().dir(dir.path()).env("HOME", dir.path());
     run.env("XDG_CONFIG_HOME", dir.path())
         .finish()
-        .assert_refused(125, &["no '--'"]);
+        .assert_refused(125, &["missing '--'"]);
 }
 
 fn a_value_that_is_wrong_is_refused_by_its_option() {
     for (text, says) in [
-        ("timeout = -1\n", "--timeout: a number of seconds above 0"),
-        ("mask = \"gitlab\"\n", "--mask: auto, github, azure or off"),
-        ("audit = \"0\"\n", "--audit: journal, syslog or"),
-        ("only = [\"\"]\n", "--only: a list"),
+        (
+            "timeout = -1\n",
+            "--timeout: must be a number of seconds above 0",
+        ),
+        (
+            "mask = \"gitlab\"\n",
+            "--mask: must be auto, github, azure or off",
+        ),
+        ("audit = \"0\"\n", "--audit: must be journal, syslog or"),
+        ("only = [\"\"]\n", "--only: must be a comma-separated list"),
         ("command = []\n", "no command"),
         ("path = \"A\"\n", "PATH: "),
     ] {

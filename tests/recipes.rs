@@ -55,7 +55,7 @@ claims! {
     the_first_image: Readme "A container entrypoint" 1 => images::dockerfile, needs(CONTAINERS);
     the_first_container: Readme "A container entrypoint" 2 => images::docker, needs(CONTAINERS);
     the_first_service: Readme "A systemd service" 1 => units::loaded, needs(SERVICES);
-    a_choice_and_other_forms: Readme "A choice of secrets, and other forms" 1 => shells::forms;
+    a_choice_and_other_forms: Readme "Selecting and printing secrets" 1 => shells::forms;
     mirrors_and_the_cache: Readme "When the service is slow or down" 1 => shells::trouble;
     a_profile: Readme "Options in a file" 1 => shells::profile, needs(PLACES);
     a_new_tree: Readme "Without the service: a sealed tree" 1 => shells::sealed_tree;

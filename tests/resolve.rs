@@ -104,7 +104,7 @@ fn every_known_answer_comes_from_the_program() {
                     let outcome = run.args(["--", "true"]).finish();
                     assert_eq!(outcome.warnings().len(), usize::from(!unset.is_empty()));
                 }
-                Some("cycle") => drop(run.refuses(125, &["circle", "A", "B"])),
+                Some("cycle") => drop(run.refuses(125, &["circular", "A", "B"])),
                 Some(_) => drop(run.refuses(125, &["A needs NOPE_X"])),
             }
         }
@@ -277,12 +277,12 @@ fn a_message_shows_no_value() {
 
 fn a_circle_stops_the_run_and_is_named() {
     let circles = [
-        ("A=$B\nB=$A\n", "circle: A, B"),
+        ("A=$B\nB=$A\n", "circular references: A, B"),
         (
             "LEADS=$B\nB=x${C}\nC=${X:-$D}\nD=${C:-$B}\nOK=fine\n",
-            "circle: C, D",
+            "circular references: C, D",
         ),
-        ("A=${B:+x}\nB=${A:?x}\n", "circle: A, B"),
+        ("A=${B:+x}\nB=${A:?x}\n", "circular references: A, B"),
     ];
     for (text, message) in circles {
         let tree = Tree::holding(text);

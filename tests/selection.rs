@@ -104,11 +104,11 @@ fn a_pattern_that_matches_nothing_draws_a_warning() {
 fn nothing_left_is_like_nothing_stored() {
     let tree = Tree::holding(TEXT);
     for options in ["--only NO_*", "--except *"] {
-        assert_refused(&tree, options, &["p holds no secret"]);
+        assert_refused(&tree, options, &["p contains no secrets"]);
         assert_eq!(taken(&tree, &format!("{options} --allow-empty")), "");
         let run = tree.run().args(options.split(' '));
         let outcome = run.args(["--print", "env"]).finish();
-        outcome.assert_refused(125, &["p holds no secret"]);
+        outcome.assert_refused(125, &["p contains no secrets"]);
     }
 }
 
@@ -168,12 +168,12 @@ fn names_that_collide_are_refused() {
         ("--file P_A --prefix P_", "P_A"),
     ];
     for (options, name) in collisions {
-        let message = format!("two variables would be called {name}\n");
+        let message = format!("two secrets would both be named {name}\n");
         assert_refused(&tree, options, &[&message]);
     }
     for options in ["--rename A=B --print json", "--rename A=B --list"] {
         let outcome = tree.run().args(options.split(' ')).finish();
-        outcome.assert_refused(125, &["called B\n"]);
+        outcome.assert_refused(125, &["named B\n"]);
     }
     assert_eq!(taken(&tree, "--rename A=B --except B,P_C"), "B=a C=c");
     let variables = taken(&tree, "--file A --file-only");
@@ -195,7 +195,13 @@ fn required_names_are_all_named_when_they_miss() {
         ("--require X* --require X1", "X*"),
     ];
     for (options, names) in missing {
-        let outcome = assert_refused(&tree, options, &[&format!("missing or empty: {names}\n")]);
+        let outcome = assert_refused(
+            &tree,
+            options,
+            &[&format!(
+                "required secrets that are missing or empty: {names}\n"
+            )],
+        );
         assert!(!outcome.stderr.contains("X1"), "{outcome}");
     }
     // An inherited variable is no secret.
@@ -211,7 +217,7 @@ fn required_names_hold_for_printing_and_listing_too() {
     for action in [&["--print", "json"][..], &["--list"], &["--list", "--json"]] {
         let run = tree.run().args(["--require", "X1,NO"]).args(action);
         run.finish()
-            .assert_refused(125, &["missing or empty: NO\n"]);
+            .assert_refused(125, &["required secrets that are missing or empty: NO\n"]);
         let run = tree.run().args(["--require", "X1"]).args(action);
         run.finish().assert_status(0);
     }
@@ -219,7 +225,7 @@ fn required_names_hold_for_printing_and_listing_too() {
     let run = empty_when_resolved.run().args(["--require", "A"]);
     run.clone().assert_shows("A", "$B");
     run.arg("--resolve")
-        .refuses(125, &["missing or empty: A\n"]);
+        .refuses(125, &["required secrets that are missing or empty: A\n"]);
 }
 
 /// Only, except, rename, prefix, require: whatever the order on the command line.

@@ -114,7 +114,7 @@ fn keys_and_source(screen: &mut Screen, findings: &Findings) {
         let iterations = findings.iterations;
         let iterations = iterations.map_or(String::new(), |it| format!(", {it} iterations"));
         let few = match findings.few_iterations {
-            Some(true) => ", which are few",
+            Some(true) => ", fewer than 600000",
             _ => "",
         };
         screen.line(
@@ -171,14 +171,17 @@ fn environment(screen: &mut Screen, findings: &Findings) {
     {
         screen.line(
             "size",
-            format_args!("{bytes} of {limit} bytes, most in {largest}"),
+            format_args!("{bytes} of {limit} bytes, the largest secret is {largest}"),
         );
     }
     if let Some(mask) = &findings.mask
         && let Some(runner) = mask.runner
     {
         let count = mask.skipped.len();
-        screen.line("mask", format_args!("by {runner}, all values but {count}"));
+        screen.line(
+            "mask",
+            format_args!("by {runner}, all values except {count}"),
+        );
     }
     if let Some(Command { name, file }) = &findings.command {
         match file {
@@ -192,7 +195,7 @@ fn tell_memory(screen: &mut Screen, memory: &Protection) {
     let peak = memory.peak;
     let [hidden, all] = [
         (memory.keys_hidden, ", keys hidden"),
-        (memory.all_locked, ", all else locked"),
+        (memory.all_locked, ", all other memory locked"),
     ]
     .map(|(is_so, words)| if is_so { words } else { "" });
     match (memory.locked, memory.swap) {

@@ -52,23 +52,23 @@ impl ApiUrl {
 fn read(text: &str, may_be_plain: fn(&Host<&str>) -> bool) -> Result<ApiUrl, &'static str> {
     let url = Url::parse(text).map_err(|_| "not a URL")?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("a user name or password in the URL");
+        return Err("the URL must not contain a user name or password");
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err("a query or fragment in the URL");
+        return Err("the URL must not contain a query or fragment");
     }
     match (url.scheme(), url.host()) {
         ("file", _) if text.starts_with("file:///") || text.starts_with("file://localhost/") => url
             .to_file_path()
             .map(ApiUrl::Tree)
-            .map_err(|()| "a file URL without a path"),
+            .map_err(|()| "the file URL has no path"),
         ("file", _) => Err("a file URL has the form file:///DIRECTORY"),
         ("https", Some(Host::Ipv6(_))) => {
-            Err("an IPv6 address in an https URL; a host name is needed")
+            Err("use a host name: IPv6 addresses are not supported in https URLs")
         }
         ("https", Some(host)) => Ok(service(&url, &host)),
         ("http", Some(host)) if may_be_plain(&host) => Ok(service(&url, &host)),
-        ("http", _) => Err("plain http is for loopback addresses only"),
+        ("http", _) => Err("plain http is accepted only for loopback addresses"),
         _ => Err("the scheme must be https or file"),
     }
 }

@@ -35,6 +35,6 @@ impl Caching {
 fn seconds(text: &str) -> Result<Duration, &'static str> {
     match text.parse() {
         Ok(seconds) if (0.0..=LONGEST).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err("a number of seconds from 0 to 2592000 (30 days) is needed"),
+        _ => Err("must be a number of seconds from 0 to 2592000 (30 days)"),
     }
 }

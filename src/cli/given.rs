@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 
 use serde::{Deserialize, Deserializer};
@@ -155,16 +156,19 @@ impl Setting {
     }
 
     /// The value, of several the last, as `reader` understands it.
-    pub fn read<T>(&self, reader: fn(&str) -> Result<T, &'static str>) -> Result<Option<T>, Error> {
+    pub fn read<T, E: Into<Cow<'static, str>>>(
+        &self,
+        reader: fn(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, Error> {
         self.last()
             .map(|value| self.understood(value, reader))
             .transpose()
     }
 
     /// All values, as `reader` understands them.
-    pub fn read_each<T>(
+    pub fn read_each<T, E: Into<Cow<'static, str>>>(
         &self,
-        reader: fn(&str) -> Result<T, &'static str>,
+        reader: fn(&str) -> Result<T, E>,
     ) -> Result<Vec<T>, Error> {
         let values = self.each();
         values.map(|value| self.understood(value, reader)).collect()
@@ -180,23 +184,23 @@ impl Setting {
     pub fn names(&self) -> Result<Vec<String>, Error> {
         let names = self.list()?;
         if names.iter().any(|name| name.contains('=')) {
-            return Err(self.bad("a name has no '='"));
+            return Err(self.bad("names must not contain '='"));
         }
         Ok(names)
     }
 
     /// The error of an invalid value.
-    pub fn bad(&self, reason: &'static str) -> Error {
+    pub fn bad(&self, reason: impl Into<Cow<'static, str>>) -> Error {
         bad(&self.source, reason)
     }
 
-    fn understood<T>(
+    fn understood<T, E: Into<Cow<'static, str>>>(
         &self,
         value: &OsStr,
-        reader: fn(&str) -> Result<T, &'static str>,
+        reader: fn(&str) -> Result<T, E>,
     ) -> Result<T, Error> {
-        let read = value.to_str().ok_or("not UTF-8").and_then(reader);
-        read.map_err(|reason| self.bad(reason))
+        let text = value.to_str().ok_or_else(|| self.bad("not UTF-8"))?;
+        reader(text).map_err(|reason| self.bad(reason))
     }
 }
 
@@ -212,10 +216,10 @@ impl<'de> Deserialize<'de> for Setting {
 }
 
 /// The error of an invalid value, and what gives it.
-pub fn bad(source: &str, reason: &'static str) -> Error {
+pub fn bad(source: &str, reason: impl Into<Cow<'static, str>>) -> Error {
     Usage::BadValue {
         source: source.to_owned(),
-        reason,
+        reason: reason.into(),
     }
     .into()
 }
@@ -223,7 +227,7 @@ pub fn bad(source: &str, reason: &'static str) -> Error {
 /// The elements of a list.
 fn elements(list: &str) -> Result<Vec<String>, &'static str> {
     if list.split(',').any(str::is_empty) {
-        return Err("a list, separated by commas, is needed");
+        return Err("must be a comma-separated list without empty elements");
     }
     Ok(list.split(',').map(str::to_owned).collect())
 }

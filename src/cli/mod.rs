@@ -34,6 +34,7 @@ pub use crate::cli::table::help;
 use crate::cli::table::{Kind, Spec};
 pub use crate::cli::watching::{OnChange, Watching};
 use crate::error::{Error, ProfileFlaw, Usage};
+use crate::path::SecretPath;
 
 /// What the command line asks for.
 pub enum Request {
@@ -129,9 +130,7 @@ fn read_argument(parser: &mut Parser, given: &mut Given) -> Result<Read, Error> 
     };
     if let Arg::Value(path) = argument {
         if given.path.is_given() {
-            let has_command = given.command.is_given();
-            let flaw = has_command.then_some(Usage::ExtraArgument);
-            return Err(flaw.unwrap_or(Usage::MissingSeparator).into());
+            return Err(second_argument(given).into());
         }
         given.path.add("PATH".to_owned(), Some(path));
         return Ok(Read::Argument);
@@ -163,6 +162,18 @@ fn read_argument(parser: &mut Parser, given: &mut Given) -> Result<Read, Error> 
             option: spec.shown(),
         }
         .into()),
+    }
+}
+
+/// What is wrong with a command line that has another argument after PATH.
+fn second_argument(given: &Given) -> Usage {
+    if given.command.is_given() {
+        return Usage::ExtraArgument;
+    }
+    let path = given.path.last().and_then(OsStr::to_str);
+    let path = path.filter(|path| SecretPath::parse(path).is_ok());
+    Usage::MissingSeparator {
+        path: path.map(str::to_owned),
     }
 }
 

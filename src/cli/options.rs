@@ -44,11 +44,11 @@ pub struct Options {
     pub selection: Selection,
     /// What the command inherits, and what may be set.
     pub inheritance: Inheritance,
-    /// Who is told what to mask.
+    /// `--mask`: the runner that masks the secrets.
     pub mask: Masking,
-    /// Whether the service is told which pipeline asks.
+    /// Whether the name of the pipeline is sent to the service.
     pub attribution: bool,
-    /// Where the run is written down.
+    /// `--audit`: where the run is recorded.
     pub audit: Option<Destination>,
     /// The profile, if every user of the machine can change it.
     pub open_profile: Option<PathBuf>,
@@ -196,17 +196,17 @@ impl Preserve {
     }
 }
 
-/// Which runner is told what to mask.
+/// The value of `--mask`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Masking {
-    /// The one that says in the environment that it is there.
+    /// The runner that the environment identifies.
     #[default]
     Auto,
     /// GitHub Actions.
     GitHub,
     /// Azure Pipelines.
     Azure,
-    /// None.
+    /// Nobody.
     Off,
 }
 

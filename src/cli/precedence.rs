@@ -74,10 +74,8 @@ impl Given {
             }
         }
         for spec in &here {
-            if let [needed, ..] = spec.needs
-                && find(spec.needs).is_none()
-            {
-                let option = spec.long;
+            let (option, needed) = (spec.long, spec.needs);
+            if !needed.is_empty() && find(needed).is_none() {
                 return Err(Usage::Alone { option, needed }.into());
             }
         }

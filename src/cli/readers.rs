@@ -15,7 +15,7 @@ pub fn seconds(text: &str) -> Result<Duration, &'static str> {
         Ok(seconds) if seconds > 0.0 && seconds <= MAX_SECONDS => {
             Ok(Duration::from_secs_f64(seconds))
         }
-        _ => Err("a number of seconds above 0 and up to 86400 is needed"),
+        _ => Err("must be a number of seconds above 0 and up to 86400"),
     }
 }
 

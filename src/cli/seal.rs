@@ -9,6 +9,7 @@ use lexopt::{Arg, Parser};
 
 use crate::cli::given::Given;
 use crate::cli::given::bad;
+use crate::cli::values::secret_path;
 use crate::cli::{Named, usage};
 use crate::error::{Error, Usage};
 use crate::path::{SecretPath, is_ulid};
@@ -49,27 +50,27 @@ pub struct SealOptions {
 /// The text of `--help`.
 pub const HELP: &str = "\
 Usage: dotenv-seal keygen
-       dotenv-seal init TREE PROJECT [--organization ID] [--allow-swap] --client-key FILE
-       dotenv-seal put TREE PATH [--allow-empty] [--allow-swap] --client-key FILE
+       dotenv-seal init TREE PROJECT [--organization ID] [--allow-swap] [--client-key FILE]
+       dotenv-seal put TREE PATH [--allow-empty] [--allow-swap] [--client-key FILE]
        dotenv-seal list TREE
-Make and update a sealed tree, which dotenv-run reads with --api-url file://TREE.
+Create and update a sealed tree, which dotenv-run reads with --api-url file://TREE.
 
-  keygen  print a fresh client key
-  init    make a project that has no secrets yet
+  keygen  print a new client key
+  init    create a project without secrets
   put     seal the .env text on standard input as the deepest level of PATH
           (project[/target[/environment]])
   list    print paths, levels and sizes in bytes
 
-      --client-key FILE   read the client key from FILE or 'fd:N'; without it, from
-                          DOTENV_CLIENT_KEY_FILE, DOTENV_CLIENT_KEY, the places of
-                          dotenv-run, or a prompt
-      --organization ID   with the first init of a tree: its organization (default: a new ID)
-      --allow-empty       seal a text without any variable
-      --allow-swap        go on where memory cannot be locked and the machine swaps
-      --help              print this and exit
+      --client-key FILE   read the client key from FILE or 'fd:N'; the default is
+                          DOTENV_CLIENT_KEY_FILE, DOTENV_CLIENT_KEY, the other places
+                          where dotenv-run reads it, or a prompt
+      --organization ID   with init, the organization of a new tree (default: a new ID)
+      --allow-empty       seal a text without variables
+      --allow-swap        continue if memory cannot be locked and the machine has swap space
+      --help              print this help and exit
       --version           print the version and exit
 
-Exit status: 0, or 125 if it failed; then every document is as it was or whole.
+Exit status: 0 on success, 125 on failure; no document is ever written in part.
 ";
 
 impl SealRequest {
@@ -116,11 +117,11 @@ impl SealRequest {
             .into_iter()
             .find(|(is_given, option)| *is_given && !used.contains(option))
         {
-            return Err(bad(option, "of no use with this command"));
+            return Err(bad(option, "not supported by this command"));
         }
         let named = Named::client_key(given, Given::by_environment(variable));
         let options = |path: &str| -> Result<SealOptions, Error> {
-            let path = SecretPath::parse(path).map_err(|reason| bad("PATH", reason))?;
+            let path = secret_path("PATH", path)?;
             let (tree, organization) = (
                 PathBuf::from(&words[1]),
                 organization.map(ulid).transpose()?,
@@ -147,5 +148,5 @@ impl SealRequest {
 
 fn ulid(value: OsString) -> Result<String, Error> {
     let ulid = value.into_string().ok().filter(|text| is_ulid(text));
-    ulid.ok_or_else(|| bad("--organization", "not an ID (26 characters)"))
+    ulid.ok_or_else(|| bad("--organization", "must be an ID (26 characters)"))
 }

@@ -245,80 +245,80 @@ const FORMATS: &[&str] = &["env", "shell", "json", "yaml"];
 /// Everything that can be given: the options in the order of `--help`, then what has no name on the command line.
 #[rustfmt::skip]
 static SPECS: &[Spec] = &[
-    valued(("organization", Text, "ID|SLUG"), "the organization, if the key does not tell", |it| &mut it.organization)
+    valued(("organization", Text, "ID|SLUG"), "the organization, if the key does not identify it", |it| &mut it.organization)
         .variable(FromEnvironment::Text("DOTENV_ORGANIZATION")),
     valued(("api-url", Text, "URL"), "the service, or file:///TREE for a sealed tree", |it| &mut it.api_url)
         .variable(FromEnvironment::Text("DOTENV_API_URL")),
-    valued(("mirror", List, "URL"), "read here if the service fails; repeatable", |it| &mut it.mirror)
+    valued(("mirror", List, "URL"), "fetch from URL if the service fails; repeatable", |it| &mut it.mirror)
         .variable(FromEnvironment::List("DOTENV_RUN_MIRRORS")),
     valued(("api-key-file", Text, "FILE"), "read the API key from FILE, '-' or 'fd:N'", |it| &mut it.api_key_file)
         .files().variable(FromEnvironment::Key { file: "DOTENV_API_KEY_FILE", key: "DOTENV_API_KEY" }),
     valued(("client-key", Text, "FILE"), "read the client key from FILE, '-' or 'fd:N'", |it| &mut it.client_key)
         .files().variable(FromEnvironment::Key { file: "DOTENV_CLIENT_KEY_FILE", key: "DOTENV_CLIENT_KEY" }),
-    valued(("ca-file", Text, "FILE"), "trust the certificates in FILE, not the built-in roots", |it| &mut it.ca_file)
+    valued(("ca-file", Text, "FILE"), "trust only the certificates in FILE", |it| &mut it.ca_file)
         .files().variable(FromEnvironment::Text("SSL_CERT_FILE")),
-    valued(("timeout", Number, "SECONDS"), "give up on the whole fetch after SECONDS (default 30)", |it| &mut it.timeout),
-    flag("allow-swap", "go on where memory cannot be locked and the machine swaps", |it| &mut it.allow_swap),
-    valued(("cache", Number, "SECONDS"), "use an answer again for SECONDS, kept in the kernel", |it| &mut it.cache)
+    valued(("timeout", Number, "SECONDS"), "stop fetching after SECONDS in total (default 30)", |it| &mut it.timeout),
+    flag("allow-swap", "continue if memory cannot be locked and the machine has swap space", |it| &mut it.allow_swap),
+    valued(("cache", Number, "SECONDS"), "keep answers in kernel memory, reuse for SECONDS", |it| &mut it.cache)
         .variable(FromEnvironment::Text("DOTENV_RUN_CACHE")).excludes(&["no-cache"]),
-    flag("no-cache", "keep nothing, whatever DOTENV_RUN_CACHE says", |it| &mut it.no_cache),
-    valued(("stale", Number, "SECONDS"), "with --cache, use it SECONDS longer while the service is unreachable", |it| &mut it.stale)
+    flag("no-cache", "do not use the cache, even if DOTENV_RUN_CACHE is set", |it| &mut it.no_cache),
+    valued(("stale", Number, "SECONDS"), "with --cache, reuse SECONDS longer while the service is unreachable", |it| &mut it.stale)
         .needs(&["cache"]).excludes(&["no-cache"]),
     flag("allow-plaintext", "accept unencrypted levels in a client-managed project", |it| &mut it.allow_plaintext),
-    flag("level-only", "take only the deepest level of PATH", |it| &mut it.level_only),
-    flag("allow-empty", "go on even if there is no secret", |it| &mut it.allow_empty),
-    flag("resolve", "resolve $NAME, ${NAME}, ${NAME:-default} and the like in values", |it| &mut it.resolve),
-    flag("resolve-env", "the same, and look in the inherited environment too", |it| &mut it.resolve_env),
-    flag("strict", "with --resolve, a name that is not set is an error", |it| &mut it.strict)
+    flag("level-only", "use only the deepest level of PATH", |it| &mut it.level_only),
+    flag("allow-empty", "start the command even if there are no secrets", |it| &mut it.allow_empty),
+    flag("resolve", "resolve $NAME, ${NAME}, ${NAME:-default} and similar in values", |it| &mut it.resolve),
+    flag("resolve-env", "like --resolve, but also look in the inherited environment", |it| &mut it.resolve_env),
+    flag("strict", "with --resolve, fail if a name in a reference is not set", |it| &mut it.strict)
         .needs(&["resolve", "resolve-env"]),
-    valued(("only", List, "GLOB,..."), "take only the secrets whose names match", |it| &mut it.only),
-    valued(("except", List, "GLOB,..."), "leave out the secrets whose names match", |it| &mut it.except),
-    valued(("rename", List, "OLD=NEW,..."), "give a secret another name", |it| &mut it.rename),
-    valued(("prefix", Text, "PREFIX"), "put PREFIX before every name", |it| &mut it.prefix),
-    valued(("require", List, "NAME,..."), "fail if one of these is missing or empty", |it| &mut it.require),
-    valued(("preserve-env", OptionalList, "NAME,..."), "let inherited variables win: all, or those named", |it| &mut it.preserve_env),
+    valued(("only", List, "GLOB,..."), "select only the secrets whose names match", |it| &mut it.only),
+    valued(("except", List, "GLOB,..."), "exclude the secrets whose names match", |it| &mut it.except),
+    valued(("rename", List, "OLD=NEW,..."), "rename secrets", |it| &mut it.rename),
+    valued(("prefix", Text, "PREFIX"), "add PREFIX to every name", |it| &mut it.prefix),
+    valued(("require", List, "NAME,..."), "fail if any of these secrets is missing or empty", |it| &mut it.require),
+    valued(("preserve-env", OptionalList, "NAME,..."), "keep inherited variables over secrets: all, or these", |it| &mut it.preserve_env),
     flag("clean-env", "start from an empty environment", |it| &mut it.clean_env),
-    valued(("pass", List, "NAME,..."), "with --clean-env, inherit these variables all the same", |it| &mut it.pass)
+    valued(("pass", List, "NAME,..."), "with --clean-env, inherit these variables", |it| &mut it.pass)
         .needs(&["clean-env"]),
-    valued(("allow-unsafe-env", List, "NAME,..."), "accept secrets named like a loader's or shell's own variables", |it| &mut it.allow_unsafe_env),
-    flag("keep-credentials", "leave the variables that hold our keys to the command", |it| &mut it.keep_credentials),
-    valued(("file", List, "VAR[=FORMAT]"), "give the command a file in memory, its path in VAR (default env)", |it| &mut it.file),
-    flag("file-only", "with --file, leave the secrets out of the environment", |it| &mut it.file_only)
+    valued(("allow-unsafe-env", List, "NAME,..."), "accept secrets with these names, such as PATH or LD_PRELOAD", |it| &mut it.allow_unsafe_env),
+    flag("keep-credentials", "leave the variables that hold keys in the command's environment", |it| &mut it.keep_credentials),
+    valued(("file", List, "VAR[=FORMAT]"), "pass a file in memory, and its path in VAR (default format: env)", |it| &mut it.file),
+    flag("file-only", "with --file, do not put the secrets in the environment", |it| &mut it.file_only)
         .needs(&["file"]),
     valued(("print", Text, "FORMAT"), "print the secrets as env, shell, json or yaml; no command", |it| &mut it.print)
         .words(FORMATS).excludes(&["watch", "list", "file", "redact", "json", "check"]),
     flag("allow-file", "with --print, write even to a regular file", |it| &mut it.allow_file)
         .needs(&["print"]),
-    flag("list", "print names, levels and length classes; no command", |it| &mut it.list)
+    flag("list", "print names, levels and length ranges; no command", |it| &mut it.list)
         .excludes(&["watch", "file", "redact", "check"]),
-    flag("check", "do all but start the command, which may be left out, and say what was found", |it| &mut it.check),
-    flag("json", "with --list or --check, as JSON", |it| &mut it.json)
+    flag("check", "do everything except start COMMAND (optional), and report the findings", |it| &mut it.check),
+    flag("json", "with --list or --check, write JSON", |it| &mut it.json)
         .needs(&["list", "check"]),
-    valued(("mask", OptionalText, "RUNNER"), "have the CI runner mask every value: auto (default), github, azure or off", |it| &mut it.mask)
+    valued(("mask", OptionalText, "RUNNER"), "make the CI runner mask values: auto (default), github, azure or off", |it| &mut it.mask)
         .words(&["auto", "github", "azure", "off"]),
-    flag("no-attribution", "do not tell the service which pipeline asks", |it| &mut it.no_attribution),
-    valued(("audit", Text, "FD|journal|syslog"), "write a line of JSON about the run, without values", |it| &mut it.audit)
+    flag("no-attribution", "do not send the pipeline's name to the service", |it| &mut it.no_attribution),
+    valued(("audit", Text, "FD|journal|syslog"), "record the run, without values, as one line of JSON", |it| &mut it.audit)
         .words(&["journal", "syslog"]),
-    valued(("profile", Text, "FILE"), "take options that are not given from FILE, in TOML", |it| &mut it.profile)
+    valued(("profile", Text, "FILE"), "read options that are not given from FILE, in TOML", |it| &mut it.profile)
         .files().scope(Scope::CommandLine),
-    flag("exec", "become the command in place even as PID 1; no supervisor", |it| &mut it.exec)
+    flag("exec", "become the command even as PID 1; no parent", |it| &mut it.exec)
         .excludes(SUPERVISING),
-    flag("supervise", "keep a parent in front that forwards signals; so do the next six", |it| &mut it.supervise),
-    flag("group", "give the command a process group of its own, and signals to the group", |it| &mut it.group),
-    flag("subreaper", "reap all orphans below, as PID 1 does", |it| &mut it.subreaper),
+    flag("supervise", "stay as the parent of the command (implied by the next six options)", |it| &mut it.supervise),
+    flag("group", "run the command in its own process group; forward signals to the group", |it| &mut it.group),
+    flag("subreaper", "reap all orphaned descendants, as PID 1 does", |it| &mut it.subreaper),
     valued(("stop-timeout", NumberOrText, "SECONDS[:SIG]"), "kill the command SECONDS after a forwarded TERM, INT or QUIT", |it| &mut it.stop_timeout),
-    valued(("die-with-parent", OptionalText, "SIGNAL"), "send the command SIGNAL (TERM) if we are killed", |it| &mut it.die_with_parent),
-    flag("redact", "put [NAME] in the place of each secret in what the command writes", |it| &mut it.redact),
-    valued(("watch", OptionalNumber, "SECONDS"), "start the command again when the secrets change, asked for every 30 s", |it| &mut it.watch),
-    valued(("on-change", Text, "ACTION"), "with --watch, restart (default), exit, or SIGNAL for the command", |it| &mut it.on_change)
+    valued(("die-with-parent", OptionalText, "SIGNAL"), "send SIGNAL (default TERM) to the command if the parent is killed", |it| &mut it.die_with_parent),
+    flag("redact", "replace secrets in the command's output by [NAME]", |it| &mut it.redact),
+    valued(("watch", OptionalNumber, "SECONDS"), "restart the command when its secrets change; checks every 30 s", |it| &mut it.watch),
+    valued(("on-change", Text, "ACTION"), "with --watch: restart (default), exit, or send this signal instead", |it| &mut it.on_change)
         .words(&["restart", "exit", "HUP", "USR1", "USR2"]).needs(&["watch"]),
-    flag("quiet", "no warnings", |it| &mut it.quiet)
+    flag("quiet", "print no warnings", |it| &mut it.quiet)
         .short('q').replaces(&["verbose"]),
-    flag("verbose", "say what is done at every stage", |it| &mut it.verbose)
+    flag("verbose", "report what is done at every stage", |it| &mut it.verbose)
         .short('v'),
     valued(("completions", Text, "SHELL"), "print completions for bash, zsh or fish and exit", |it| &mut it.completions)
         .words(&["bash", "zsh", "fish"]).scope(Scope::CommandLine),
-    flag("help", "print this and exit", |it| &mut it.help)
+    flag("help", "print this help and exit", |it| &mut it.help)
         .scope(Scope::CommandLine),
     flag("version", "print the version and exit", |it| &mut it.version)
         .scope(Scope::CommandLine),
@@ -348,11 +348,12 @@ pub fn help() -> String {
         text.push_str(&format!("  {name:<32}  {help}\n"));
     }
     text.push_str(
-        "\nPATH may come from DOTENV_RUN_PATH. The API key comes from --api-key-file, DOTENV_API_KEY_FILE,\n\
-         DOTENV_API_KEY, $CREDENTIALS_DIRECTORY/dotenv-api-key or /run/secrets/dotenv_api_key, the client key\n\
-         from --client-key, DOTENV_CLIENT_KEY_FILE, DOTENV_CLIENT_KEY, the same two places, or a prompt.\n\n\
-         Exit status: the command's; 124 could not fetch in time; 125 any other failure of ours;\n\
-         126 the command cannot be executed; 127 the command was not found.\n",
+        "\nThe default of PATH is DOTENV_RUN_PATH. The API key is read from --api-key-file, DOTENV_API_KEY_FILE,\n\
+         DOTENV_API_KEY, $CREDENTIALS_DIRECTORY/dotenv-api-key or /run/secrets/dotenv_api_key; the client key\n\
+         from --client-key, DOTENV_CLIENT_KEY_FILE, DOTENV_CLIENT_KEY, $CREDENTIALS_DIRECTORY/dotenv-client-key,\n\
+         /run/secrets/dotenv_client_key or a prompt.\n\n\
+         Exit status: that of the command; 124 could not fetch in time; 125 any other failure of dotenv-run;\n\
+         126 the command could not be executed; 127 the command was not found.\n",
     );
     text
 }

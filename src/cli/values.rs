@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
@@ -27,6 +28,9 @@ use crate::sys::signal_names;
 /// The service's own address.
 const DEFAULT_API_URL: &str = "https://api.dotenv.cloud";
 
+/// The longest word in bytes of an invalid path or name that a message quotes.
+const LONGEST_SHOWN: usize = 20;
+
 impl Given {
     /// The options that it makes, but for the profile.
     pub fn options(&mut self, proxies: ProxyVariables) -> Result<Options, Error> {
@@ -35,12 +39,8 @@ impl Given {
             None => ApiUrl::parse(DEFAULT_API_URL).map_err(|reason| bad("--api-url", reason))?,
         };
         let action = self.action(&api_url)?;
-        if !self.path.is_given() {
-            return Err(Usage::NoPath.into());
-        }
-        let path = self.path.read(SecretPath::parse)?.ok_or(Usage::NoPath)?;
         Ok(Options {
-            path,
+            path: self.secret_path()?,
             action,
             check: self.check_form(),
             organization: self.organization.read(organization)?,
@@ -60,6 +60,12 @@ impl Given {
             open_profile: None,
             verbosity: self.verbosity(),
         })
+    }
+
+    fn secret_path(&self) -> Result<SecretPath, Error> {
+        let value = self.path.last().ok_or(Usage::NoPath)?;
+        let text = value.to_str().ok_or_else(|| self.path.bad("not UTF-8"))?;
+        secret_path(self.path.source(), text)
     }
 
     fn check_form(&self) -> Option<CheckForm> {
@@ -92,9 +98,9 @@ impl Given {
             .each()
             .map(|word| CString::new(word.as_bytes()));
         let command: Result<Vec<_>, _> = words.collect();
-        let command = command.map_err(|_| bad("COMMAND", "an argument with a NUL byte"))?;
+        let command = command.map_err(|_| bad("COMMAND", "an argument contains a NUL byte"))?;
         if !self.command.is_given() && !self.check.is_given() {
-            return Err(Usage::MissingSeparator.into());
+            return Err(Usage::MissingSeparator { path: None }.into());
         }
         if self.command.is_given() && command.is_empty() {
             return Err(Usage::NoCommand.into());
@@ -142,7 +148,7 @@ impl Given {
 
     fn selection(&self) -> Result<Selection, Error> {
         let patterns = |setting: &Setting| -> Result<Vec<_>, Error> {
-            let pattern = |text| CString::new(text).map_err(|_| setting.bad("a NUL byte"));
+            let pattern = |text| CString::new(text).map_err(|_| setting.bad("contains a NUL byte"));
             setting.list()?.into_iter().map(pattern).collect()
         };
         let renaming = |pair: String| renaming(&pair).map_err(|reason| self.rename.bad(reason));
@@ -209,24 +215,47 @@ fn stop_timeout(text: &str) -> Result<StopTimeout, &'static str> {
     })
 }
 
+/// Reads a path that came from `source`, an argument or a variable.
+pub fn secret_path(source: &str, text: &str) -> Result<SecretPath, Error> {
+    SecretPath::parse(text).map_err(|reason| {
+        let path = showable(text).map(str::to_owned);
+        Usage::InvalidPath {
+            source: source.to_owned(),
+            path,
+            reason,
+        }
+        .into()
+    })
+}
+
+/// The text, unless it may be a key that was given in the place of a path or a name: no key of the service is as short
+/// as a word that is shown.
+fn showable(text: &str) -> Option<&str> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let is_word = |word: &str| word.len() <= LONGEST_SHOWN && word.bytes().all(is_plain);
+    (!text.is_empty() && text.split('/').all(is_word)).then_some(text)
+}
+
 pub fn shell(text: &str) -> Result<Shell, &'static str> {
-    Shell::named(text).ok_or("bash, zsh or fish is needed")
+    Shell::named(text).ok_or("must be bash, zsh or fish")
 }
 
 fn organization(text: &str) -> Result<String, &'static str> {
     if is_ulid(text) || is_slug(text) {
         Ok(text.to_owned())
     } else {
-        Err("neither an ID (26 characters) nor a slug ([a-z0-9-], at most 100)")
+        Err("must be an ID (26 characters) or a slug (lower-case letters, digits and hyphens)")
     }
 }
 
-fn name(text: &str) -> Result<String, &'static str> {
+fn name(text: &str) -> Result<String, Cow<'static, str>> {
     if is_name(text) {
-        Ok(text.to_owned())
-    } else {
-        Err("not the name of a variable")
+        return Ok(text.to_owned());
     }
+    Err(match showable(text) {
+        Some(text) => format!("'{text}' is not a valid variable name").into(),
+        None => "not a valid variable name".into(),
+    })
 }
 
 fn masking(text: &str) -> Result<Masking, &'static str> {
@@ -235,7 +264,7 @@ fn masking(text: &str) -> Result<Masking, &'static str> {
         "github" => Ok(Masking::GitHub),
         "azure" => Ok(Masking::Azure),
         "off" => Ok(Masking::Off),
-        _ => Err("auto, github, azure or off is needed"),
+        _ => Err("must be auto, github, azure or off"),
     }
 }
 
@@ -245,22 +274,22 @@ fn destination(text: &str) -> Result<Destination, &'static str> {
         ("journal", _) => Ok(Destination::Journal),
         ("syslog", _) => Ok(Destination::Syslog),
         (_, Ok(number)) if number > 0 => Ok(Destination::Descriptor(number)),
-        _ => Err("journal, syslog or the number of a descriptor above 0 is needed"),
+        _ => Err("must be journal, syslog or the number of a descriptor above 0"),
     }
 }
 
 fn form(text: &str) -> Result<Form, &'static str> {
-    Form::named(text).ok_or("env, shell, json or yaml is needed")
+    Form::named(text).ok_or("must be env, shell, json or yaml")
 }
 
-fn file(text: &str) -> Result<(String, Form), &'static str> {
+fn file(text: &str) -> Result<(String, Form), Cow<'static, str>> {
     match text.split_once('=') {
         Some((variable, format)) => Ok((name(variable)?, form(format)?)),
         None => Ok((name(text)?, Form::Env)),
     }
 }
 
-fn renaming(pair: &str) -> Result<(String, String), &'static str> {
-    let (old, new) = pair.split_once('=').ok_or("OLD=NEW is needed")?;
+fn renaming(pair: &str) -> Result<(String, String), Cow<'static, str>> {
+    let (old, new) = pair.split_once('=').ok_or("must have the form OLD=NEW")?;
     Ok((name(old)?, name(new)?))
 }

@@ -57,7 +57,7 @@ impl Given {
 
 fn near(text: &str) -> Result<Duration, &'static str> {
     match seconds(text)? {
-        interval if interval < SHORTEST => Err("at least 1 second is needed"),
+        interval if interval < SHORTEST => Err("must be at least 1 second"),
         interval => Ok(interval),
     }
 }
@@ -65,8 +65,8 @@ fn near(text: &str) -> Result<Duration, &'static str> {
 fn far(text: &str) -> Result<Duration, &'static str> {
     match seconds(text)? {
         interval if interval < COURTESY => Err(
-            "a service on another host is asked every 30 seconds at most, because it allows 100 requests \
-             a minute to all clients of an organization",
+            "must be at least 30 seconds for a service on another host, which allows 100 requests per minute \
+             for each organization",
         ),
         interval => Ok(interval),
     }
@@ -78,7 +78,7 @@ fn on_change(text: &str) -> Result<OnChange, &'static str> {
         "exit" => Ok(OnChange::Exit),
         _ => match signal(text) {
             Ok(signal) => Ok(OnChange::Signal(signal)),
-            Err(_) => Err("restart, exit or the name of a signal is needed"),
+            Err(_) => Err("must be restart, exit or the name of a signal"),
         },
     }
 }

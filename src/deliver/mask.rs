@@ -1,7 +1,7 @@
-//! What a CI runner is told to leave out of its log: the commands that register values as secrets.
+//! The commands that make a CI runner mask secrets in its log.
 //!
 //! GitHub Actions and Azure Pipelines read commands line by line from both output streams of a step, and mask line by
-//! line. Whatever could end a line is escaped as the runner itself unescapes it, so that no value can hold a command.
+//! line. Whatever could end a line is escaped as the runner unescapes it, so that no value can contain a command.
 
 #![forbid(unsafe_code)]
 
@@ -13,14 +13,14 @@ use crate::cli::{Masking, Options};
 use crate::sys::locked::{Locked, NoMemory};
 use crate::variables::Variable;
 
-/// Who is there to be told.
+/// Who receives the commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
     /// Nobody.
     Nobody,
     /// A runner that takes commands.
     Runner(Runner),
-    /// A runner, by its name, that learns only before a job what to mask.
+    /// The name of a runner that accepts no commands during a job.
     Deaf(&'static str),
 }
 
@@ -34,8 +34,8 @@ pub enum Runner {
 }
 
 impl Audience {
-    /// Who is to be told, given the environment that we were started with. That a runner cannot be told makes no
-    /// difference to what is filtered anyway.
+    /// Who receives the commands, given the inherited environment. No warning is needed about a runner that accepts
+    /// none if the output is filtered anyway.
     pub fn of(options: &Options, variable: impl Fn(&str) -> Option<String>) -> Self {
         match Audience::named(options.mask, variable) {
             Audience::Deaf(_) if options.redacts() => Audience::Nobody,
@@ -69,7 +69,7 @@ impl Runner {
         }
     }
 
-    /// What a command starts with.
+    /// The prefix of a command.
     fn command(self) -> &'static str {
         match self {
             Runner::GitHub => "::add-mask::",
@@ -77,7 +77,7 @@ impl Runner {
         }
     }
 
-    /// How the runner's own libraries write a character of the data that is not itself.
+    /// The escape for a character, as in the runner's own libraries.
     fn escape(self, character: char) -> &'static str {
         match (self, character) {
             (_, '\r') => "%0D",
@@ -88,19 +88,19 @@ impl Runner {
     }
 }
 
-/// The size in bytes up to which a write to a pipe is not mixed with those of others (pipe(7)).
+/// The size in bytes up to which a write to a pipe is atomic (pipe(7)).
 const BATCH: usize = 4096;
 
 /// The length of the lines that base64(1) writes.
 const BASE64_LINE: usize = 76;
 
-/// The number of characters from which on a text is hidden; of bytes, where it need not be text.
+/// The length from which a value is hidden, in characters for text and in bytes otherwise.
 pub const SHORTEST: usize = 4;
 
-/// The number of digits up to which a number is a port, a year or a count.
+/// The largest number of digits of a number that is not hidden, such as a port, a year or a count.
 const NUMBER: usize = 5;
 
-/// Words that a log cannot do without.
+/// Words that are too common in logs to be hidden.
 const COMMON: [&str; 26] = [
     "admin",
     "debug",
@@ -130,15 +130,15 @@ const COMMON: [&str; 26] = [
     "warning",
 ];
 
-/// Where pieces of a command go.
+/// Receives the pieces of a command.
 type Sink<'a> = &'a mut dyn FnMut(&str);
 
 /// Passes the commands for `variables` to `write`, whole lines at a time, and returns the names of those that are not
-/// masked, or not on every line, because the log would be ruined.
+/// masked, or not on every line, because they are too short or too common.
 ///
 /// # Errors
 ///
-/// Those of `write`, of which none is called again, and those of locked memory.
+/// Those of `write`, which is not called again after one, and those of locked memory.
 pub fn register<E: From<NoMemory>>(
     runner: Runner,
     variables: &[Variable<'_>],
@@ -176,12 +176,12 @@ pub fn register<E: From<NoMemory>>(
     Ok(skipped)
 }
 
-/// A text that is registered, as it stands or encoded for URLs.
+/// A text that is registered, plain or encoded for URLs.
 #[derive(Clone, Copy)]
 enum Pattern<'a> {
     Text(&'a str),
     Url(&'a str, &'static AsciiSet),
-    /// For URLs as forms do it, with `+` for a space.
+    /// Encoded as in forms, with `+` for a space.
     Form(&'a str),
 }
 
@@ -221,14 +221,14 @@ fn escaped(runner: Runner, mut text: &str, sink: Sink<'_>) {
     sink(text);
 }
 
-/// All that RFC 3986 reserves.
+/// The characters that RFC 3986 reserves.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// What `encodeURIComponent` of JavaScript encodes.
+/// The characters that JavaScript's `encodeURIComponent` encodes.
 const COMPONENT: &AsciiSet = &RESERVED
     .remove(b'!')
     .remove(b'\'')
@@ -236,7 +236,7 @@ const COMPONENT: &AsciiSet = &RESERVED
     .remove(b')')
     .remove(b'*');
 
-/// A value in one piece and its base64, in locked memory that one value after the other uses.
+/// A value in one piece and its base64, in locked memory that is reused for each value.
 struct Forms {
     value: Locked,
     base64: [Locked; 2],
@@ -255,7 +255,7 @@ impl Forms {
         })
     }
 
-    /// Passes everything to be registered for a variable to `found`; returns whether that covers all of its value.
+    /// Passes everything to be registered for a variable to `found`; returns whether that covers its whole value.
     fn of(&mut self, variable: &Variable<'_>, found: &mut dyn FnMut(Pattern<'_>)) -> bool {
         self.value.keep(0..0);
         for piece in variable.value.pieces() {
@@ -283,8 +283,8 @@ impl Forms {
     }
 }
 
-/// Each line of a value without the white space around it, since both runners mask line by line; returns whether
-/// none is left out that says something.
+/// Each line of a value without surrounding white space, since both runners mask line by line; returns whether all
+/// lines with a letter or digit are covered.
 fn lines(value: &str, found: &mut dyn FnMut(Pattern<'_>)) -> bool {
     let mut is_whole = true;
     for line in value.split(['\r', '\n']).map(str::trim) {
@@ -299,7 +299,7 @@ fn lines(value: &str, found: &mut dyn FnMut(Pattern<'_>)) -> bool {
     is_whole
 }
 
-/// A value as URLs have it, in the ways that differ.
+/// The different URL encodings of a value.
 fn encoded_for_urls(value: &str, found: &mut dyn FnMut(Pattern<'_>)) {
     let differs = |set| utf8_percent_encode(value, set).any(|piece| piece.starts_with('%'));
     if differs(RESERVED) {
@@ -313,8 +313,8 @@ fn encoded_for_urls(value: &str, found: &mut dyn FnMut(Pattern<'_>)) {
     }
 }
 
-/// The base64 of a value of this many bytes, the part of it that is the same whatever follows the value, such as a line
-/// feed, and the lines that base64(1) breaks it into.
+/// The base64 of a value of this many bytes, the part of it that does not depend on what follows the value, such as a
+/// line feed, and the lines that base64(1) breaks it into.
 fn base64_of(base64: &str, length: usize, found: &mut dyn FnMut(Pattern<'_>)) {
     let constant = &base64[..length / 3 * 4];
     found(Pattern::Text(base64));
@@ -335,14 +335,14 @@ fn text(buffer: &Locked) -> &str {
     std::str::from_utf8(buffer.bytes()).unwrap_or_default()
 }
 
-/// Whether a value is too short or too common to be hidden: a log without it could not be read.
+/// Whether a value is too short or too common to be hidden: the log would become unreadable.
 pub fn is_common(value: &[u8]) -> bool {
     let is_number = value.len() <= NUMBER && value.iter().all(u8::is_ascii_digit);
     let mut words = COMMON.iter().map(|word| word.as_bytes());
     value.len() < SHORTEST || is_number || words.any(|word| word.eq_ignore_ascii_case(value))
 }
 
-/// Whether a text can be masked without ruining the log.
+/// Whether a text can be masked without making the log unreadable.
 fn is_rare(text: &str) -> bool {
     let text = text.trim();
     text.chars().count() >= SHORTEST && !is_common(text.as_bytes())

@@ -92,7 +92,7 @@ pub fn mask(
         Audience::Nobody => return Ok(()),
         Audience::Deaf(name) => {
             report.warn(format_args!(
-                "{name} cannot be told now what to mask; --redact keeps secrets out of what the command writes"
+                "{name} cannot mask secrets during a job; use --redact to keep them out of the log"
             ));
             return Ok(());
         }
@@ -115,7 +115,7 @@ pub fn mask(
     found(Some(runner.name()), &skipped);
     if !skipped.is_empty() {
         report.warn(format_args!(
-            "too short or too common to be masked: {}",
+            "these secrets are too short or too common to be masked: {}",
             skipped.join(", ")
         ));
     }

@@ -1,7 +1,7 @@
 //! The `.env` grammar: text in, borrowed entries out.
 //!
 //! The parser copies nothing. An entry points into the text, and a value that needs decoding is read as a
-//! sequence of pieces, so a secret is written exactly once: to the place it is meant for.
+//! sequence of pieces, so a secret is written exactly once: to its destination.
 
 #![forbid(unsafe_code)]
 
@@ -10,7 +10,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder as RandomState, HashTable, hash_table};
 
-/// One variable of a level: its name, and its value still in the form it was written in.
+/// One variable of a level, with its value not yet decoded.
 #[derive(Clone, Copy)]
 pub struct Entry<'a> {
     /// A name that matches `[A-Za-z_][A-Za-z0-9_]*`.
@@ -19,14 +19,14 @@ pub struct Entry<'a> {
     pub value: Value<'a>,
 }
 
-/// A value as it was written, without its quotes.
+/// An undecoded value without its quotes.
 #[derive(Clone, Copy)]
 pub struct Value<'a> {
     raw: &'a str,
     quoting: Quoting,
 }
 
-/// How a value was written, which decides what a backslash in it means.
+/// The quoting of a value, which decides what a backslash in it means.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Quoting {
     Verbatim,
@@ -35,7 +35,7 @@ enum Quoting {
 }
 
 impl<'a> Value<'a> {
-    /// A value that stands for itself, byte for byte.
+    /// A value that needs no decoding.
     pub fn verbatim(raw: &'a str) -> Self {
         Value {
             raw,
@@ -61,7 +61,7 @@ impl<'a> Value<'a> {
         self.raw.is_empty()
     }
 
-    /// Whether the value was written in single quotes, which keeps the resolver away from it.
+    /// Whether the value was written in single quotes, in which references are not resolved.
     pub fn is_single_quoted(self) -> bool {
         self.quoting == Quoting::Single
     }
@@ -114,7 +114,7 @@ impl<'a> Pieces<'a> {
     }
 }
 
-/// What a text holds.
+/// A parsed text.
 pub struct Parsed<'a> {
     text: &'a str,
     spans: Vec<Span>,
@@ -122,7 +122,7 @@ pub struct Parsed<'a> {
     pub skipped: Skipped,
 }
 
-/// Where in the text an entry stands. Sixteen bytes a variable, because a level can have a great many.
+/// The position of an entry in the text. Sixteen bytes each, because a level can have very many.
 struct Span {
     name_at: u32,
     name_length: u32,
@@ -131,12 +131,11 @@ struct Span {
     raw_length_and_quoting: u32,
 }
 
-/// Lines that were passed over: how many, and the number of the first.
+/// The lines that were skipped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Skipped {
     /// The number of the first one, counted from 1; 0 if there is none.
     pub first: usize,
-    /// How many there are.
     pub count: usize,
 }
 
@@ -153,7 +152,7 @@ impl Skipped {
 pub const MAX_TEXT: usize = (1 << 30) - 1;
 
 impl<'a> Parsed<'a> {
-    /// The entries in source order, one a name: the last value, at the first one's position.
+    /// The entries in source order, one for each name: the last value, at the position of the first.
     pub fn entries(&self) -> impl ExactSizeIterator<Item = Entry<'a>> {
         self.spans.iter().map(|span| span.entry(self.text))
     }
@@ -190,14 +189,13 @@ impl Span {
     }
 }
 
-/// Why a text is not what the grammar asks for, and where; never what it says there.
+/// Why and where a text breaks the grammar; never the text itself.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ParseError {
-    /// The line, counted from 1; of a quoted value, the line it opens on.
+    /// The line, counted from 1; for a quoted value, the line where the quote opens.
     pub line: usize,
-    /// The variable, where the line got as far as having one.
+    /// The variable, if its name was read.
     pub name: Option<String>,
-    /// What is wrong.
     pub reason: Reason,
 }
 
@@ -210,9 +208,9 @@ pub enum Reason {
     Encoding,
     /// The text has a NUL byte, which no environment can carry.
     Nul,
-    /// What stands before the `=` is no name.
+    /// The text before the `=` is not a valid name.
     Name,
-    /// A quote is opened and never closed.
+    /// A quote is never closed.
     OpenQuote,
     /// Something other than a comment follows a closing quote.
     TextAfterQuote,
@@ -227,28 +225,28 @@ impl fmt::Display for ParseError {
         f.write_str(match self.reason {
             Reason::TooLong => "too long",
             Reason::Encoding => "not UTF-8",
-            Reason::Nul => "a NUL byte",
+            Reason::Nul => "contains a NUL byte",
             Reason::Name => {
                 "invalid name before '=' (letters, digits and '_', not starting with a digit)"
             }
-            Reason::OpenQuote => "the quote that opens here is never closed",
+            Reason::OpenQuote => "a quote is never closed",
             Reason::TextAfterQuote => "text after the closing quote",
         })
     }
 }
 
-/// Reads a whole text of the grammar in `formats.md` section 1.
+/// Parses a whole text.
 ///
 /// # Errors
 ///
-/// A [`ParseError`] for whatever the grammar calls an error; nothing is guessed.
+/// A [`ParseError`] for everything that the grammar calls an error; nothing is guessed.
 pub fn parse(bytes: &[u8]) -> Result<Parsed<'_>, ParseError> {
     let text = text_in(bytes)?;
     let mut reader = Reader {
         rest: text,
         line: 0,
     };
-    // An entry takes a line and a `=`; of more than one in six bytes, few have names of their own.
+    // Each entry has a line with a `=`. With more than one entry in six bytes, most names are duplicates.
     let lines = count(text, b'\n') + 1;
     let entries = lines.min(count(text, b'=')).min(text.len() / 6 + 1);
     let mut spans: Vec<Span> = Vec::with_capacity(entries);
@@ -286,7 +284,7 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed<'_>, ParseError> {
     })
 }
 
-/// The text in `bytes` without a byte order mark, if it is one that the grammar can be asked about.
+/// The text in `bytes` without its byte order mark, if it is UTF-8 of an accepted size without NUL.
 fn text_in(bytes: &[u8]) -> Result<&str, ParseError> {
     let fail = |offset: usize, reason| {
         let line = 1 + bytes[..offset]
@@ -327,7 +325,7 @@ pub fn is_name(name: &str) -> bool {
 
 const BLANK: [char; 2] = [' ', '\t'];
 
-/// The name in what stands before the first `=`, without blanks and one leading `export`.
+/// The name in the text before the first `=`, without blanks and without one leading `export`.
 fn name_in(before: &str) -> Option<&str> {
     let trimmed = before.trim_matches(BLANK);
     let name = match trimmed.strip_prefix("export") {
@@ -337,7 +335,7 @@ fn name_in(before: &str) -> Option<&str> {
     is_name(name).then_some(name)
 }
 
-/// The text that is still to be read.
+/// The rest of the text.
 struct Reader<'a> {
     rest: &'a str,
     /// The number of the line that was read last, counted from 1.
@@ -345,7 +343,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Reads one line, and those that a quoted value on it runs on to.
+    /// Reads one line, and the further lines of a quoted value on it.
     fn line(&mut self, skipped: &mut Skipped) -> Result<Option<Entry<'a>>, ParseError> {
         let from_here = self.rest;
         let line = self.up_to_line_end();
@@ -387,7 +385,7 @@ impl<'a> Reader<'a> {
         }))
     }
 
-    /// What is left of the current line, without its LF or CRLF.
+    /// The rest of the current line, without its LF or CRLF.
     fn up_to_line_end(&mut self) -> &'a str {
         self.line += 1;
         match self.rest.split_once('\n') {
@@ -399,7 +397,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What stands between the quote just passed and the one that closes it; reads its last line to the end.
+    /// The text between the quote just read and its closing quote; reads to the end of the last line.
     fn quoted(&mut self, quoting: Quoting) -> Result<&'a str, (usize, Reason)> {
         let opened_on = self.line;
         let closing =
@@ -437,7 +435,7 @@ fn closing_quote(text: &[u8], quoting: Quoting) -> Option<usize> {
     None
 }
 
-/// The value in what follows the `=`: up to a `#` behind a blank, without blanks at both ends.
+/// The unquoted value after the `=`: up to a `#` after a blank, without blanks at both ends.
 fn unquoted(after: &str) -> &str {
     let bytes = after.as_bytes();
     let is_comment =

@@ -1,7 +1,7 @@
 //! The text formats that variables are printed in.
 //!
 //! The text goes to a sink in pieces, each of them a slice of a value or a constant, so that a secret is written
-//! exactly once: to the place it is meant for. Render once to count and once to write.
+//! exactly once: to its destination. Render once to count and once to write.
 
 #![forbid(unsafe_code)]
 
@@ -24,7 +24,6 @@ impl Form {
     /// Every format, in the order in which they are documented.
     pub const ALL: [Form; 4] = [Form::Env, Form::Shell, Form::Json, Form::Yaml];
 
-    /// The name of the format on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Form::Env => "env",
@@ -34,27 +33,25 @@ impl Form {
         }
     }
 
-    /// The format of that name.
     pub fn named(name: &str) -> Option<Form> {
         Form::ALL.into_iter().find(|form| form.name() == name)
     }
 }
 
-/// A variable that a format cannot hold so that all of its readers read it back alike.
+/// A variable that cannot be written in a format so that all of its readers get the same value.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NoSpelling {
-    /// The name of the variable.
     pub name: String,
 }
 
-/// Where the text goes, piece by piece.
+/// Receives the text, piece by piece.
 type Sink<'a> = &'a mut dyn FnMut(&str);
 
 /// Renders the variables, in their order, into `sink`. Every name matches `[A-Za-z_][A-Za-z0-9_]*` and occurs once.
 ///
 /// # Errors
 ///
-/// The first variable without a spelling; what `sink` got by then is not to be used.
+/// The first variable without a spelling; `sink` must then discard what it received.
 pub fn render<'a>(
     form: Form,
     variables: impl IntoIterator<Item = (&'a str, Value<'a>)>,
@@ -83,7 +80,7 @@ enum Quoting {
     Double,
 }
 
-/// What npm `dotenv` assigns to the prototype of its result instead of to a variable.
+/// A name that npm `dotenv` assigns to the prototype of its result instead of to a variable.
 const PROTOTYPE: &str = "__proto__";
 
 fn env(name: &str, value: Value<'_>, sink: Sink<'_>) -> Result<(), NoSpelling> {
@@ -124,7 +121,7 @@ fn quoting(value: Value<'_>) -> Option<Quoting> {
     }
 }
 
-/// A character without a meaning to any reader, wherever it stands.
+/// A character without a special meaning to any reader, in any position.
 fn is_plain(character: char) -> bool {
     character.is_ascii_alphanumeric() || "%+,-./:=@_".contains(character)
 }
@@ -142,7 +139,7 @@ fn fits_double_quotes(value: Value<'_>) -> bool {
     pairs(value).all(|(character, next)| match character {
         '"' => false,
         '$' => !compose_expands(next),
-        // The character is an escape to one reader or another; CR would be written as one.
+        // Some reader treats the character as an escape; CR would be written as one.
         '\\' => next.is_some_and(|next| !"\\\"'$0abfnrtv\r".contains(next)),
         _ => true,
     })
@@ -161,7 +158,7 @@ fn fits_no_quotes(value: Value<'_>) -> bool {
         })
 }
 
-/// Whether npm `dotenv` takes a pair of quotes away: one that starts a line, and the same one at the end of a line.
+/// Whether npm `dotenv` removes a pair of quotes: one that starts a line, and the same one at the end of a line.
 fn npm_strips(value: Value<'_>) -> bool {
     let ends_line = |character: char| matches!(character, '\u{2028}' | '\u{2029}');
     ['\'', '"', '`'].into_iter().any(|quote| {
@@ -198,13 +195,13 @@ fn python_expands(value: Value<'_>) -> bool {
     false
 }
 
-/// What one reader or another trims: white space as Unicode, JavaScript or Python has it.
+/// Characters that some reader trims: white space as defined by Unicode, JavaScript or Python.
 fn is_blank(character: char) -> bool {
     character.is_whitespace() || matches!(character, '\u{1c}'..='\u{1f}' | '\u{feff}')
 }
 
-/// Names that dash or bash keeps for itself: it refuses the value, replaces it, or computes it, which runs what
-/// `$(…)` in it holds.
+/// Names that dash or bash reserves: it refuses the value, replaces it, or evaluates it, which runs commands in
+/// `$(…)`.
 const OF_THE_SHELL: [&str; 28] = [
     "BASHOPTS",
     "BASHPID",
@@ -266,7 +263,7 @@ fn yaml<'a>(variables: impl Iterator<Item = (&'a str, Value<'a>)>, sink: Sink<'_
             true => ("? \"", "\"\n: "),
             false => ("\"", "\": "),
         };
-        // A name in quotes too: without them `on`, `null` and `e5` are something else to one reader or another.
+        // The name is quoted too: without quotes, some readers do not read `on`, `null` or `e5` as strings.
         [open, name, close].into_iter().for_each(&mut *sink);
         double_quoted(value, sink);
         sink("\n");
@@ -277,7 +274,7 @@ fn yaml<'a>(variables: impl Iterator<Item = (&'a str, Value<'a>)>, sink: Sink<'_
     }
 }
 
-/// The longest name that YAML, with its quotes, takes for a key without a `?` in front.
+/// The longest name that YAML, with quotes, accepts as a key without a leading `?`.
 const LONGEST_YAML_KEY: usize = 1022;
 
 /// Writes a string that is the same in JSON, YAML 1.1 and YAML 1.2.
@@ -298,7 +295,7 @@ fn double_quoted(value: Value<'_>, sink: Sink<'_>) {
     sink("\"");
 }
 
-/// Whether a character means something in a double-quoted string, or is no printable character to YAML.
+/// Whether a character is special in a double-quoted string or not printable in YAML.
 fn must_be_escaped(character: char) -> bool {
     matches!(
         character,
@@ -330,7 +327,7 @@ fn escaped(character: char, sink: Sink<'_>) {
     }
 }
 
-/// Writes the value with `to` in the place of each `from`.
+/// Writes the value with each `from` replaced by `to`.
 fn replaced(value: Value<'_>, from: char, to: &str, sink: Sink<'_>) {
     for piece in value.pieces() {
         let mut parts = piece.split(from);

@@ -1,7 +1,7 @@
-//! The resolver: references between variables, once over the merged set.
+//! Resolves references between variables, once over the merged set.
 //!
-//! No recursion on the machine's stack, each variable resolved once, and text that was put in is not scanned again: the
-//! cost is that of reading the values and writing the results.
+//! It does not recurse, resolves each variable once, and does not scan substituted text again: the cost is that of
+//! reading the values and writing the results.
 
 #![forbid(unsafe_code)]
 
@@ -21,25 +21,25 @@ pub struct Template {
     pub name: String,
     /// Its value, decoded.
     pub text: String,
-    /// Whether it was written in single quotes, and so stays as it is.
+    /// Whether it was single-quoted and is therefore not resolved.
     pub is_literal: bool,
 }
 
-/// What came out.
+/// The result of resolving.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Resolved {
     /// The values, in the order of the variables.
     pub values: Vec<Rc<str>>,
-    /// The names that were referred to and not set anywhere, in the order in which they were met.
+    /// The names in references that are not set, in order of appearance.
     pub unset: Vec<String>,
 }
 
-/// Why nothing came out.
+/// Why the references cannot be resolved.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ResolveError {
-    /// These variables refer to each other in a circle.
+    /// These variables form a circular reference.
     Cycle(Vec<String>),
-    /// `${NAME:?message}` in `variable`, and NAME is not set or empty. The message is the user's own text.
+    /// `${NAME:?message}` in `variable`, where NAME is not set or empty. The message is the user's own text.
     Required {
         /// The variable that holds the reference.
         variable: String,
@@ -50,7 +50,7 @@ pub enum ResolveError {
     },
     /// The result of a variable is too large.
     TooLong(String),
-    /// The results up to this variable's are too large together.
+    /// The results up to and including this variable's are too large in total.
     TotalTooLong(String),
 }
 
@@ -58,11 +58,7 @@ impl fmt::Display for ResolveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ResolveError::Cycle(names) => {
-                write!(
-                    f,
-                    "these variables refer to each other in a circle: {}",
-                    names.join(", ")
-                )
+                write!(f, "circular references: {}", names.join(", "))
             }
             ResolveError::Required {
                 variable,
@@ -79,20 +75,20 @@ impl fmt::Display for ResolveError {
             ResolveError::TooLong(name) => {
                 write!(
                     f,
-                    "{name} is larger than {MAX_RESULT} bytes when it is resolved"
+                    "the resolved value of {name} is larger than {MAX_RESULT} bytes"
                 )
             }
             ResolveError::TotalTooLong(name) => {
                 write!(
                     f,
-                    "the variables up to {name} are larger than {MAX_TOTAL} bytes when they are resolved"
+                    "the resolved values up to {name} are larger than {MAX_TOTAL} bytes in total"
                 )
             }
         }
     }
 }
 
-/// Resolves every reference. `fallback` is asked for names that no variable has.
+/// Resolves every reference. `fallback` gives the values of names that no variable has.
 ///
 /// # Errors
 ///
@@ -129,14 +125,14 @@ pub fn resolve(
     })
 }
 
-/// How far a variable is.
+/// The state of a variable.
 enum State {
     Untouched,
     Started,
     Done(Rc<str>),
 }
 
-/// A stretch of a variable's text that is being read: all of it, or an operand.
+/// A section of a variable's text that is being read: all of it, or an operand.
 struct Frame {
     variable: usize,
     at: usize,
@@ -155,9 +151,9 @@ struct Resolver<'a> {
     positions: HashMap<&'a str, usize>,
     fallback: &'a dyn Fn(&str) -> Option<String>,
     states: Vec<State>,
-    /// The stretches that are being read, each inside or for the sake of the one before.
+    /// The sections that are being read, each inside or on behalf of the one before.
     frames: Vec<Frame>,
-    /// The variables that are being resolved, each for the sake of the one before.
+    /// The variables that are being resolved, each on behalf of the one before.
     started: Vec<Started>,
     unset: Vec<&'a str>,
     known_unset: HashSet<&'a str>,
@@ -165,7 +161,7 @@ struct Resolver<'a> {
 }
 
 impl<'a> Resolver<'a> {
-    /// Resolves one variable and, before it is done, those that it turns out to need.
+    /// Resolves one variable and all variables that it needs.
     fn run(&mut self, variable: usize) -> Result<(), ResolveError> {
         self.start(variable);
         while let Some(frame) = self.frames.last_mut() {
@@ -183,7 +179,7 @@ impl<'a> Resolver<'a> {
         Ok(())
     }
 
-    /// Begins a variable, unless that has happened already or there is nothing to resolve in it.
+    /// Begins a variable, unless it was begun before or contains nothing to resolve.
     fn start(&mut self, variable: usize) {
         if !matches!(self.states[variable], State::Untouched) {
             return;
@@ -208,7 +204,7 @@ impl<'a> Resolver<'a> {
         });
     }
 
-    /// Ends the innermost stretch and, if it was all of a variable's text, the variable.
+    /// Ends the innermost section and, if it is the whole text of a variable, the variable.
     fn finish(&mut self) {
         if let Some(frame) = self.frames.pop()
             && frame.is_whole
@@ -218,7 +214,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Puts `text` into the result for the next `length` bytes of the innermost stretch.
+    /// Appends `text` to the result and advances the innermost section by `length` bytes.
     fn copy(&mut self, text: &str, length: usize) -> Result<(), ResolveError> {
         let (Some(frame), Some(started)) = (self.frames.last_mut(), self.started.last_mut()) else {
             return Ok(());
@@ -236,7 +232,7 @@ impl<'a> Resolver<'a> {
         Ok(())
     }
 
-    /// Handles the `$` that the innermost stretch, which ends where `text` does, has come to.
+    /// Handles the `$` at the current position of the innermost section, which ends where `text` does.
     fn reference(&mut self, text: &'a str) -> Result<(), ResolveError> {
         let (Some(frame), Some(started)) = (self.frames.last(), self.started.last()) else {
             return Ok(());
@@ -286,7 +282,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// What `name` stands for in `variable`, which does not see itself.
+    /// The value of `name` in `variable`, which does not see itself.
     fn look_up(&self, name: &str, variable: usize) -> Result<Lookup, ResolveError> {
         let fallback = || Lookup::Known((self.fallback)(name).map(Rc::from));
         match self.positions.get(name) {
@@ -300,7 +296,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// The circle that is closed by another reference to the variable `first`.
+    /// The circle that another reference to the variable `first` closes.
     fn cycle(&self, first: usize) -> ResolveError {
         let whole = self.frames.iter().filter(|frame| frame.is_whole);
         let circle = whole.skip_while(|frame| frame.variable != first);
@@ -312,7 +308,7 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// What a name stands for.
+/// The result of a lookup.
 enum Lookup {
     /// This value, or none at all.
     Known(Option<Rc<str>>),
@@ -322,13 +318,13 @@ enum Lookup {
 
 /// What a `$` begins.
 struct Reference<'a> {
-    /// The name and what is done with it; `None` if the text stands for itself.
+    /// The name and the operation on it; `None` if the text is literal.
     name_and_operator: Option<(&'a str, Operator)>,
     /// Where in the text it ends.
     end: usize,
 }
 
-/// What is done with a name. An operand is a stretch of the text.
+/// The operation on a name. An operand is a section of the text.
 #[derive(Clone, Copy)]
 enum Operator {
     Plain,
@@ -344,7 +340,7 @@ impl Operator {
 }
 
 impl<'a> Reference<'a> {
-    /// Reads the reference whose `$` stands at `at`.
+    /// Reads the reference whose `$` is at `at`.
     fn at(text: &'a str, at: usize, braces: &Braces) -> Self {
         let literal = |end| Reference {
             name_and_operator: None,
@@ -382,7 +378,7 @@ impl<'a> Reference<'a> {
     }
 }
 
-/// The name that `text` begins with; empty if it begins with none.
+/// The name at the beginning of `text`; empty if there is none.
 fn leading_name(text: &str) -> &str {
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     if text.starts_with(|first: char| first.is_ascii_digit()) {
@@ -412,7 +408,7 @@ impl Braces {
         Braces(pairs)
     }
 
-    /// Where the brace that opens at `opening` is closed.
+    /// The position of the brace that closes the one at `opening`.
     fn closing(&self, opening: usize) -> Option<usize> {
         let index = self.0.binary_search_by_key(&opening, |pair| pair.0).ok()?;
         Some(self.0[index].1)

@@ -9,6 +9,7 @@ mod profile_flaw;
 mod sealing;
 mod unreachable;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -44,39 +45,36 @@ pub enum Error {
     Usage(Usage),
     /// The output of `--help` or `--version` could not be written.
     Output(io::Error),
-    /// A key that is needed is nowhere; `places` are those that were looked at.
-    NoKey {
-        key: &'static str,
-        places: Vec<String>,
-    },
-    /// A source of a key was chosen, and it is of no use.
+    /// A required key is in none of its places.
+    NoKey(MissingKey),
+    /// The first place of a key that is set does not contain a valid one.
     BadKey { source: String, reason: BadKey },
     /// The prompt for the client key failed.
     Prompt(io::Error),
-    /// A file of trusted certificates is of no use, and what names it.
+    /// A file of trusted certificates is invalid; `source` is the option or variable that names it.
     CaFile {
         source: &'static str,
         file: PathBuf,
         reason: String,
     },
-    /// The C library does not let us say how host names are resolved.
+    /// The C library does not let us choose how host names are resolved.
     Resolver(io::Error),
-    /// The variable that names a proxy is of no use.
+    /// The variable that names a proxy is invalid.
     Proxy {
         variable: &'static str,
         reason: &'static str,
     },
-    /// No thread.
+    /// A thread could not be started.
     Thread(io::Error),
     /// The service did not answer in time.
     Timeout { host: String, time: Duration },
     /// No connection, or a connection that broke.
     Unreachable { host: String, reason: Unreachable },
-    /// The certificate is not one to trust.
+    /// The certificate is not trusted.
     Certificate { host: String, flaw: Flaw },
-    /// The other side does not speak TLS as it should.
+    /// The TLS handshake failed.
     Tls { host: String },
-    /// The other side does not speak HTTP.
+    /// The server sent something that is not HTTP.
     NotHttp { host: String },
     /// A header is malformed, or there are more than `limit`.
     BadHeader { host: String, limit: usize },
@@ -109,15 +107,15 @@ pub enum Error {
     UnexpectedStatus { host: String, status: u16 },
     /// A document is larger than is accepted, in bytes.
     AnswerTooLong { document: String, limit: u64 },
-    /// A document is not what it should be.
+    /// A document does not have the expected form.
     Malformed { document: String, flaw: String },
     /// The organization of the key or tree is not the one that was given.
     OtherOrganization { wanted: String, actual: String },
-    /// A slug was given, and the service does not tell the organization's.
+    /// A slug was given, but the service names none.
     OrganizationWithoutSlug { wanted: String },
-    /// A level came that is deeper than the path.
+    /// The answer contains a level that is deeper than the path.
     UnaskedLevel { path: String, level: LevelName },
-    /// A mirror has what is taken from the service only.
+    /// A mirror has something that is accepted only from the service.
     Mirror { mirror: String, refused: FromMirror },
     /// A file or directory of a tree cannot be used.
     Tree { path: PathBuf, error: io::Error },
@@ -149,7 +147,7 @@ pub enum Error {
     Required { names: Vec<String> },
     /// Standard output is a regular file.
     PrintToFile,
-    /// A value cannot be written in a format so that it reads back.
+    /// A value cannot be written in a format so that every reader gets it back.
     NoSpelling { name: String, form: &'static str },
     /// No file in memory.
     MemoryFile(io::Error),
@@ -157,40 +155,40 @@ pub enum Error {
     NoPathOfDescriptor,
     /// Secrets have names that would take over the command.
     UnsafeNames { names: Vec<String> },
-    /// One variable is larger than the kernel takes, in bytes.
+    /// One variable is larger than the kernel allows, in bytes.
     VariableTooLong {
         name: String,
         size: usize,
         limit: usize,
     },
-    /// All variables and arguments together are larger than the kernel takes, in bytes.
+    /// All variables and arguments together are larger than the kernel allows, in bytes.
     EnvironmentTooLong {
         size: usize,
         limit: usize,
         largest: String,
     },
-    /// The runner could not be told what to mask.
+    /// The masking commands could not be written.
     Mask(io::Error),
     /// The audit line could not be written.
     Audit {
         destination: String,
         error: io::Error,
     },
-    /// Something is to be read from or written to a descriptor that was closed when the program started.
+    /// A descriptor that is to be read or written was closed when the program started.
     NotOpen {
         named_by: String,
         number: i32,
         error: io::Error,
     },
-    /// The file of `--profile` is of no use.
+    /// The file of `--profile` is invalid.
     Profile { file: PathBuf, flaw: ProfileFlaw },
-    /// No locked memory.
+    /// Memory for secrets could not be allocated or locked.
     Memory(NoMemory),
     /// The process could not be protected before `main`.
     Unprotected(StartFailure),
-    /// Signals could not be treated as the caller wants them.
+    /// Signals could not be set up.
     Signals(io::Error),
-    /// The supervisor could not be put in front.
+    /// The parent process could not be started.
     Supervise(io::Error),
     /// The filter of the command's output is not ready.
     NoFilter { reason: String },
@@ -207,20 +205,26 @@ pub enum Usage {
     UnknownOption { option: String },
     /// An option without the value it needs.
     MissingValue { option: String },
-    /// An option with a value it has no use for.
+    /// An option with a value that it does not take.
     UnwantedValue { option: String },
     /// More than one PATH.
     ExtraArgument,
-    /// No `--`.
-    MissingSeparator,
+    /// No `--`; `path` is the argument that would be the PATH.
+    MissingSeparator { path: Option<String> },
     /// Nothing after `--`.
     NoCommand,
     /// No PATH.
     NoPath,
-    /// A value that is not what it should be, and where it comes from.
+    /// PATH, or the variable that gives it, is not a path; `path` is what was given, if it may be shown.
+    InvalidPath {
+        source: String,
+        path: Option<String>,
+        reason: &'static str,
+    },
+    /// The value of an option or a variable is invalid.
     BadValue {
         source: String,
-        reason: &'static str,
+        reason: Cow<'static, str>,
     },
     /// No such command of `dotenv-seal`, or not with these words.
     SealForm,
@@ -231,13 +235,24 @@ pub enum Usage {
         one: &'static str,
         other: &'static str,
     },
-    /// A mirror, and no service that it could stand in for.
+    /// A mirror of a tree.
     MirrorOfTree,
-    /// An option that means nothing without another one.
+    /// An option that needs one of these other ones.
     Alone {
         option: &'static str,
-        needed: &'static str,
+        needed: &'static [&'static str],
     },
+}
+
+/// Which key is missing.
+#[derive(Debug)]
+pub enum MissingKey {
+    /// The API key.
+    Api,
+    /// The client key.
+    Client,
+    /// The client key, and there is no terminal to ask for it.
+    Terminal,
 }
 
 /// What is wrong with a key or where it should be.
@@ -245,34 +260,34 @@ pub enum Usage {
 pub enum BadKey {
     /// Its file cannot be read.
     Unreadable(io::Error),
-    /// It did not come to its end through a pipe or a descriptor.
+    /// It was not complete in time on a pipe or a descriptor.
     NotInTime { time: Duration },
-    /// The value of `--client-key` names no file. It may be a key, so that it is not shown.
+    /// There is no file of that name. The name may be a key, so it is not shown.
     NoSuchFile,
     /// It is empty.
     Empty,
-    /// It has a line end inside.
+    /// It contains a line break.
     SeveralLines,
     /// It starts with a byte order mark.
     ByteOrderMark,
     /// It is longer than any key.
     TooLong,
-    /// It has characters that a header of HTTP cannot carry.
+    /// It has characters that an HTTP header cannot contain.
     NotPrintable,
-    /// It is to be read again and again, and cannot be.
+    /// It must be read repeatedly, but its place can be read only once.
     ReadOnce,
 }
 
-/// Why a level stays closed.
+/// Why a level cannot be decrypted.
 #[derive(Debug)]
 pub enum Sealed {
-    /// Its content is no blob.
+    /// Its content is not a blob.
     NoBlob,
     /// The client key opens no level at all.
     WrongClientKey,
-    /// The project's own key does not open it.
+    /// The project's own key cannot decrypt it.
     WrongServerKey,
-    /// The key opens other levels, but not this one.
+    /// The key decrypts other levels but not this one.
     Changed,
 }
 
@@ -333,118 +348,122 @@ impl Error {
         kind
     }
 
-    /// What the user can do about it, where that is not plain.
-    pub fn hint(&self) -> Option<&'static str> {
+    /// What the user can do about it, unless the message says so.
+    pub fn hint(&self) -> Option<Cow<'static, str>> {
+        if let Error::Usage(Usage::MissingSeparator { path: Some(path) }) = self {
+            let line = format!("dotenv-run [OPTION]... {path} -- COMMAND [ARG]...");
+            return Some(line.into());
+        }
+        self.fixed_hint().map(Cow::Borrowed)
+    }
+
+    fn fixed_hint(&self) -> Option<&'static str> {
         Some(match self {
-            Error::Usage(Usage::MissingSeparator | Usage::NoCommand) => {
+            Error::Usage(Usage::MissingSeparator { .. } | Usage::NoCommand) => {
                 "dotenv-run [OPTION]... [PATH] -- COMMAND [ARG]..."
             }
             Error::Usage(Usage::NoPath) => "give PATH before '--', or set DOTENV_RUN_PATH",
-            Error::Usage(_) => "--help lists what there is",
+            Error::Usage(Usage::InvalidPath { .. }) => {
+                "PATH has the form project[/target[/environment]]"
+            }
+            Error::Usage(_) => "see --help",
             Error::NotOpen { number: 1.., .. } => {
                 "a shell opens descriptor 3 of a command with 3<FILE, or 3>FILE for writing"
             }
+            Error::NoKey(MissingKey::Api) => {
+                "set DOTENV_API_KEY, or give --api-key-file FILE; for a sealed directory, --api-url file:///DIRECTORY"
+            }
+            Error::NoKey(_) => "set DOTENV_CLIENT_KEY, or give --client-key FILE",
             Error::BadKey {
                 source,
                 reason: BadKey::NoSuchFile,
             } if !source.starts_with("--") => {
-                "the variable names a file; a key itself goes into the variable without _FILE"
+                "this variable names a file; put the key itself in the variable without _FILE"
             }
             Error::BadKey {
                 reason: BadKey::NoSuchFile,
                 ..
             } => {
-                "a key is not taken from the command line, where every process can read it; \
-                 put it in a file, or use '-', fd:N or the environment"
+                "put the key in a file, or use '-', fd:N or the environment; \
+                 every process can read the command line"
             }
-            Error::NoPathOfDescriptor => {
-                "mount /proc, as it is on every machine and in every container"
-            }
+            Error::NoPathOfDescriptor => "mount /proc",
             Error::BadKey {
                 reason: BadKey::NotInTime { .. },
                 ..
-            } => "the key is complete when its writer closes the pipe",
+            } => "the program that writes the key must close its end of the pipe",
             Error::BadKey {
                 reason: BadKey::ByteOrderMark,
                 ..
             } => "save the file as UTF-8 without a byte order mark",
-            Error::BadKey {
-                reason: BadKey::ReadOnce,
-                ..
-            } => "--watch reads keys again each time; name a regular file, or set the variable",
             Error::Unprotected(_) => {
-                "a container's or service's filter of system calls has to allow it"
+                "allow this call in the system call filter of the container or service"
             }
             Error::Unauthorized { .. } => "the API key is unknown, expired or revoked",
             Error::Forbidden {
                 denied: Denied::KeyDescriptor,
                 ..
-            } => "the API key needs the scope key:retrieve, which the read-only preset lacks",
+            } => "give the API key the scope key:retrieve, which the read-only preset lacks",
             Error::Forbidden {
                 denied: Denied::Secrets,
                 ..
-            } => "the API key needs the scope secret:read",
+            } => "give the API key the scope secret:read",
             Error::NotFound { .. } => "check the path and the organization",
             Error::RateLimited { .. } => {
-                "the service allows 100 requests a minute for an organization"
+                "the service allows 100 requests per minute for each organization; try again later"
             }
             Error::Redirected { .. } => "redirects are never followed; check the API URL",
             Error::Certificate {
                 flaw: Flaw::UnknownAuthority,
                 ..
-            } => "certificates are always verified; --ca-file names a private authority",
+            } => "use --ca-file FILE to trust a private certificate authority",
             Error::Certificate {
                 flaw: Flaw::Other, ..
             } => {
-                "the certificate of a server must not be that of an authority (CA:TRUE), \
-                 as many self-signed ones are"
+                "a server certificate must not be a CA certificate (CA:TRUE), \
+                 as many self-signed certificates are"
             }
             Error::Certificate {
                 flaw: Flaw::Expired | Flaw::NotYetValid,
                 ..
-            } => "check the clock of this machine too",
+            } => "check the clock of this machine",
             Error::Mirror {
                 refused: FromMirror::Denial { .. },
                 ..
             } => {
-                "a mirror is asked without the API key; it must give the documents to whoever asks"
+                "a mirror is asked without the API key; it must give the documents to everyone who asks"
             }
             Error::Mirror { .. } => {
-                "whoever has the mirror could choose the environment; only sealed levels of \
-                 client-managed projects are taken from one"
+                "only encrypted levels of client-managed projects are accepted from a mirror"
             }
             Error::Unreachable {
                 reason: Unreachable::Proxy { status: 407 },
                 ..
-            } => "the URL of the proxy may hold a user name and a password",
-            Error::Empty { .. } => "--allow-empty starts the command all the same",
-            Error::Plaintext { .. } => "--allow-plaintext accepts it",
+            } => "put the user name and the password in the URL of the proxy",
+            Error::Empty { .. } => "use --allow-empty to start the command without secrets",
+            Error::Plaintext { .. } => "use --allow-plaintext to accept it",
             Error::Sealed {
                 reason: Sealed::WrongClientKey,
                 ..
-            } => "give the key that this project's secrets were sealed with",
-            Error::UnsafeNames { .. } => "--allow-unsafe-env NAME,... accepts them",
-            Error::PrintToFile => {
-                "a file keeps the secrets on disk; --allow-file writes them all the same"
-            }
+            } => "use the key that the secrets of this project were sealed with",
+            Error::UnsafeNames { .. } => "use --allow-unsafe-env NAME,... to accept them",
+            Error::PrintToFile => "use --allow-file to store the secrets on disk",
             Error::Profile {
                 flaw: ProfileFlaw::UnknownKey { .. } | ProfileFlaw::NotInProfile { .. },
                 ..
-            } => "the keys are path, command and the long names of options, as --help lists them",
-            Error::Mask(_) => "--mask=off starts the command all the same",
-            Error::NoSpelling { .. } => "json and yaml can hold every value",
+            } => "valid keys are path, command and the long option names that --help lists",
+            Error::Mask(_) => "use --mask=off to start the command without masking",
+            Error::NoSpelling { .. } => "use json or yaml, which can represent every value",
             Error::VariableTooLong { .. } | Error::EnvironmentTooLong { .. } => {
-                "--file VAR --file-only gives the command a file in memory instead"
+                "use --file VAR --file-only to pass the secrets in a file in memory"
             }
             Error::Memory(NoMemory::Unlockable { .. }) => {
                 "raise the limit on locked memory (ulimit -l, LimitMEMLOCK=, --ulimit memlock=), \
-                 or let secrets be swapped out with --allow-swap"
+                 or use --allow-swap"
             }
-            Error::OtherOrganization { .. } => {
-                "check --organization, and where the secrets come from"
-            }
-            Error::Seal(Seal::EmptyText) => "--allow-empty empties the level",
-            Error::Seal(Seal::KeyOf32Bytes) => "make one with 'dotenv-seal keygen'",
+            Error::OtherOrganization { .. } => "check --organization and the source of the secrets",
+            Error::Seal(Seal::EmptyText) => "use --allow-empty to empty the level",
+            Error::Seal(Seal::KeyOf32Bytes) => "create a key with 'dotenv-seal keygen'",
             _ => return None,
         })
     }
@@ -455,9 +474,17 @@ impl fmt::Display for Error {
         match self {
             Error::Usage(usage) => usage.fmt(f),
             Error::Output(error) => write!(f, "cannot write to standard output: {}", plain(error)),
-            Error::NoKey { key, places } => write!(f, "no {key}; looked at {}", places.join(", ")),
+            Error::NoKey(MissingKey::Api) => f.write_str("no API key"),
+            Error::NoKey(MissingKey::Client) => f.write_str("no client key"),
+            Error::NoKey(MissingKey::Terminal) => {
+                f.write_str("no client key, and no terminal to ask for it")
+            }
             Error::BadKey { source, reason } => write!(f, "{source}: {reason}"),
-            Error::Prompt(error) => write!(f, "cannot ask for the client key: {}", plain(error)),
+            Error::Prompt(error) => write!(
+                f,
+                "cannot read the client key from the terminal: {}",
+                plain(error)
+            ),
             Error::CaFile {
                 source,
                 file,
@@ -480,37 +507,34 @@ impl fmt::Display for Error {
                 write!(f, "no secure connection to {host}: its certificate {flaw}")
             }
             Error::Tls { host } => {
-                write!(
-                    f,
-                    "no secure connection to {host}: it does not speak TLS as it should"
-                )
+                write!(f, "no secure connection to {host}: TLS handshake failed")
             }
-            Error::NotHttp { host } => write!(f, "{host} does not answer in HTTP"),
+            Error::NotHttp { host } => write!(f, "{host} sent something that is not HTTP"),
             Error::BadHeader { host, limit } => write!(
                 f,
-                "{host} does not answer in good HTTP: a malformed header, or more than {limit}"
+                "{host} sent a malformed HTTP header, or more than {limit} headers"
             ),
-            Error::Unauthorized { host } => write!(f, "{host} does not accept the API key (401)"),
+            Error::Unauthorized { host } => write!(f, "{host} rejected the API key (401)"),
             Error::Forbidden { path, denied } => {
                 write!(f, "the API key may not read {denied} {path} (403)")
             }
             Error::NotFound { path, what, place } => write!(f, "{path}: {what} at {place}"),
             Error::Unprocessable { document } => {
-                write!(f, "the service refuses the request for {document} (422)")
+                write!(f, "the service rejected the request for {document} (422)")
             }
             Error::RateLimited { host, wait } => {
-                write!(f, "{host} takes no more requests for now (429)")?;
+                write!(f, "{host} accepts no more requests for now (429)")?;
                 fmt_wait(f, *wait)
             }
             Error::Redirected { host, status } => {
-                write!(f, "{host} answers with a redirect ({status})")
+                write!(f, "{host} answered with a redirect ({status})")
             }
             Error::ServerFailed { host, status, wait } => {
                 write!(f, "{host} failed ({status})")?;
                 fmt_wait(f, *wait)
             }
             Error::UnexpectedStatus { host, status } => {
-                write!(f, "{host} answers with status {status}")
+                write!(f, "{host} answered with status {status}")
             }
             Error::AnswerTooLong { document, limit } => {
                 write!(f, "{document} is larger than {limit} bytes")
@@ -522,65 +546,75 @@ impl fmt::Display for Error {
             Error::OrganizationWithoutSlug { wanted } => {
                 write!(
                     f,
-                    "the service does not tell whether the organization is {wanted}"
+                    "the service names no slug, so the organization {wanted} cannot be checked"
                 )
             }
             Error::UnaskedLevel { path, level } => write!(
                 f,
-                "{path}: the answer holds a level {level}, which is deeper"
+                "{path}: the answer contains the level {level}, which is deeper than PATH"
             ),
             Error::Mirror { mirror, refused } => write!(f, "mirror {mirror}: {refused}"),
             Error::Tree { path, error } => write!(f, "{}: {}", shown(path), plain(error)),
             Error::OutsideTree { path } => {
                 write!(f, "{}: a symbolic link leads out of the tree", shown(path))
             }
-            Error::Empty { path } => write!(f, "{path} holds no secret"),
+            Error::Empty { path } => write!(f, "{path} contains no secrets"),
             Error::Plaintext { level } => {
                 write!(
                     f,
-                    "level {level} is not encrypted, though the project is client-managed"
+                    "level {level} is not encrypted, although the project is client-managed"
                 )
             }
             Error::NoSalt { project } => write!(
                 f,
-                "{project} is client-managed, and its key descriptor has no salt"
+                "{project} is client-managed, but its key descriptor has no salt"
             ),
             Error::Iterations { count } => {
                 write!(
                     f,
-                    "the key descriptor asks for {count} iterations; 1000 to 10000000 are accepted"
+                    "the key descriptor requires {count} iterations; 1000 to 10000000 are accepted"
                 )
             }
             Error::Sealed { level, reason } => write!(f, "level {level}: {reason}"),
             Error::Parse { level, error } => write!(f, "level {level}: {error}"),
             Error::JsonLevel { level, flaw } => write!(f, "level {level}: {flaw}"),
             Error::Resolve(error) => error.fmt(f),
-            Error::Unset { names } => write!(f, "not set: {}", names.join(", ")),
+            Error::Unset { names } => write!(
+                f,
+                "references to names that are not set: {}",
+                names.join(", ")
+            ),
             Error::NothingToRename { name } => write!(f, "--rename: there is no secret {name}"),
-            Error::NameCollision { name } => write!(f, "two variables would be called {name}"),
-            Error::Required { names } => write!(f, "missing or empty: {}", names.join(", ")),
+            Error::NameCollision { name } => write!(f, "two secrets would both be named {name}"),
+            Error::Required { names } => write!(
+                f,
+                "required secrets that are missing or empty: {}",
+                names.join(", ")
+            ),
             Error::PrintToFile => f.write_str("standard output is a regular file"),
             Error::NoSpelling { name, form } => {
                 write!(
                     f,
-                    "{name} has no spelling in the format {form} that reads back the same"
+                    "{name} cannot be written as {form} so that every reader gets the same value"
                 )
             }
-            Error::MemoryFile(error) => write!(f, "cannot make a file in memory: {}", plain(error)),
+            Error::MemoryFile(error) => {
+                write!(f, "cannot create a file in memory: {}", plain(error))
+            }
             Error::NoPathOfDescriptor => f.write_str(
                 "--file: neither /dev/fd nor /proc/self/fd has the command's descriptors",
             ),
             Error::UnsafeNames { names } => {
                 write!(
                     f,
-                    "secrets that would take over the command's loader, shell or interpreter: {}",
+                    "secrets with unsafe names, which affect the loader, shell or interpreter of the command: {}",
                     names.join(", ")
                 )
             }
             Error::VariableTooLong { name, size, limit } => {
                 write!(
                     f,
-                    "{name} has {size} bytes; the kernel takes {limit} for one variable"
+                    "{name} has {size} bytes; the kernel limit for one variable is {limit}"
                 )
             }
             Error::EnvironmentTooLong {
@@ -590,11 +624,11 @@ impl fmt::Display for Error {
             } => {
                 write!(
                     f,
-                    "arguments and environment have {size} bytes, the largest in {largest}; the kernel takes {limit}"
+                    "arguments and environment have {size} bytes; the kernel limit is {limit}, and the largest secret is {largest}"
                 )
             }
             Error::Mask(error) => {
-                write!(f, "cannot tell the runner what to mask: {}", plain(error))
+                write!(f, "cannot write the masking commands: {}", plain(error))
             }
             Error::Audit { destination, error } => {
                 write!(
@@ -623,9 +657,11 @@ impl fmt::Display for Error {
                 write!(f, "cannot protect this process: {call}: {}", plain(error))
             }
             Error::Signals(error) => write!(f, "cannot set up signals: {}", plain(error)),
-            Error::Supervise(error) => write!(f, "cannot start a supervisor: {}", plain(error)),
+            Error::Supervise(error) => {
+                write!(f, "cannot start the parent process: {}", plain(error))
+            }
             Error::NoFilter { reason } => {
-                write!(f, "the filter of --redact is not ready: {reason}")
+                write!(f, "the output filter of --redact is not ready: {reason}")
             }
             Error::Command { command, error } => write!(f, "{command}: {}", plain(error)),
             Error::Seal(seal) => seal.fmt(f),
@@ -648,10 +684,12 @@ impl fmt::Display for NoMemory {
                 limit,
             } => write!(
                 f,
-                "cannot lock {needed} bytes of memory for secrets, with {locked} locked already and a limit of {limit}, \
-                 and this machine swaps"
+                "cannot lock {needed} bytes of memory for secrets ({locked} are locked, the limit is {limit}), \
+                 and this machine has swap space"
             ),
-            NoMemory::Unmappable(error) => write!(f, "no memory for secrets: {}", plain(error)),
+            NoMemory::Unmappable(error) => {
+                write!(f, "cannot allocate memory for secrets: {}", plain(error))
+            }
         }
     }
 }
@@ -665,18 +703,26 @@ impl fmt::Display for Usage {
             Usage::MissingValue { option } => write!(f, "option '{option}' needs a value"),
             Usage::UnwantedValue { option } => write!(f, "option '{option}' takes no value"),
             Usage::ExtraArgument => f.write_str("more than one PATH before '--'"),
-            Usage::MissingSeparator => f.write_str("no '--' before the command"),
+            Usage::MissingSeparator { .. } => f.write_str("missing '--' before the command"),
             Usage::NoCommand => f.write_str("no command after '--'"),
             Usage::NoPath => f.write_str("no PATH"),
+            Usage::InvalidPath {
+                source,
+                path: Some(path),
+                reason,
+            } => write!(f, "'{path}' is not a valid {source}: {reason}"),
+            Usage::InvalidPath { source, reason, .. } => {
+                write!(f, "not a valid {source}: {reason}")
+            }
             Usage::BadValue { source, reason } => write!(f, "{source}: {reason}"),
             Usage::SealForm => {
-                f.write_str("keygen, init TREE PROJECT, put TREE PATH or list TREE is needed")
+                f.write_str("expected keygen, init TREE PROJECT, put TREE PATH or list TREE")
             }
             Usage::UnwantedCommand { option } => write!(f, "--{option} takes no command"),
-            Usage::Conflict { one, other } => write!(f, "--{one} and --{other} exclude each other"),
-            Usage::MirrorOfTree => f.write_str("--mirror means nothing with a file URL"),
+            Usage::Conflict { one, other } => write!(f, "--{one} cannot be used with --{other}"),
+            Usage::MirrorOfTree => f.write_str("--mirror cannot be used with a file URL"),
             Usage::Alone { option, needed } => {
-                write!(f, "--{option} means nothing without --{needed}")
+                write!(f, "--{option} needs --{}", needed.join(" or --"))
             }
         }
     }
@@ -689,13 +735,19 @@ impl fmt::Display for BadKey {
             BadKey::NotInTime { time } => {
                 write!(f, "no complete key within {}", Seconds(*time))
             }
-            BadKey::NoSuchFile => f.write_str("names no file"),
+            BadKey::NoSuchFile => {
+                f.write_str("there is no such file (the value is not shown: it may be a key)")
+            }
             BadKey::Empty => f.write_str("the key is empty"),
-            BadKey::SeveralLines => f.write_str("the key has a line end inside"),
+            BadKey::SeveralLines => f.write_str("the key contains a line break"),
             BadKey::ByteOrderMark => f.write_str("the key starts with a byte order mark"),
-            BadKey::TooLong => f.write_str("too long for a key"),
-            BadKey::NotPrintable => f.write_str("the key has characters that no API key has"),
-            BadKey::ReadOnce => f.write_str("a key that can be read once only, with --watch"),
+            BadKey::TooLong => f.write_str("the key is longer than 4096 bytes"),
+            BadKey::NotPrintable => {
+                f.write_str("the key contains characters that are not printable ASCII")
+            }
+            BadKey::ReadOnce => {
+                f.write_str("--watch needs a key that can be read again: a file or a variable")
+            }
         }
     }
 }
@@ -703,15 +755,15 @@ impl fmt::Display for BadKey {
 impl fmt::Display for Sealed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Sealed::NoBlob => "the content is no sealed blob",
+            Sealed::NoBlob => "the content is not a sealed blob",
             Sealed::WrongClientKey => {
                 "wrong client key, or the level was changed after it was sealed"
             }
             Sealed::WrongServerKey => {
-                "the project's key does not open it, or it was changed after it was sealed"
+                "the project's key cannot decrypt it, or it was changed after it was sealed"
             }
             Sealed::Changed => {
-                "changed after it was sealed: the key opens other levels, but not this one"
+                "changed after it was sealed: the key decrypts other levels but not this one"
             }
         })
     }

@@ -37,16 +37,19 @@ impl fmt::Display for ProfileFlaw {
         match self {
             ProfileFlaw::Unreadable(error) => f.write_str(&plain(error)),
             ProfileFlaw::TooLong { limit } => write!(f, "larger than {limit} bytes"),
-            ProfileFlaw::NotToml { line } => write!(f, "line {line} is not TOML"),
+            ProfileFlaw::NotToml { line } => write!(f, "line {line} is not valid TOML"),
             ProfileFlaw::UnknownKey { line, key, nearest } => {
                 write!(f, "line {line}: unknown key '{}'", key.escape_debug())?;
                 nearest.map_or(Ok(()), |nearest| write!(f, "; did you mean '{nearest}'?"))
             }
             ProfileFlaw::NotInProfile { line, key } => {
-                write!(f, "line {line}: '{key}' is for the command line only")
+                write!(
+                    f,
+                    "line {line}: '{key}' can be used only on the command line"
+                )
             }
             ProfileFlaw::WrongType { line, key, wanted } => {
-                write!(f, "line {line}: {key}: {wanted} is needed")
+                write!(f, "line {line}: {key} must be {wanted}")
             }
         }
     }

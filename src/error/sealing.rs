@@ -38,11 +38,11 @@ impl fmt::Display for Seal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Seal::ProjectExists { project } => {
-                write!(f, "project {project} is in the tree already")
+                write!(f, "project {project} already exists in the tree")
             }
-            Seal::ProjectOnly => f.write_str("init takes the name of a project, not a longer path"),
+            Seal::ProjectOnly => f.write_str("init takes a project, not a longer path"),
             Seal::KeyOf32Bytes => f.write_str(
-                "a client key of exactly 32 bytes is its own proof, which the service stores",
+                "a client key must not have exactly 32 bytes: it would be its own proof, which the service stores",
             ),
             Seal::NotClientManaged { project } => {
                 write!(f, "project {project} is not client-managed")
@@ -50,10 +50,10 @@ impl fmt::Display for Seal {
             Seal::Plaintext { level } => write!(f, "level {level} is not encrypted"),
             Seal::NotEnv { path } => write!(
                 f,
-                "the levels of {path} have the format json, and only .env text is sealed"
+                "the levels of {path} have the format json; only .env text can be sealed"
             ),
             Seal::Text(error) => write!(f, "standard input: {error}"),
-            Seal::EmptyText => f.write_str("standard input holds no variable"),
+            Seal::EmptyText => f.write_str("standard input contains no variables"),
             Seal::Input(error) => write!(f, "cannot read standard input: {}", plain(error)),
             Seal::System(error) => write!(f, "cannot seal: {}", plain(error)),
         }

@@ -12,44 +12,40 @@ use crate::path::LevelName;
 pub enum Unreachable {
     /// The host name has no address, or the resolver does not answer.
     NoAddress,
-    /// The connection was refused.
     Refused,
-    /// There is no route.
     NoRoute,
-    /// There was no connection in time.
-    NoConnection { time: Duration },
-    /// There was a connection, and nothing came over it for so long.
-    Silent { time: Duration },
-    /// The connection was cut off.
+    NoConnection {
+        time: Duration,
+    },
+    /// No data for this long.
+    Silent {
+        time: Duration,
+    },
     Broken,
     /// The answer ended before its body, or has a longer header line than attohttpc reads.
     CutOffEarly,
     /// The proxy refused to pass it on.
-    Proxy { status: u16 },
+    Proxy {
+        status: u16,
+    },
 }
 
 /// What is wrong with a certificate.
 #[derive(Debug)]
 pub enum Flaw {
-    /// Its time is over.
     Expired,
-    /// Its time has not come.
     NotYetValid,
-    /// It is for another host.
     OtherHost,
-    /// It leads to no authority that is trusted; it may be signed by itself.
+    /// It leads to no trusted authority; it may be self-signed.
     UnknownAuthority,
-    /// It was taken back.
     Revoked,
-    /// It is not for servers.
     OtherPurpose,
     /// Its signature, or one on the way to the authority, is wrong.
     BadSignature,
-    /// Anything else.
     Other,
 }
 
-/// What is not taken from a mirror.
+/// What is not accepted from a mirror.
 #[derive(Debug)]
 pub enum FromMirror {
     /// A level that is not encrypted.
@@ -80,12 +76,12 @@ impl fmt::Display for Unreachable {
             Unreachable::NoConnection { time } => {
                 write!(f, "no connection within {}", Seconds(*time))
             }
-            Unreachable::Silent { time } => write!(f, "nothing came for {}", Seconds(*time)),
+            Unreachable::Silent { time } => write!(f, "no data for {}", Seconds(*time)),
             Unreachable::Broken => f.write_str("the connection was cut off"),
             Unreachable::CutOffEarly => f.write_str(
                 "the answer was cut off before its body, or has a header line over 16 KiB",
             ),
-            Unreachable::Proxy { status } => write!(f, "the proxy refuses to connect ({status})"),
+            Unreachable::Proxy { status } => write!(f, "the proxy refused to connect ({status})"),
         }
     }
 }
@@ -98,9 +94,9 @@ impl fmt::Display for Flaw {
             Flaw::OtherHost => "is for another host",
             Flaw::UnknownAuthority => "is self-signed or from an authority that is not trusted",
             Flaw::Revoked => "was revoked",
-            Flaw::OtherPurpose => "is not for servers",
-            Flaw::BadSignature => "has a wrong signature",
-            Flaw::Other => "is not acceptable",
+            Flaw::OtherPurpose => "is not a server certificate",
+            Flaw::BadSignature => "has an invalid signature",
+            Flaw::Other => "is invalid",
         })
     }
 }

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::crypto;
-use crate::error::{BadKey, Error, shown};
+use crate::error::{BadKey, Error, MissingKey, shown};
 use crate::event::Event;
 use crate::report::Report;
 use crate::sys::locked::Locked;
@@ -161,7 +161,7 @@ impl ApiKey {
         let file = variables.files.api_key.as_ref();
         let (source, key) = API_KEY
             .find(file, variables, report)?
-            .ok_or_else(|| API_KEY.nowhere(variables, ""))?;
+            .ok_or_else(|| API_KEY.missing(MissingKey::Api, variables, report))?;
         if !key.bytes().iter().all(u8::is_ascii_graphic) {
             return Err(Error::BadKey {
                 source,
@@ -206,11 +206,13 @@ impl ClientKey {
         let file = variables.files.client_key.as_ref();
         let (source, key) = match CLIENT_KEY.find(file, variables, report)? {
             Some(found) => found,
-            None if variables.is_repeated => return Err(CLIENT_KEY.nowhere(variables, "")),
+            None if variables.is_repeated => {
+                return Err(CLIENT_KEY.missing(MissingKey::Client, variables, report));
+            }
             None => {
                 let terminal = File::options().read(true).write(true).open("/dev/tty");
-                let terminal =
-                    terminal.map_err(|_| CLIENT_KEY.nowhere(variables, "a terminal to ask on"))?;
+                let terminal = terminal
+                    .map_err(|_| CLIENT_KEY.missing(MissingKey::Terminal, variables, report))?;
                 let typed = prompt::prompt(&terminal, report.program())?;
                 (
                     "a prompt".to_owned(),
@@ -297,26 +299,17 @@ impl Places {
             .chain([PathBuf::from(self.container)])
     }
 
-    /// The error of a key that is in none of its places.
-    fn nowhere(&self, variables: &Variables, last: &str) -> Error {
+    /// The error of a key that is in none of its places, which are reported.
+    fn missing(&self, key: MissingKey, variables: &Variables, report: &Report) -> Error {
         let systemd = match &variables.credentials_directory {
             Some(directory) => shown(&directory.join(self.systemd)),
             None => format!("$CREDENTIALS_DIRECTORY/{}", self.systemd),
         };
-        let mut places: Vec<_> = [
-            self.option,
-            self.file_variable,
-            self.variable,
-            &systemd,
-            self.container,
-        ]
-        .map(str::to_owned)
-        .into();
-        places.extend((!last.is_empty()).then(|| last.to_owned()));
-        Error::NoKey {
-            key: self.what,
-            places,
-        }
+        report.note(format_args!(
+            "no {} in {}, {}, {}, {systemd} or {}",
+            self.what, self.option, self.file_variable, self.variable, self.container
+        ));
+        Error::NoKey(key)
     }
 
     /// Reads the key in a file.
@@ -399,7 +392,7 @@ fn warn_if_open_to_others(metadata: &Metadata, file: &Path, report: &Report) {
     if metadata.is_file() && mode & 0o006 != 0 {
         let act = if mode & 0o002 != 0 { "write" } else { "read" };
         report.warn(format_args!(
-            "{}: everyone on this machine can {act} this key file",
+            "{}: every user on this machine can {act} this key file",
             shown(file)
         ));
     }

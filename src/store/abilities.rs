@@ -29,7 +29,7 @@ pub fn look_at_key(
     ask: impl FnOnce() -> Result<Vec<ApiKeyRecord>, Error>,
 ) {
     let record = if key.organization().is_none() {
-        Err("the key is none of an organization".to_owned())
+        Err("the key does not belong to an organization".to_owned())
     } else {
         let answer = report.timed(Stage::Abilities, ask);
         answer.map_err(reason).and_then(ours_among)
@@ -44,7 +44,9 @@ pub fn look_at_key(
 /// Why there is no list.
 fn reason(error: Error) -> String {
     match error {
-        Error::UnexpectedStatus { status: 403, .. } => "the key may not ask".to_owned(),
+        Error::UnexpectedStatus { status: 403, .. } => {
+            "the key is not allowed to list API keys".to_owned()
+        }
         error => error.to_string(),
     }
 }
@@ -72,7 +74,7 @@ fn ours_among(mut records: Vec<ApiKeyRecord>) -> Result<ApiKeyRecord, String> {
     };
     if records.is_empty() || !records.iter().all(is_same) {
         return Err(format!(
-            "the list does not tell which of {count} keys this is"
+            "the list does not identify which of its {count} keys this is"
         ));
     }
     Ok(records.swap_remove(0))
@@ -95,7 +97,7 @@ fn of(record: ApiKeyRecord, report: &Report) -> Abilities {
     match end {
         None => report.warn(format_args!("the API key never expires")),
         Some(None) => report.warn(format_args!(
-            "it cannot be told when the API key expires: its time is none that is known here"
+            "cannot determine when the API key expires: unknown time format"
         )),
         Some(Some(end)) if end - now() < SOON => {
             let days = (end - now()).max(0) / DAY;

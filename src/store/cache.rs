@@ -110,7 +110,9 @@ impl Cache {
         };
         let opened: io::Result<Self> = open();
         opened
-            .inspect_err(|error| report.note(format_args!("no cache: {}", plain(error))))
+            .inspect_err(|error| {
+                report.note(format_args!("the cache cannot be used: {}", plain(error)))
+            })
             .ok()
     }
 
@@ -134,7 +136,7 @@ impl Cache {
             let seconds = entry.age.as_secs();
             if let Some(levels) = reopen(entry) {
                 self.report
-                    .note(format_args!("cached {seconds} s ago, nothing is fetched"));
+                    .note(format_args!("using the answer cached {seconds} s ago"));
                 let freshness = Freshness::Fresh;
                 self.report.record(|| Event::Cached { freshness, seconds });
                 return Ok((levels, self.pending(None), Origin::Cache));
@@ -160,7 +162,7 @@ impl Cache {
         let freshness = Freshness::Stale;
         self.report.record(|| Event::Cached { freshness, seconds });
         self.report.warn(format_args!(
-            "{error}; what was cached {seconds} s ago is used"
+            "{error}; using the answer cached {seconds} s ago"
         ));
         Ok((levels, self.pending(None), Origin::StaleCache))
     }
@@ -247,7 +249,7 @@ impl Cache {
             descriptor,
         } = texts;
         if TIME + PREFIX + secrets.len() + descriptor.len() > MAX_CONTENT {
-            return Err(io::Error::other("the answer is longer than a key can be"));
+            return Err(io::Error::other("the answer is too long for a key"));
         }
         let length = (secrets.len() as u32).to_be_bytes();
         let content: [&[u8]; 4] = [&time, &length, secrets.as_bytes(), descriptor.as_bytes()];
@@ -288,7 +290,7 @@ impl Cache {
         })?;
         if lost > 0 {
             self.report.warn(format_args!(
-                "{lost} keys of the session are over the quota of the command's own keyring"
+                "{lost} keys of the session keyring do not fit into the command's keyring (quota)"
             ));
         }
         Ok(())
@@ -351,7 +353,7 @@ impl Pending {
         };
         if let Err(error) = stored.and(self.cache.hide()) {
             let report = self.cache.report;
-            report.note(format_args!("nothing cached: {}", plain(&error)));
+            report.note(format_args!("the answer is not cached: {}", plain(&error)));
         }
     }
 }

@@ -177,7 +177,7 @@ pub fn organization(text: &str) -> Result<OrganizationRecord, Malformed> {
         None => data.optional_string("slug")?,
     };
     if slug.as_deref().is_some_and(|slug| !is_slug(slug)) {
-        return Err("the slug of the organization is no slug".to_owned());
+        return Err("the slug of the organization is invalid".to_owned());
     }
     Ok(OrganizationRecord { ulid, slug })
 }
@@ -195,11 +195,9 @@ pub fn json_level(text: &str) -> Result<Vec<(String, String)>, Malformed> {
     let string = |(name, value): (String, Json)| match value {
         _ if !crate::dotenv::parse::is_name(&name) => {
             let name = name.escape_debug();
-            Err(format!(
-                "the name '{name}' is none that a variable can have"
-            ))
+            Err(format!("'{name}' is not a valid variable name"))
         }
-        Json::String(value) if value.contains('\0') => Err(format!("{name}: a NUL byte")),
+        Json::String(value) if value.contains('\0') => Err(format!("{name} contains a NUL byte")),
         Json::String(value) => Ok((name, value)),
         other => Err(format!("{name}: {} instead of a string", other.kind())),
     };

@@ -271,7 +271,7 @@ impl Rounds {
             return false;
         }
         self.report
-            .note(format_args!("again in {:.1} s", wait.as_secs_f64()));
+            .note(format_args!("next attempt in {:.1} s", wait.as_secs_f64()));
         thread::sleep(wait);
         true
     }

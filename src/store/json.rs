@@ -19,7 +19,7 @@ pub fn shown(word: &str) -> String {
     if word.len() <= 128 && word.bytes().all(is_plain) {
         format!("'{word}'")
     } else {
-        "that is no plain word".to_owned()
+        "(not shown)".to_owned()
     }
 }
 
@@ -169,7 +169,9 @@ impl Node {
     fn is_too_deep(&mut self) -> bool {
         let too_deep = self.depth == MAX_DEPTH;
         if too_deep {
-            self.value = Some(Json::Flawed(format!("nested more than {MAX_DEPTH} deep")));
+            self.value = Some(Json::Flawed(format!(
+                "nested more than {MAX_DEPTH} levels deep"
+            )));
         }
         too_deep
     }

@@ -118,9 +118,9 @@ pub fn data_key(
 pub fn warn_of_few_iterations(descriptor: &KeyDescriptor, path: &SecretPath, report: &Report) {
     if descriptor.has_few_iterations() {
         report.warn(format_args!(
-            "only {} iterations protect the key of {}",
-            descriptor.iterations,
-            path.project()
+            "the key of {} is weakly protected: {} PBKDF2 iterations, 600000 are recommended",
+            path.project(),
+            descriptor.iterations
         ));
     }
 }

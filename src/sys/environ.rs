@@ -102,8 +102,8 @@ impl Drop for Environ {
     }
 }
 
-/// The name in a `NAME=value` string; an environment may hold strings without `=` too, which name
-/// nothing, and some that are not UTF-8, which no secret is called.
+/// The name in a `NAME=value` string. An environment can also contain strings without `=`, which have no name,
+/// and names that are not UTF-8, which no secret has.
 pub fn name_of(entry: &CStr) -> Option<&str> {
     let entry = entry.to_bytes();
     let end = entry.iter().position(|byte| *byte == b'=')?;

@@ -58,7 +58,7 @@ fn result(returned: c_long) -> io::Result<usize> {
     usize::try_from(returned).map_err(|_| {
         let error = io::Error::last_os_error();
         match error.raw_os_error() {
-            Some(libc::EDQUOT) => io::Error::other("over the user's quota of keys"),
+            Some(libc::EDQUOT) => io::Error::other("the user's key quota is exceeded"),
             _ => error,
         }
     })

@@ -170,10 +170,14 @@ impl Protection {
 impl fmt::Display for Protection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.locked {
-            write!(f, "secrets in locked memory, {} bytes at most", self.peak)?;
+            write!(
+                f,
+                "secrets are in locked memory, {} bytes at most",
+                self.peak
+            )?;
         } else {
             let swap = if self.swap {
-                "may be swapped out, as --allow-swap accepts"
+                "it may be swapped out (--allow-swap)"
             } else {
                 "there is no swap space"
             };
@@ -184,10 +188,10 @@ impl fmt::Display for Protection {
             )?;
         }
         if self.keys_hidden {
-            f.write_str("; keys in memory of memfd_secret(2)")?;
+            f.write_str("; keys are in memory of memfd_secret(2)")?;
         }
         if self.all_locked {
-            f.write_str("; all other memory locked too")?;
+            f.write_str("; all other memory is locked too")?;
         }
         Ok(())
     }

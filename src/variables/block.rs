@@ -1,5 +1,5 @@
 //! The block of `NAME=value` strings that the command gets: the rules about names, the kernel's limits, and the strings
-//! themselves, of which the secrets lie in locked memory.
+//! themselves. The secrets are in locked memory.
 
 #![forbid(unsafe_code)]
 
@@ -18,17 +18,17 @@ use crate::variables::Variable;
 /// How many pages the largest `NAME=value` that Linux passes on has, with its NUL (`MAX_ARG_STRLEN`, execve(2)).
 const MAX_PAGES: usize = 32;
 
-/// The most that Linux passes on in all, whatever the stack limit says (three quarters of `_STK_LIM`).
+/// The most that Linux passes on in total, whatever the stack limit (three quarters of `_STK_LIM`).
 const MAX_TOTAL: usize = 6 * 1024 * 1024;
 
-/// What is left of that for the name of the command's file and, if it is a script, of its interpreter,
+/// The part of that which is left for the name of the command's file and, if it is a script, of its interpreter,
 /// which the kernel counts too.
 const FILE_NAME: usize = 4096;
 
-/// Beginnings of names that take over a loader or a shell.
+/// Prefixes of names that affect a loader or a shell.
 const UNSAFE_PREFIXES: [&str; 3] = ["BASH_FUNC_", "DYLD_", "LD_"];
 
-/// Names that take over a loader, a shell or an interpreter, and those of our own settings.
+/// Names that affect a loader, a shell or an interpreter, and those of our own settings.
 const UNSAFE_NAMES: [&str; 32] = [
     "BASHOPTS",
     "BASH_ENV",
@@ -72,12 +72,12 @@ pub struct Environment<'a> {
 }
 
 impl<'a> Environment<'a> {
-    /// Puts `secrets` and then `added`, pairs of name and value, over `inherited`. The secrets are written, once,
-    /// into locked memory. `command` counts toward the kernel's limit.
+    /// Adds `secrets` and then `added`, pairs of name and value, to `inherited`, of which they replace the same names.
+    /// The secrets are written once, into locked memory. `command` counts toward the kernel's limit.
     ///
     /// # Errors
     ///
-    /// If a name is refused, or the kernel would not take the result.
+    /// If a name is refused, or the result exceeds a limit of the kernel.
     pub fn build(
         secrets: &[Variable<'_>],
         added: &[(&str, String)],
@@ -144,11 +144,11 @@ pub fn is_passed(entry: &CStr, inheritance: &Inheritance) -> bool {
             .any(|name| Some(name.as_str()) == name_of(entry))
 }
 
-/// Refuses names that would take over the command's loader, shell or interpreter (`formats.md` section 4).
+/// Refuses names that affect the loader, shell or interpreter of the command.
 ///
 /// # Errors
 ///
-/// If there are any that `--allow-unsafe-env` does not name.
+/// If there are any that `--allow-unsafe-env` does not list.
 pub fn refuse_unsafe<'a>(
     names: impl Iterator<Item = &'a str>,
     inheritance: &Inheritance,
@@ -180,7 +180,7 @@ fn length_of(secret: &Variable<'_>) -> usize {
 }
 
 /// Checks what execve(2) checks: each string, and all strings with a pointer for each. `others` are those
-/// that are no secrets.
+/// that are not secrets.
 fn check_sizes<'a>(
     secrets: &[&Variable<'_>],
     others: impl Iterator<Item = &'a CStr>,

@@ -1,4 +1,4 @@
-//! From open levels to what the command gets: reading, merging, resolving, selecting, and the block itself.
+//! From open levels to the environment of the command: parsing, merging, resolving, selecting, and the block itself.
 
 #![forbid(unsafe_code)]
 
@@ -23,9 +23,8 @@ use crate::store::open::OpenLevel;
 /// One variable of the set.
 #[derive(Clone)]
 pub struct Variable<'a> {
-    /// Its name, in the end the one that the command sees.
+    /// Its name; after renaming, the one that the command sees.
     pub name: Cow<'a, str>,
-    /// Its value.
     pub value: Value<'a>,
     /// The level that the value comes from.
     pub level: LevelName,
@@ -33,7 +32,7 @@ pub struct Variable<'a> {
     pub overrides: Vec<LevelName>,
 }
 
-/// The variables of one level, read.
+/// The parsed variables of one level.
 pub struct LevelVariables<'a> {
     level: LevelName,
     text: LevelText<'a>,
@@ -45,7 +44,6 @@ enum LevelText<'a> {
 }
 
 impl LevelVariables<'_> {
-    /// Which level it is.
     pub fn name(&self) -> LevelName {
         self.level
     }
@@ -68,7 +66,7 @@ impl LevelVariables<'_> {
 ///
 /// # Errors
 ///
-/// If one breaks its grammar.
+/// If one breaks the grammar.
 pub fn read<'a>(
     levels: &'a [OpenLevel],
     report: &Report,
@@ -109,7 +107,7 @@ fn read_level<'a>(level: &'a OpenLevel, report: &Report) -> Result<LevelText<'a>
     }
 }
 
-/// Warns of lines without `=`, once for a text.
+/// Warns of lines without `=`, once for each text.
 pub fn warn_of_skipped(text: &str, Skipped { first, count }: Skipped, report: &Report) {
     match count {
         0 => (),
@@ -117,13 +115,13 @@ pub fn warn_of_skipped(text: &str, Skipped { first, count }: Skipped, report: &R
             "{text}: line {first} has no '=' and is skipped"
         )),
         _ => report.warn(format_args!(
-            "{text}: {count} lines, the first is {first}, have no '=' and are skipped"
+            "{text}: {count} lines have no '=' and are skipped, the first is line {first}"
         )),
     }
 }
 
-/// Merges the levels, given with the deepest last: the deepest value wins, at the position of the
-/// first one.
+/// Merges the levels, which are given with the deepest last: the deepest value takes precedence, at the position of
+/// the first.
 pub fn merge<'a>(levels: &'a [LevelVariables<'_>]) -> Vec<Variable<'a>> {
     let mut merged: Vec<Variable<'a>> = Vec::new();
     let mut positions = HashMap::new();
@@ -178,7 +176,7 @@ pub fn resolved(
             });
         }
         report.warn(format_args!(
-            "not set, and left as written: {}",
+            "references to names that are not set are left as written: {}",
             outcome.unset.join(", ")
         ));
     }

@@ -1,7 +1,7 @@
-//! Which secrets are taken, and what they are called.
+//! Selects and renames secrets.
 //!
-//! The order is fixed: `--only`, `--except`, `--rename`, `--prefix`, `--require`. The first three go by
-//! the names as stored, the last by the names as the command sees them.
+//! The order is fixed: `--only`, `--except`, `--rename`, `--prefix`, `--require`. The first three use
+//! the stored names, the last uses the names that the command sees.
 
 #![forbid(unsafe_code)]
 
@@ -16,11 +16,11 @@ use crate::report::Report;
 use crate::sys;
 use crate::variables::Variable;
 
-/// Takes what `selection` says from `variables`.
+/// Applies `selection` to `variables`.
 ///
 /// # Errors
 ///
-/// If a secret to be renamed is not there, two would have the same name, or a required one is missing
+/// If a secret to be renamed does not exist, two would have the same name, or a required one is missing
 /// or empty.
 pub fn select<'a>(
     mut variables: Vec<Variable<'a>>,
@@ -67,8 +67,8 @@ pub fn select<'a>(
     }
 }
 
-/// The names that match one of the patterns of `option`. A pattern that matches nothing is warned of,
-/// because it may be a slip.
+/// The names that match one of the patterns of `option`. Warns of a pattern that matches nothing,
+/// because it may be a mistake.
 fn matching(
     variables: &[Variable<'_>],
     patterns: &[CString],

@@ -23,7 +23,8 @@ tests![
 const READ: [&str; 3] = ["secret:read", "key:retrieve", "api-token:read"];
 
 /// What every run here warns of too.
-const FEW: &str = "only 1000 iterations protect the key of managed";
+const FEW: &str =
+    "the key of managed is weakly protected: 1000 PBKDF2 iterations, 600000 are recommended";
 
 /// So long from now, as the service writes times.
 fn in_hours(hours: i64) -> String {
@@ -149,7 +150,7 @@ fn a_key_that_ends_soon_or_never_is_warned_of() {
         (&json!(true), &Value::Null)
     );
     assert!(
-        warnings[0].starts_with("it cannot be told when"),
+        warnings[0].starts_with("cannot determine when"),
         "{warnings:?}"
     );
 }
@@ -159,12 +160,15 @@ fn a_key_that_may_not_ask_is_the_normal_case() {
     let (abilities, warnings) = about(&service);
     assert_eq!(
         (&abilities["known"], &abilities["reason"]),
-        (&json!(false), &json!("the key may not ask"))
+        (
+            &json!(false),
+            &json!("the key is not allowed to list API keys")
+        )
     );
     assert_eq!(warnings, [""; 0]);
     let run = service.dotenv_run().args(["managed", "--check"]);
     let screen = run.finish();
-    let line = "abilities     not known: the key may not ask\n";
+    let line = "abilities     not known: the key is not allowed to list API keys\n";
     assert!(screen.text().contains(line), "{screen}");
 }
 
@@ -172,9 +176,9 @@ fn a_failure_of_the_question_changes_nothing() {
     let reply = |status| Fault::Reply(Reply::error(status, "x", "x"));
     let body = |text: &str| Fault::Reply(Reply::new(200, "application/json", text));
     let cases = [
-        (reply(401), "does not accept the API key (401)"),
-        (reply(404), "answers with status 404"),
-        (reply(429), "takes no more requests"),
+        (reply(401), "rejected the API key (401)"),
+        (reply(404), "answered with status 404"),
+        (reply(429), "accepts no more requests"),
         (reply(500), "failed (500)"),
         (reply(503), "failed (503)"),
         (Fault::Reply(Reply::redirect("/login")), "redirect"),
@@ -182,7 +186,7 @@ fn a_failure_of_the_question_changes_nothing() {
         (Fault::Hang, "no answer from"),
         (
             Fault::Raw(b"rubbish\r\n\r\n".into()),
-            "does not answer in HTTP",
+            "sent something that is not HTTP",
         ),
         (body("<html>"), "not valid JSON"),
         (body("{}"), "data is missing"),
@@ -194,9 +198,9 @@ fn a_failure_of_the_question_changes_nothing() {
         (body("{\"data\":[{}]}"), "data[].abilities is missing"),
         (
             body("{\"data\":[{\"abilities\":[\"a b\"]}]}"),
-            "no name of an ability",
+            "invalid ability name",
         ),
-        (body("{\"data\":[]}"), "which of 0 keys"),
+        (body("{\"data\":[]}"), "which of its 0 keys"),
     ];
     check_all(8, &cases, |(fault, says)| {
         let service = Service::only_with(Key::new().scopes(&READ));
@@ -301,7 +305,7 @@ fn a_key_is_told_from_others_where_that_can_be() {
         match names {
             Some(names) => assert_eq!(abilities["names"], names, "{records}"),
             None => {
-                let reason = json!("the list does not tell which of 2 keys this is");
+                let reason = json!("the list does not identify which of its 2 keys this is");
                 assert_eq!(
                     (&abilities["reason"], warnings.len()),
                     (&reason, 0),
@@ -349,7 +353,7 @@ fn a_token_of_a_user_is_not_looked_for() {
     let run = service.dotenv_run_with(Key::new().scopes(&["*"]).oauth());
     let found = checked(run.arg("managed"), 0);
     let reason = &found["abilities"]["reason"];
-    assert_eq!(reason, &json!("the key is none of an organization"));
+    assert_eq!(reason, &json!("the key does not belong to an organization"));
     let targets = service.targets();
     assert!(
         !targets.iter().any(|it| it.contains("api-keys")),

@@ -86,7 +86,7 @@ pub fn a_check_fits_on_one_screen() {
         "DOTENV_API_KEY, fingerprint ",
         "3: secret:read, key:retrieve, api-token:read",
         "2199-01-01T00:00:00Z",
-        "client-managed, key version 1, 1000 iterations, which are few",
+        "client-managed, key version 1, 1000 iterations, fewer than 600000",
         " names",
         " more\n",
         "2: NAME_301, NAME_302\n",
@@ -107,5 +107,8 @@ pub fn a_failed_check_shows_a_screen_too() {
             .starts_with("result        the command would not be started: status 125\n"),
         "{outcome}"
     );
-    assert_eq!(outcome.stderr, "dotenv-run: missing or empty: B\n");
+    assert_eq!(
+        outcome.stderr,
+        "dotenv-run: required secrets that are missing or empty: B\n"
+    );
 }

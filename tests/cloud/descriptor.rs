@@ -92,7 +92,7 @@ fn few_iterations_draw_a_warning() {
             panic!("one warning was expected\n{outcome}")
         };
         assert!(warning.starts_with("dotenv-run: warning: "), "{outcome}");
-        assert!(warning.contains("1000 iterations"), "{outcome}");
+        assert!(warning.contains("1000 PBKDF2 iterations"), "{outcome}");
         let quiet = run.args(["--quiet", "--", "true"]).finish();
         assert_eq!(quiet.assert_status(0).stderr, "");
     }

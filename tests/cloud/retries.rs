@@ -99,7 +99,11 @@ fn a_refused_connection_is_tried_four_times() {
         assert!(outcome.stderr.contains(attempt), "{attempt}\n{outcome}");
     }
     assert!(!outcome.stderr.contains("attempt 5"), "{outcome}");
-    assert_eq!(outcome.stderr.matches("again in").count(), 3, "{outcome}");
+    assert_eq!(
+        outcome.stderr.matches("next attempt in").count(),
+        3,
+        "{outcome}"
+    );
 }
 
 fn what_does_not_pass_is_asked_for_once() {

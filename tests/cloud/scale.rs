@@ -39,7 +39,7 @@ fn a_limit_on_requests_is_outlived_or_told() {
             if outcome.status.success() {
                 witness.assert_started();
             } else {
-                outcome.assert_refused(124, &["takes no more requests for now (429)"]);
+                outcome.assert_refused(124, &["accepts no more requests for now (429)"]);
                 witness.assert_not_started();
             }
             assert!(outcome.elapsed < Duration::from_secs(11), "{outcome}");

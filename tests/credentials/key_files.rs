@@ -166,7 +166,7 @@ pub fn a_key_that_never_comes_is_given_up() {
             let run = run.under(["sh", "-c", "exec \"$@\" 3<>\"$0\"", &pipe]);
             let outcome = run.limit(Duration::from_secs(10)).finish();
             let source = format!("{}: {file}: no complete key within 60 s", lock.option);
-            outcome.assert_refused(125, &[&source, "closes the pipe"]);
+            outcome.assert_refused(125, &[&source, "close its end of the pipe"]);
             let calls = fs::read_to_string(&log).expect("the log of strace");
             assert!(
                 calls.contains("tv_sec=59") || calls.contains("tv_sec=60"),
@@ -292,7 +292,7 @@ pub fn a_value_that_names_no_file_is_not_repeated() {
     Lock::each(|lock| {
         for value in NO_FILES.into_iter().chain([long.as_str()]) {
             let run = lock.run.clone().arg(format!("{}={value}", lock.option));
-            let hint = "\nhint: a key is not taken from the command line";
+            let hint = "\nhint: put the key in a file";
             let outcome = run.refuses(125, &[lock.option, hint]);
             assert!(!outcome.stderr.contains(value), "{outcome}");
             let run = lock.run.clone().env(lock.file_variable, value);

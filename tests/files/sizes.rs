@@ -18,14 +18,14 @@ pub fn a_refusal_for_size_names_the_way_out() {
     let set = Tree::holding(&text);
     let variable = Tree::holding(&(text_of(LARGEST + 1) + "A=a\n"));
     for (tree, named) in [
-        (&set, "in BIG; the kernel takes"),
+        (&set, "the largest secret is BIG"),
         (&variable, "BIG has 131072 bytes"),
     ] {
         let run = tree
             .run()
             .under(["sh", "-c", "ulimit -s 8192; exec \"$@\"", "sh"]);
         for options in [&["--exec"][..], &["--supervise"], &["--file", "F=json"]] {
-            let fragments = [named, "\nhint: --file VAR --file-only"];
+            let fragments = [named, "\nhint: use --file VAR --file-only"];
             run.clone().args(options).refuses(125, &fragments);
         }
         // The way out, and other ones.

@@ -93,7 +93,7 @@ pub fn a_supervisor_that_would_keep_descriptors_starts_nothing() {
     let run = run(&tree, &["--supervise"]).args(witness.command());
     let refused = ["close_range:error=ENOSYS", "prlimit64:error=EPERM"];
     let outcome = refusing_without_proc(run, &refused).finish();
-    outcome.assert_refused(125, &["cannot start a supervisor"]);
+    outcome.assert_refused(125, &["cannot start the parent process"]);
     witness.assert_not_started();
 }
 
@@ -102,7 +102,7 @@ const NO_FILTERS: [&str; 1] = ["prctl:error=EPERM:when=2+"];
 
 pub fn a_filter_that_is_not_confined_gets_no_secret() {
     let fragments = [
-        "the filter of --redact",
+        "the output filter of --redact",
         "cannot be confined",
         "not permitted",
     ];
@@ -118,7 +118,7 @@ pub fn a_supervisor_may_stay_unconfined() {
 
 pub fn an_output_that_cannot_be_filtered_starts_nothing() {
     let refused = ["dup2:error=EPERM", "dup3:error=EPERM"];
-    let fragments = ["the filter of --redact", "not permitted"];
+    let fragments = ["the output filter of --redact", "not permitted"];
     assert_refused(run(&tree(), &["--redact"]), &refused, &fragments);
 }
 

@@ -66,7 +66,7 @@ pub fn nothing_is_shown_where_an_output_cannot_be_replaced() {
         let strace = [&strace[..], &[&inject]].concat();
         let run = redacting(&tree).args(witness.command()).under(&strace);
         let outcome = run.finish();
-        outcome.assert_refused(125, &["the filter of --redact is not ready"]);
+        outcome.assert_refused(125, &["the output filter of --redact is not ready"]);
         witness.assert_not_started();
         let mut terminal = Terminal::spawn(redacting(&tree).args(witness.command()).under(&strace));
         let outcome = terminal.wait();

@@ -157,7 +157,7 @@ pub fn values_that_say_nothing_are_named_and_shown() {
         .assert_stdout("production 8080 [PLAIN]\n");
     assert_eq!(
         outcome.warnings(),
-        ["--redact: too short or too common to be looked for: LEVEL, PORT"]
+        ["these secrets are too short or too common to be redacted: LEVEL, PORT"]
     );
 }
 

@@ -248,11 +248,12 @@ pub fn without_client_key() -> Scene {
 }
 
 /// Variants whose reason is an enum of its own, which the table goes by.
-const WRAPPERS: [&str; 11] = [
+const WRAPPERS: [&str; 12] = [
     "Error::BadKey",
     "Error::Certificate",
     "Error::Forbidden",
     "Error::Mirror",
+    "Error::NoKey",
     "Error::Parse",
     "Error::Profile",
     "Error::Resolve",

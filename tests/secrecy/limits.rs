@@ -124,8 +124,8 @@ pub fn with_swap_memory_that_cannot_be_locked_is_refused_or_accepted_by_name() {
     let _swap = with_swap();
     let limit_and_way_out = [
         "cannot lock 4096 bytes",
-        "a limit of 0",
-        "swaps",
+        "the limit is 0",
+        "swap space",
         "hint: ",
         "ulimit -l",
         "--allow-swap",
@@ -143,7 +143,7 @@ pub fn with_swap_memory_that_cannot_be_locked_is_refused_or_accepted_by_name() {
     starts(run(&tree), &[&locked[..], &EVERYTHING].concat());
 }
 
-const EVERYTHING: [&str; 1] = ["all other memory locked too"];
+const EVERYTHING: [&str; 1] = ["all other memory is locked too"];
 
 /// The right to lift the limit for good.
 pub const UNLIMITED: Need = || {
@@ -166,7 +166,7 @@ pub fn with_swap_a_set_that_is_too_large_for_the_limit_is_refused() {
     let text = format!("LARGE={}\n", "x".repeat(100_000));
     let tree = Tree::holding(&text);
     let _swap = with_swap();
-    limited(tree.run(), "65536").refuses(125, &["cannot lock", "a limit of 65536"]);
+    limited(tree.run(), "65536").refuses(125, &["cannot lock", "the limit is 65536"]);
     let allowed = limited(tree.run().arg("--allow-swap"), "65536");
     allowed.assert_shows("LARGE", &"x".repeat(100_000));
 }

@@ -59,7 +59,7 @@ pub fn every_change_is_one_restart_whatever_fails_between() {
         if change % calm == 0 {
             let warned = || {
                 live.errors_so_far()
-                    .matches("the command keeps its secrets")
+                    .matches("the command keeps the old ones")
                     .count()
             };
             let before = warned();
@@ -121,13 +121,13 @@ pub fn the_same_values_sealed_anew_change_nothing() {
     let live = watched(tree.dotenv_run().arg("-v"), WAIT).spawn();
     wait_for_starts(&live, 1);
     put(&tree, 1);
-    wait_for_message(&live, "sealed anew, with the same values");
+    wait_for_message(&live, "sealed again with the same values");
     // From now on these documents are the known ones.
     wait_for_questions(&live, 2);
     wait_for_starts(&live, 1);
     let outcome = end(live);
     assert_eq!(
-        outcome.stderr.matches("sealed anew").count(),
+        outcome.stderr.matches("sealed again").count(),
         1,
         "{outcome}"
     );

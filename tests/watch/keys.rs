@@ -1,4 +1,4 @@
-//! Keys of a watched run: files are read again each time, and what can be read once only is refused.
+//! Keys of a watched run: files are read again each time, and what can be read again: a file or a variable is refused.
 
 use std::os::fd::AsRawFd;
 
@@ -74,7 +74,7 @@ pub fn a_key_file_that_is_a_pipe_for_a_moment_is_read_again() {
     fs::rename(&file, &aside).expect("a file that is moved");
     mkfifo(&file, Mode::S_IRWXU).expect("a named pipe");
     put(&tree, 2);
-    wait_for_message(&live, "can be read once only");
+    wait_for_message(&live, "needs a key that can be read again");
     wait_for_starts(&live, 1);
     fs::rename(&aside, &file).expect("a file that is moved back");
     wait_for_starts(&live, 2);
@@ -117,7 +117,7 @@ pub fn keys_that_can_be_read_once_only_are_refused() {
         witness.assert_not_started();
     };
     for source in ["-", "fd:0", pipe] {
-        let words: &[&str] = &["read once only", "--watch", "hint: "];
+        let words: &[&str] = &["read again: a file or a variable", "--watch"];
         let run = tree.dotenv_run().args(["--client-key", source]);
         refused(run.stdin(CLIENT_KEY), words);
         let run = tree.dotenv_run().env("DOTENV_CLIENT_KEY_FILE", source);

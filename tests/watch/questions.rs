@@ -27,7 +27,7 @@ pub fn another_host_is_asked_every_30_seconds_at_most() {
     }
     let reason = Run::dotenv_run().args(["--api-url", "https://example.com", "--watch=5"]);
     let outcome = reason.args([PATH, "--", "true"]).finish();
-    outcome.assert_refused(125, &["every 30 seconds at most", "100 requests a minute"]);
+    outcome.assert_refused(125, &["at least 30 seconds", "100 requests per minute"]);
     for url in [
         "http://127.0.0.1:1",
         "http://127.9.9.9:1",
@@ -81,7 +81,7 @@ pub fn the_wait_that_a_service_asks_for_is_granted() {
     for seconds in ["3", "1"] {
         service.fail_times(1, Route::Secrets, Fault::Reply(busy(seconds)));
     }
-    wait_for_message(&live, "the command keeps its secrets");
+    wait_for_message(&live, "the command keeps the old ones");
     let (begun, before) = (Instant::now(), asked());
     wait_until("another question", || asked() > before);
     let waited = begun.elapsed();
@@ -90,7 +90,7 @@ pub fn the_wait_that_a_service_asks_for_is_granted() {
     wait_for_starts(&live, 1);
     let outcome = end(live);
     // How long is no other trouble.
-    assert_eq!(outcome.stderr.matches("keeps its secrets").count(), 1);
+    assert_eq!(outcome.stderr.matches("keeps the old ones").count(), 1);
 }
 
 /// Both may have what is older than what the command has.
@@ -114,7 +114,7 @@ pub fn neither_cache_nor_mirror_is_asked_for_news() {
         Route::Secrets,
         Fault::Reply(Reply::error(503, "unavailable", "Later.")),
     );
-    wait_for_message(&live, "the command keeps its secrets");
+    wait_for_message(&live, "the command keeps the old ones");
     let before = service.targets().len();
     wait_until("more questions", || service.targets().len() > before + 2);
     assert_eq!(mirror.connections(), 0);

@@ -46,12 +46,12 @@ pub fn no_refusal_of_the_service_reaches_the_command() {
         wait_for_starts(&live, 1);
         let reply = Reply::error(*status, "refused", "No.");
         service.fail_times(2, Route::Secrets, Fault::Reply(reply));
-        wait_for_message(&live, "the command keeps its secrets");
+        wait_for_message(&live, "the command keeps the old ones");
         wait_for_message(&live, "can be renewed again");
         wait_for_starts(&live, 1);
         let outcome = end(live);
         assert_eq!(
-            outcome.stderr.matches("keeps its secrets").count(),
+            outcome.stderr.matches("keeps the old ones").count(),
             1,
             "{outcome}"
         );
@@ -100,7 +100,7 @@ pub fn no_broken_set_reaches_the_command() {
         live.wait_for_output("started 1");
         let good = fs::read(tree.secrets(PATH)).expect("a document");
         replace(&tree, &tree.secrets(PATH), set);
-        wait_for_message(&live, "the command keeps its secrets");
+        wait_for_message(&live, "the command keeps the old ones");
         let opened = || live.errors_so_far().matches("client key from").count();
         // It is tried again, and nothing more is said.
         wait_until("another attempt", || opened() >= 3);
@@ -111,7 +111,7 @@ pub fn no_broken_set_reaches_the_command() {
         let warnings = outcome.warnings();
         let warnings: Vec<_> = warnings
             .into_iter()
-            .filter(|warning| warning.contains("keeps its secrets"))
+            .filter(|warning| warning.contains("keeps the old ones"))
             .collect();
         assert!(
             warnings.len() == 1 && warnings[0].contains(words),
@@ -134,7 +134,7 @@ pub fn a_command_that_is_gone_is_not_stopped() {
     let away = dir.path().join("away");
     fs::rename(&program, &away).expect("a program that goes away");
     put(&tree, 2);
-    wait_for_message(&live, "the command keeps its secrets");
+    wait_for_message(&live, "the command keeps the old ones");
     assert_eq!(starts(&live), [(first, 1)]);
     set_mode(&away, 0o600);
     fs::rename(&away, &program).expect("a program that comes back");
@@ -156,16 +156,16 @@ pub fn a_trouble_is_told_once_and_so_is_its_end() {
     for round in 1..=2 {
         let count = |text: &str| live.errors_so_far().matches(text).count();
         replace(&tree, &tree.secrets(PATH), "{}");
-        wait_until("a warning", || count("keeps its secrets") == 2 * round - 1);
+        wait_until("a warning", || count("keeps the old ones") == 2 * round - 1);
         fs::remove_file(tree.secrets(PATH)).expect("a document");
         wait_until("another warning", || {
-            count("keeps its secrets") == 2 * round
+            count("keeps the old ones") == 2 * round
         });
         replace(&tree, &tree.secrets(PATH), "{}");
         // The first one again, which is known.
         let before = count("organization");
         wait_until("another attempt", || count("organization") > before + 1);
-        assert_eq!(count("keeps its secrets"), 2 * round);
+        assert_eq!(count("keeps the old ones"), 2 * round);
         replace(&tree, &tree.secrets(PATH), &good);
         wait_until("the end of it", || count("can be renewed again") == round);
     }

@@ -44,7 +44,7 @@ pub fn warn_of_common(secrets: &[Variable<'_>], report: &Report) {
     let names: Vec<_> = names.collect();
     if !names.is_empty() {
         report.warn(format_args!(
-            "--redact: too short or too common to be looked for: {}",
+            "these secrets are too short or too common to be redacted: {}",
             names.join(", ")
         ));
     }

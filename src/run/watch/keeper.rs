@@ -172,7 +172,9 @@ fn complain(board: &Board, error: &Error, report: &Report) {
         None => error.to_string().hash(&mut hasher),
     }
     if board.is_new_trouble(hasher.finish()) {
-        report.warn(format_args!("the command keeps its secrets: {error}"));
+        report.warn(format_args!(
+            "cannot renew the secrets, the command keeps the old ones: {error}"
+        ));
     }
 }
 
@@ -257,8 +259,9 @@ impl Candidate {
             }
         }));
         if !self.is_first && self.values.get() == self.board.values.get() {
-            self.report
-                .note(format_args!("sealed anew, with the same values"));
+            self.report.note(format_args!(
+                "the documents were sealed again with the same values"
+            ));
             self.board.in_force.set(self.documents.get());
             self.end_well();
         }

@@ -68,7 +68,7 @@ fn ability(item: Json, fields: &Fields) -> Result<String, Malformed> {
     match item {
         Json::String(name) if name.len() <= MAX_ABILITY && name.bytes().all(is_plain) => Ok(name),
         _ => Err(format!(
-            "{} has an element that is no name of an ability",
+            "{} contains an invalid ability name",
             fields.path_of("abilities")
         )),
     }

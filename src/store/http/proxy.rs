@@ -40,7 +40,9 @@ fn read(value: &str) -> Result<Url, &'static str> {
     }
     // attohttpc sends them as they stand in the URL, where such characters are escaped.
     if url.username().contains('%') || url.password().is_some_and(|it| it.contains('%')) {
-        return Err("a user name or password with characters that a URL must escape");
+        return Err(
+            "the user name and the password must not contain characters that a URL escapes",
+        );
     }
     Ok(url)
 }

@@ -32,10 +32,10 @@ pub fn authorities(trust: &Trust) -> Result<Vec<CertificateDer<'static>>, Error>
     // The bundle of a system may hold some that are no longer of use; a file of one's own should not.
     let is_lenient = matches!(trust, Trust::Variable(_));
     if total == 0 {
-        return Err(fail("no certificate in it".to_owned()));
+        return Err(fail("contains no certificate".to_owned()));
     }
     if usable.is_empty() || usable.len() < total && !is_lenient {
-        return Err(fail("an invalid certificate in it".to_owned()));
+        return Err(fail("contains an invalid certificate".to_owned()));
     }
     Ok(usable)
 }

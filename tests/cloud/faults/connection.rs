@@ -87,7 +87,7 @@ fn before_the_request() -> Vec<Cell> {
             ));
         }
         for end in rubbish() {
-            let expected = stays("does not speak TLS");
+            let expected = stays("TLS handshake failed");
             cells.push(interrupted(
                 &connections,
                 Stage::Greeted,

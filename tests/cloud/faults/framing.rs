@@ -117,7 +117,7 @@ fn good() -> Vec<Framing> {
 }
 
 fn lengths() -> Vec<Framing> {
-    let no_http = || stays("answer in HTTP");
+    let no_http = || stays("not HTTP");
     vec![
         (
             "a length too long by one",
@@ -238,7 +238,7 @@ fn lengths() -> Vec<Framing> {
 }
 
 fn headers() -> Vec<Framing> {
-    let bad = || stays("good HTTP");
+    let bad = || stays("malformed HTTP header");
     let long = || may_pass("over 16 KiB");
     vec![
         (
@@ -287,14 +287,14 @@ fn headers() -> Vec<Framing> {
         (
             "a control character",
             |it| with_headers("X-Control: \x01\r\n", it),
-            stays("answer in HTTP"),
+            stays("not HTTP"),
         ),
     ]
 }
 
 /// What is not HTTP/1, or not an answer to what was asked for.
 fn protocols() -> Vec<Framing> {
-    let no_http = || stays("answer in HTTP");
+    let no_http = || stays("not HTTP");
     vec![
         (
             "another protocol",
@@ -374,7 +374,7 @@ fn endless() -> Vec<Cell> {
         (
             "headers without end",
             repeat(status, "X-Many: 1\r\n".repeat(100)),
-            stays("good HTTP"),
+            stays("malformed HTTP header"),
         ),
         (
             "a header without end",

@@ -26,7 +26,7 @@ fn reply(status: u16, elsewhere: &str) -> Reply {
 /// What is to come of a status at an endpoint.
 fn expected(status: u16, route: Route) -> Expected {
     match (status, route) {
-        (401, _) => stays("does not accept the API key (401)"),
+        (401, _) => stays("rejected the API key (401)"),
         (403, _) => stays("may not read"),
         (404, Route::Secrets) => stays("no such project"),
         (404, Route::EncryptionKey) => stays("no key descriptor"),
@@ -60,7 +60,7 @@ pub fn cells(elsewhere: &str) -> Vec<Cell> {
         let answer = format!("HTTP/1.1 {status} OK\r\nContent-Length: 2\r\n\r\n{{}}");
         let fault = Fault::Raw(answer.into());
         let name = format!("status {status:?}");
-        cells.extend(everywhere(&name, LONG, &fault, &stays("answer in HTTP")));
+        cells.extend(everywhere(&name, LONG, &fault, &stays("not HTTP")));
     }
     cells
 }

@@ -245,14 +245,17 @@ fn organizations() -> Vec<Failure> {
             "attributes is a string",
             json!({ "id": ORGANIZATION, "attributes": VALUE }),
         ),
-        organization("no slug", json!({ "id": ORGANIZATION, "slug": VALUE })),
+        organization(
+            "slug of the organization",
+            json!({ "id": ORGANIZATION, "slug": VALUE }),
+        ),
         failure(
             (125, "Error::OtherOrganization", "the organization is"),
             "a slug",
             || on_tree("managed", |_| ()).args(&["--organization", "other-corp"]),
         ),
         failure(
-            (125, "Error::OrganizationWithoutSlug", "does not tell"),
+            (125, "Error::OrganizationWithoutSlug", "names no slug"),
             "a slug",
             || {
                 let data = json!({ "data": { "id": ORGANIZATION, "name": VALUE } });

@@ -81,7 +81,7 @@ fn slow() -> [Failure; 2] {
             },
         ),
         failure(
-            (124, "Unreachable::Silent", "nothing came for"),
+            (124, "Unreachable::Silent", "no data for"),
             "silence behind half an answer",
             || {
                 let half = format!("HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{VALUE}");
@@ -107,10 +107,14 @@ fn certificates() -> impl Iterator<Item = Failure> {
         (
             Certificate::ForClients,
             "Flaw::OtherPurpose",
-            "not for servers",
+            "not a server certificate",
         ),
-        (Certificate::Forged, "Flaw::BadSignature", "wrong signature"),
-        (Certificate::OfAuthority, "Flaw::Other", "not acceptable"),
+        (
+            Certificate::Forged,
+            "Flaw::BadSignature",
+            "invalid signature",
+        ),
+        (Certificate::OfAuthority, "Flaw::Other", "invalid"),
     ];
     let known = flaws.into_iter().map(|(certificate, variant, says)| {
         let scene = move || with_certificate(certificate);
@@ -181,8 +185,8 @@ fn mirrors_and_proxies() -> Vec<Failure> {
 
 pub fn table() -> Vec<Failure> {
     let cut = (124, "Unreachable::Broken", "cut off");
-    let no_http = (125, "Error::NotHttp", "answer in HTTP");
-    let bad_header = (125, "Error::BadHeader", "malformed header");
+    let no_http = (125, "Error::NotHttp", "not HTTP");
+    let bad_header = (125, "Error::BadHeader", "malformed HTTP header");
     let cut_early = (124, "Unreachable::CutOffEarly", "before its body");
     let ok = "HTTP/1.1 200 OK\r\n";
     let mut table: Vec<_> = slow().into();
@@ -222,10 +226,14 @@ pub fn table() -> Vec<Failure> {
         failure((124, "Unreachable::Refused", "refused"), "a proxy", || {
             through(closed_port())
         }),
-        failure((125, "Error::Tls", "speak TLS"), "plain HTTP", || {
-            let address = plain_text();
-            asking(&format!("https://{address}"), &[address])
-        }),
+        failure(
+            (125, "Error::Tls", "TLS handshake failed"),
+            "plain HTTP",
+            || {
+                let address = plain_text();
+                asking(&format!("https://{address}"), &[address])
+            },
+        ),
     ]);
     for route in [Route::Secrets, Route::EncryptionKey] {
         let name = |what: &str| format!("{what} of {route:?}");

@@ -33,9 +33,11 @@ fn bad_file(
 
 /// A source that names no file, because it is the key itself.
 fn given_as_file(name: &str, key: String) -> Failure {
-    failure((125, "BadKey::NoSuchFile", "no file"), name, move || {
-        with_client_key(&key)
-    })
+    failure(
+        (125, "BadKey::NoSuchFile", "no such file"),
+        name,
+        move || with_client_key(&key),
+    )
 }
 
 /// A run on a service, which takes the API key from this variable.
@@ -68,7 +70,7 @@ pub fn table() -> Vec<Failure> {
         given_as_file("too long for a name", VALUE.repeat(20)),
         given_as_file("like a descriptor", format!("fd:{WORD}")),
         failure(
-            (125, "BadKey::NoSuchFile", "no file"),
+            (125, "BadKey::NoSuchFile", "no such file"),
             "in the variable of the client key's file",
             || {
                 let scene = on_tree("app/t/e", |_| ());
@@ -76,7 +78,7 @@ pub fn table() -> Vec<Failure> {
             },
         ),
         failure(
-            (125, "BadKey::NoSuchFile", "no file"),
+            (125, "BadKey::NoSuchFile", "no such file"),
             "in the variable of the API key's file",
             with_api_key("DOTENV_API_KEY_FILE", token()),
         ),
@@ -91,7 +93,7 @@ pub fn table() -> Vec<Failure> {
             || with_client_key("fd:77"),
         ),
         failure(
-            (125, "BadKey::ReadOnce", "read once only"),
+            (125, "BadKey::ReadOnce", "read again"),
             "on standard input, with --watch",
             || {
                 let scene = with_client_key("-").with(|run| run.stdin(KEY));
@@ -99,14 +101,22 @@ pub fn table() -> Vec<Failure> {
             },
         ),
         failure(
-            (125, "Error::NoKey", "no API key"),
+            (125, "MissingKey::Api", "no API key"),
             "the API key",
             with_api_key("UNRELATED", VALUE.into()),
         ),
         failure(
-            (125, "Error::NoKey", "no client key"),
+            (125, "MissingKey::Terminal", "no terminal"),
             "the client key",
             without_client_key,
+        ),
+        failure(
+            (125, "MissingKey::Client", "no client key"),
+            "the client key, with --watch",
+            || {
+                let scene = without_client_key().args(&["--watch"]);
+                scene.only(Ways::Command)
+            },
         ),
         failure(
             no_certificate("not a PEM"),
@@ -130,9 +140,13 @@ pub fn table() -> Vec<Failure> {
         ),
     ];
     table.extend(bad_file("BadKey::Empty", "empty", " \n"));
-    table.extend(bad_file("BadKey::SeveralLines", "line end", several));
+    table.extend(bad_file("BadKey::SeveralLines", "line break", several));
     table.extend(bad_file("BadKey::ByteOrderMark", "byte order", mark));
-    table.extend(bad_file("BadKey::TooLong", "too long", KEY.repeat(200)));
+    table.extend(bad_file(
+        "BadKey::TooLong",
+        "longer than 4096",
+        KEY.repeat(200),
+    ));
     for key in not_printable {
         let name = key.clone();
         let scene = with_api_key("DOTENV_API_KEY", key);

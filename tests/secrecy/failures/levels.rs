@@ -26,7 +26,7 @@ fn swap(document: &mut Value) {
 }
 
 fn closed() -> Vec<Failure> {
-    let no_blob = (125, "Sealed::NoBlob", "no sealed blob");
+    let no_blob = (125, "Sealed::NoBlob", "not a sealed blob");
     let changed = (125, "Sealed::Changed", "changed after");
     vec![
         failure(
@@ -93,9 +93,11 @@ fn closed() -> Vec<Failure> {
             edited("legacy/t", flip_bit("project", usize::MAX - 7))
         }),
         failure(changed, "swapped levels", || edited("legacy/t", swap)),
-        failure((125, "Error::Empty", "holds no secret"), "comments", || {
-            on_text("env", format!("# {VALUE}\n{WORD}\n"))
-        }),
+        failure(
+            (125, "Error::Empty", "contains no secrets"),
+            "comments",
+            || on_text("env", format!("# {VALUE}\n{WORD}\n")),
+        ),
     ]
 }
 
@@ -158,8 +160,8 @@ fn broken_json_levels() -> Vec<Failure> {
         json_level("A: an object", of(json!({ "secret": VALUE }))),
         json_level("A: a number", of(json!(1_234_567_890))),
         json_level("A: null", of(Value::Null)),
-        json_level("A: a NUL", of(json!(format!("{VALUE}\0{WORD}")))),
-        json_level("the name", json!({ "A B": VALUE }).to_string()),
+        json_level("A contains a NUL", of(json!(format!("{VALUE}\0{WORD}")))),
+        json_level("valid variable name", json!({ "A B": VALUE }).to_string()),
         json_level("twice", format!("{{\"A\":\"{WORD}\",\"A\":\"{WORD}\"}}")),
         json_level(
             "nested",

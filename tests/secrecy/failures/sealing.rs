@@ -34,12 +34,14 @@ pub fn table() -> Vec<Failure> {
         text("never closed", format!("A='{VALUE}\n{WORD}\n")),
         text("text after", format!("A='{WORD}'{VALUE}\n")),
         text("NUL", format!("A={WORD}\0{VALUE}\n")),
-        failure((125, "Usage::SealForm", "is needed"), "words", || {
+        failure((125, "Usage::SealForm", "expected"), "words", || {
             sealing(&["seal", VALUE, WORD], VALUE, |_| ())
         }),
-        failure((125, "Usage::BadValue", "PATH"), "of dotenv-seal", || {
-            sealing(&["put", VALUE], VALUE, |_| ())
-        }),
+        failure(
+            (125, "Usage::InvalidPath", "PATH"),
+            "of dotenv-seal",
+            || sealing(&["put", VALUE], VALUE, |_| ()),
+        ),
         failure((125, "Seal::EmptyText", "no variable"), "comments", || {
             sealing(&["put", "app"], &format!("# {VALUE}\n{WORD}\n"), |_| ())
         }),

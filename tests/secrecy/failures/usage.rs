@@ -30,7 +30,7 @@ pub fn table() -> Vec<Failure> {
             "more than one",
             &[WORD, VALUE, "--", "x"],
         ),
-        usage("Usage::MissingSeparator", "no '--'", &[WORD, VALUE]),
+        usage("Usage::MissingSeparator", "missing '--'", &[WORD, VALUE]),
         usage("Usage::NoCommand", "no command", &[VALUE, "--"]),
         usage("Usage::NoPath", "no PATH", &["--", VALUE]),
         usage(
@@ -40,14 +40,10 @@ pub fn table() -> Vec<Failure> {
         ),
         usage(
             "Usage::Conflict",
-            "exclude",
+            "cannot be used with",
             &[VALUE, "--exec", "--supervise"],
         ),
-        usage(
-            "Usage::Alone",
-            "without",
-            &["p", "--pass", VALUE, "--", "x"],
-        ),
+        usage("Usage::Alone", "needs", &["p", "--pass", VALUE, "--", "x"]),
     ];
     let mirror = format!("https://{WORD}.example.com");
     let tree = "file:///nonexistent";
@@ -58,8 +54,12 @@ pub fn table() -> Vec<Failure> {
     ));
     table.extend(bad_values());
     table.extend(profiles());
-    for name in ["DOTENV_RUN_PATH", "DOTENV_API_URL", "DOTENV_ORGANIZATION"] {
-        table.push(failure((125, "Usage::BadValue", ": "), name, move || {
+    for (name, variant) in [
+        ("DOTENV_RUN_PATH", "Usage::InvalidPath"),
+        ("DOTENV_API_URL", "Usage::BadValue"),
+        ("DOTENV_ORGANIZATION", "Usage::BadValue"),
+    ] {
+        table.push(failure((125, variant, ": "), name, move || {
             let scene = keyed().env("DOTENV_RUN_PATH", "p").env(name, VALUE);
             scene.args(&["--", "x"]).only(Ways::Complete)
         }));
@@ -79,7 +79,7 @@ fn profiles() -> Vec<Failure> {
         ("ProfileFlaw::TooLong", "larger than", long.into()),
         (
             "ProfileFlaw::NotToml",
-            "not TOML",
+            "not valid TOML",
             format!("path = '{WORD}\n{VALUE}\n").into(),
         ),
         (
@@ -89,12 +89,12 @@ fn profiles() -> Vec<Failure> {
         ),
         (
             "ProfileFlaw::NotInProfile",
-            "command line only",
+            "only on the command line",
             format!("profile = '{WORD}'\n").into(),
         ),
         (
             "ProfileFlaw::WrongType",
-            "is needed",
+            "must be",
             format!("command = '{VALUE}'\n").into(),
         ),
     ];
@@ -152,8 +152,8 @@ fn bad_values() -> Vec<Failure> {
     values
         .chain([
             usage("Usage::BadValue", "signal", &["p", &signal, "--", "x"]),
-            usage("Usage::BadValue", "PATH", &[VALUE, "--", "x"]),
-            usage("Usage::BadValue", "PATH", &[&token(), "--", "x"]),
+            usage("Usage::InvalidPath", "PATH", &[VALUE, "--", "x"]),
+            usage("Usage::InvalidPath", "PATH", &[&token(), "--", "x"]),
         ])
         .collect()
 }

@@ -18,7 +18,7 @@ fn with(
 }
 
 fn resolving() -> Vec<Failure> {
-    let cycle = (125, "ResolveError::Cycle", "circle");
+    let cycle = (125, "ResolveError::Cycle", "circular");
     let required = (125, "ResolveError::Required", "needs");
     let unset = (125, "Error::Unset", "not set: ");
     let large = format!("A=\"{WORD}{}\"\n", "x".repeat(1 << 20));
@@ -62,7 +62,7 @@ fn resolving() -> Vec<Failure> {
             resolve,
         ),
         with(
-            (125, "ResolveError::TotalTooLong", "variables up to"),
+            (125, "ResolveError::TotalTooLong", "values up to"),
             total,
             resolve,
         ),
@@ -79,7 +79,7 @@ fn selecting() -> Vec<Failure> {
             &["--rename", "X=Y"],
         ),
         with(
-            (125, "Error::NameCollision", "called B"),
+            (125, "Error::NameCollision", "named B"),
             &text,
             &["--rename", "A=B"],
         ),
@@ -89,12 +89,12 @@ fn selecting() -> Vec<Failure> {
             &["--require", "E,X"],
         ),
         with(
-            (125, "Error::UnsafeNames", "take over"),
+            (125, "Error::UnsafeNames", "unsafe names"),
             format!("LD_PRELOAD={VALUE}\nPATH={WORD}\n"),
             &[],
         ),
         failure(
-            (125, "Error::NameCollision", "called A"),
+            (125, "Error::NameCollision", "named A"),
             "a file",
             move || {
                 let scene = on_text("env", &text).args(&["--file", "A"]);
@@ -105,7 +105,7 @@ fn selecting() -> Vec<Failure> {
             },
         ),
         failure(
-            (125, "Error::NoSpelling", "no spelling"),
+            (125, "Error::NoSpelling", "cannot be written as"),
             "a file",
             move || {
                 on_text("env", &spelling)
@@ -118,13 +118,17 @@ fn selecting() -> Vec<Failure> {
 
 fn printing() -> Vec<Failure> {
     vec![
-        failure((125, "Error::NoSpelling", "no spelling"), "printed", || {
-            let scene = on_text(
-                "env",
-                format!("A={WORD}\nB=\"{WORD}'\\\\$\\\"`\\n{WORD}\"\n"),
-            );
-            scene.args(&["--print", "env"]).only(Ways::Complete)
-        }),
+        failure(
+            (125, "Error::NoSpelling", "cannot be written as"),
+            "printed",
+            || {
+                let scene = on_text(
+                    "env",
+                    format!("A={WORD}\nB=\"{WORD}'\\\\$\\\"`\\n{WORD}\"\n"),
+                );
+                scene.args(&["--print", "env"]).only(Ways::Complete)
+            },
+        ),
         failure(
             (125, "Error::PrintToFile", "regular file"),
             "printed",
@@ -167,12 +171,12 @@ fn launching() -> Vec<Failure> {
             move || on_text("env", &too_long).only(Ways::Command),
         ),
         failure(
-            (125, "Error::EnvironmentTooLong", "the kernel takes"),
+            (125, "Error::EnvironmentTooLong", "the kernel limit"),
             "values",
             move || on_text("env", &many).only(Ways::Command),
         ),
         failure(
-            (125, "Error::Mask", "what to mask"),
+            (125, "Error::Mask", "masking commands"),
             "a runner that is gone",
             || {
                 let dir = TempDir::new();
