@@ -20,7 +20,7 @@ pub enum Interest {
 ///
 /// # Errors
 ///
-/// Any error of ppoll(2).
+/// Any error of ppoll(2) but `EINTR`, after which the whole time is waited for again.
 pub fn wait_for_events<const N: usize>(
     events: [Option<(BorrowedFd<'_>, Interest)>; N],
     patience: Option<Duration>,
@@ -41,9 +41,16 @@ pub fn wait_for_events<const N: usize>(
     });
     let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
     let (first, count) = (polled.as_mut_ptr(), N as libc::nfds_t);
-    // SAFETY: pointer and length are those of a live exclusive array, and `timeout` is null or live.
-    if unsafe { libc::ppoll(first, count, timeout, ptr::null()) } < 0 {
-        return Err(io::Error::last_os_error());
+    loop {
+        // SAFETY: pointer and length are those of a live exclusive array, and `timeout` is null or live.
+        if unsafe { libc::ppoll(first, count, timeout, ptr::null()) } >= 0 {
+            break;
+        }
+        let error = io::Error::last_os_error();
+        // A signal that nobody handles is no reason to lose what comes.
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
     }
     Ok(polled.map(|entry| entry.revents != 0))
 }

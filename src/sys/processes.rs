@@ -138,9 +138,9 @@ impl Change {
 
 /// What happened to one child of which nobody was told yet, whichever it is; `None` if nothing did.
 pub fn reap() -> Option<(Pid, Change)> {
-    // The only errors are that there is no child, and with WNOHANG none that is about a signal.
-    let (child, status) =
-        rustix::process::wait(WaitOptions::NOHANG | WaitOptions::UNTRACED).ok()??;
+    let options = WaitOptions::NOHANG | WaitOptions::UNTRACED;
+    // The only other error is that there is no child.
+    let (child, status) = rustix::io::retry_on_intr(|| rustix::process::wait(options)).ok()??;
     Some((child.as_raw_pid(), Change::of(status)))
 }
 

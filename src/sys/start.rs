@@ -50,7 +50,10 @@ extern "C" fn at_start(count: c_int, arguments: *mut *mut c_char, _environment: 
     for (descriptor, closed) in (0..).zip(&START.closed) {
         // SAFETY: fcntl with F_GETFD takes integers and touches no memory.
         let flags = unsafe { libc::fcntl(descriptor, libc::F_GETFD) };
-        closed.store(flags == -1, Ordering::Relaxed);
+        // A filter that refuses the call says nothing about the descriptor.
+        let is_closed =
+            flags == -1 && io::Error::last_os_error().raw_os_error() == Some(libc::EBADF);
+        closed.store(is_closed, Ordering::Relaxed);
     }
     let mask = if id() == INIT {
         SignalSet::ALL.set_as_mask()

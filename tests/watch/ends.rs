@@ -190,10 +190,14 @@ pub fn a_killed_keeper_leaves_the_command_alone() {
 /// The process that asks for the secrets.
 #[track_caller]
 pub fn keeper(live: &Live, command: Pid) -> Pid {
-    let ours = wait_for("two processes", || {
+    // The command may have started programs of its own.
+    let is_ours = |process: &Pid| {
+        let name = std::fs::read_to_string(format!("/proc/{process}/comm"));
+        *process != command && name.is_ok_and(|name| name == "dotenv-run\n")
+    };
+    wait_for("two processes", || {
         let family = family(live.pid());
-        (family.len() == 3).then_some(family)
-    });
-    let others: Vec<_> = ours[1..].iter().filter(|it| **it != command).collect();
-    *others[0]
+        let others: Vec<_> = family[1..].iter().copied().filter(is_ours).collect();
+        (others.len() == 1).then(|| others[0])
+    })
 }
