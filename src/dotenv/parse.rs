@@ -61,6 +61,10 @@ impl<'a> Value<'a> {
         self.raw.is_empty()
     }
 
+    fn begins_with_backtick(self) -> bool {
+        self.quoting == Quoting::Verbatim && self.raw.starts_with('`')
+    }
+
     /// Whether the value was written in single quotes, in which references are not resolved.
     pub fn is_single_quoted(self) -> bool {
         self.quoting == Quoting::Single
@@ -120,6 +124,8 @@ pub struct Parsed<'a> {
     spans: Vec<Span>,
     /// The lines without `=`, which were skipped.
     pub skipped: Skipped,
+    /// The variables whose value begins with a backtick, which npm `dotenv` takes for a quote.
+    pub backticked: Vec<&'a str>,
 }
 
 /// The position of an entry in the text. Sixteen bytes each, because a level can have very many.
@@ -214,6 +220,16 @@ pub enum Reason {
     OpenQuote,
     /// Something other than a comment follows a closing quote.
     TextAfterQuote,
+    /// The text is UTF-16.
+    Utf16,
+    /// A name has a character in it that cannot be seen.
+    InvisibleInName(char),
+    /// A carriage return outside quotes has no line feed behind it: half of all readers end a line there.
+    LoneCarriageReturn,
+    /// An unquoted value is the first line of a PEM block.
+    UnquotedPem,
+    /// A value begins with a backtick, and no other one is on the line: some readers would read on.
+    OpenBacktick,
 }
 
 impl fmt::Display for ParseError {
@@ -223,6 +239,13 @@ impl fmt::Display for ParseError {
             write!(f, "{name}: ")?;
         }
         f.write_str(match self.reason {
+            Reason::InvisibleInName(character) => {
+                let code = u32::from(character);
+                return write!(
+                    f,
+                    "the name before '=' contains the invisible character U+{code:04X}"
+                );
+            }
             Reason::TooLong => "too long",
             Reason::Encoding => "not UTF-8",
             Reason::Nul => "contains a NUL byte",
@@ -231,6 +254,17 @@ impl fmt::Display for ParseError {
             }
             Reason::OpenQuote => "a quote is never closed",
             Reason::TextAfterQuote => "text after the closing quote",
+            Reason::Utf16 => "the text is UTF-16; save it as UTF-8",
+            Reason::LoneCarriageReturn => {
+                "a carriage return without a line feed; end lines with LF or CRLF, or put the value in double quotes \
+                 and write it as \\r"
+            }
+            Reason::UnquotedPem => {
+                "a PEM block of several lines without quotes; put the whole value in double quotes"
+            }
+            Reason::OpenBacktick => {
+                "the value begins with a backtick that is not closed on its line; put the value in single quotes"
+            }
         })
     }
 }
@@ -252,11 +286,15 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed<'_>, ParseError> {
     let mut spans: Vec<Span> = Vec::with_capacity(entries);
     let mut positions: HashTable<u32> = HashTable::with_capacity(entries);
     let mut skipped = Skipped::default();
+    let mut backticked = Vec::new();
     let hasher = RandomState::default();
     while !reader.rest.is_empty() {
         let Some(entry) = reader.line(&mut skipped)? else {
             continue;
         };
+        if entry.value.begins_with_backtick() {
+            backticked.push(entry.name);
+        }
         let position = positions.entry(
             hasher.hash_one(entry.name),
             |position| spans[*position as usize].name(text) == entry.name,
@@ -281,6 +319,7 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed<'_>, ParseError> {
         text,
         spans,
         skipped,
+        backticked,
     })
 }
 
@@ -300,6 +339,9 @@ fn text_in(bytes: &[u8]) -> Result<&str, ParseError> {
     if bytes.len() > MAX_TEXT {
         return fail(0, Reason::TooLong);
     }
+    if is_utf16(bytes) {
+        return fail(0, Reason::Utf16);
+    }
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => return fail(error.valid_up_to(), Reason::Encoding),
@@ -308,6 +350,35 @@ fn text_in(bytes: &[u8]) -> Result<&str, ParseError> {
         Some(offset) => fail(offset, Reason::Nul),
         None => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
     }
+}
+
+/// How many bytes tell whether a text without a byte order mark is UTF-16.
+const UTF16_SAMPLE: usize = 64;
+
+/// Whether a text is UTF-16: by its byte order mark, or because every other byte of its beginning is a NUL.
+fn is_utf16(bytes: &[u8]) -> bool {
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return true;
+    }
+    let pairs = bytes.as_chunks::<2>().0;
+    let pairs = &pairs[..pairs.len().min(UTF16_SAMPLE / 2)];
+    let is_ascii = |zero: usize| {
+        let is_letter = |pair: &[u8; 2]| pair[zero] == 0 && pair[1 - zero] != 0;
+        pairs.len() > 1 && pairs.iter().all(is_letter)
+    };
+    is_ascii(0) || is_ascii(1)
+}
+
+/// The first character of a would-be name that cannot be seen.
+fn invisible(name: &str) -> Option<char> {
+    let is_invisible = |character: char| {
+        let is_format = matches!(character, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
+        is_format || character.is_control() || character.is_whitespace()
+    };
+    name.chars()
+        .find(|character| !BLANK.contains(character) && is_invisible(*character))
 }
 
 fn count(text: &str, wanted: u8) -> usize {
@@ -348,6 +419,10 @@ impl<'a> Reader<'a> {
         let from_here = self.rest;
         let line = self.up_to_line_end();
         let content = line.trim_start_matches(BLANK);
+        let no_value = content.starts_with('#') || !content.contains('=');
+        if no_value && content.contains('\r') {
+            return Err(self.error(None, Reason::LoneCarriageReturn));
+        }
         if content.is_empty() || content.starts_with('#') {
             return Ok(None);
         }
@@ -356,33 +431,41 @@ impl<'a> Reader<'a> {
             return Ok(None);
         };
         let Some(name) = name_in(before) else {
-            return Err(ParseError {
-                line: self.line,
-                name: None,
-                reason: Reason::Name,
-            });
+            let reason = match invisible(before) {
+                Some('\r') => Reason::LoneCarriageReturn,
+                Some(character) => Reason::InvisibleInName(character),
+                None => Reason::Name,
+            };
+            return Err(self.error(None, reason));
         };
         let start = after.trim_start_matches(BLANK);
         let quoting = match start.as_bytes().first() {
             Some(b'\'') => Quoting::Single,
             Some(b'"') => Quoting::Double,
             _ => {
-                return Ok(Some(Entry {
-                    name,
-                    value: Value::verbatim(unquoted(after)),
-                }));
+                let value = unquoted(after).map_err(|reason| self.error(Some(name), reason))?;
+                let value = Value::verbatim(value);
+                return Ok(Some(Entry { name, value }));
             }
         };
         self.rest = &from_here[line.len() - start.len() + 1..];
-        let raw = self.quoted(quoting).map_err(|(line, reason)| ParseError {
-            line,
-            name: Some(name.to_owned()),
-            reason,
+        let opened_on = self.line;
+        let raw = self.quoted(quoting).map_err(|reason| ParseError {
+            line: opened_on,
+            ..self.error(Some(name), reason)
         })?;
         Ok(Some(Entry {
             name,
             value: Value { raw, quoting },
         }))
+    }
+
+    fn error(&self, name: Option<&str>, reason: Reason) -> ParseError {
+        ParseError {
+            line: self.line,
+            name: name.map(str::to_owned),
+            reason,
+        }
     }
 
     /// The rest of the current line, without its LF or CRLF.
@@ -398,18 +481,19 @@ impl<'a> Reader<'a> {
     }
 
     /// The text between the quote just read and its closing quote; reads to the end of the last line.
-    fn quoted(&mut self, quoting: Quoting) -> Result<&'a str, (usize, Reason)> {
+    fn quoted(&mut self, quoting: Quoting) -> Result<&'a str, Reason> {
         let opened_on = self.line;
-        let closing =
-            closing_quote(self.rest.as_bytes(), quoting).ok_or((opened_on, Reason::OpenQuote))?;
+        let closing = closing_quote(self.rest.as_bytes(), quoting).ok_or(Reason::OpenQuote)?;
         let raw = &self.rest[..closing];
         self.rest = &self.rest[closing + 1..];
         self.line = opened_on - 1 + raw.bytes().filter(|byte| *byte == b'\n').count();
         let after = self.up_to_line_end().trim_start_matches(BLANK);
-        if after.is_empty() || after.starts_with('#') {
+        if after.contains('\r') {
+            Err(Reason::LoneCarriageReturn)
+        } else if after.is_empty() || after.starts_with('#') {
             Ok(raw)
         } else {
-            Err((opened_on, Reason::TextAfterQuote))
+            Err(Reason::TextAfterQuote)
         }
     }
 }
@@ -436,14 +520,24 @@ fn closing_quote(text: &[u8], quoting: Quoting) -> Option<usize> {
 }
 
 /// The unquoted value after the `=`: up to a `#` after a blank, without blanks at both ends.
-fn unquoted(after: &str) -> &str {
+fn unquoted(after: &str) -> Result<&str, Reason> {
+    if after.contains('\r') {
+        return Err(Reason::LoneCarriageReturn);
+    }
     let bytes = after.as_bytes();
     let is_comment =
         |at: usize| bytes[at] == b'#' && at > 0 && matches!(bytes[at - 1], b' ' | b'\t');
     let end = (0..bytes.len())
         .find(|at| is_comment(*at))
         .unwrap_or(bytes.len());
-    after[..end].trim_matches(BLANK)
+    let value = after[..end].trim_matches(BLANK);
+    if value.starts_with("-----BEGIN ") && !value.contains("-----END ") {
+        return Err(Reason::UnquotedPem);
+    }
+    match value.strip_prefix('`') {
+        Some(rest) if !rest.contains('`') => Err(Reason::OpenBacktick),
+        _ => Ok(value),
+    }
 }
 
 #[cfg(test)]

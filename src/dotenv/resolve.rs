@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::rc::Rc;
 
@@ -30,8 +30,11 @@ pub struct Template {
 pub struct Resolved {
     /// The values, in the order of the variables.
     pub values: Vec<Rc<str>>,
-    /// The names in references that are not set, in order of appearance.
+    /// The variables that hold a reference to a name that is not set. The name itself may be a part of a password, and is
+    /// not here.
     pub unset: Vec<String>,
+    /// The variables that hold a `${` that is not closed or has a tail that means nothing here.
+    pub malformed: Vec<String>,
 }
 
 /// Why the references cannot be resolved.
@@ -39,14 +42,13 @@ pub struct Resolved {
 pub enum ResolveError {
     /// These variables form a circular reference.
     Cycle(Vec<String>),
-    /// `${NAME:?message}` in `variable`, where NAME is not set or empty. The message is the user's own text.
+    /// `${NAME:?message}` in `variable`, and NAME is not set or empty.
     Required {
         /// The variable that holds the reference.
         variable: String,
-        /// The name that is missing.
-        name: String,
-        /// What the reference says about it.
-        message: String,
+        /// What the reference says about it, if the value is this reference alone: a part of a longer value may be a
+        /// part of a password.
+        message: Option<String>,
     },
     /// The result of a variable is too large.
     TooLong(String),
@@ -62,16 +64,15 @@ impl fmt::Display for ResolveError {
             }
             ResolveError::Required {
                 variable,
-                name,
-                message,
-            } => {
-                let message = if message.is_empty() {
-                    "not set or empty"
-                } else {
-                    message
-                };
-                write!(f, "{variable} needs {name}: {}", message.escape_debug())
-            }
+                message: Some(message),
+            } => write!(f, "{variable}: {}", message.escape_debug()),
+            ResolveError::Required {
+                variable,
+                message: None,
+            } => write!(
+                f,
+                "{variable} requires a variable that is not set or is empty"
+            ),
             ResolveError::TooLong(name) => {
                 write!(
                     f,
@@ -105,8 +106,8 @@ pub fn resolve(
         states: templates.iter().map(|_| State::Untouched).collect(),
         frames: Vec::new(),
         started: Vec::new(),
-        unset: Vec::new(),
-        known_unset: HashSet::new(),
+        unset: Holders::default(),
+        malformed: Holders::default(),
         total: 0,
     };
     for variable in 0..templates.len() {
@@ -121,7 +122,8 @@ pub fn resolve(
     };
     Ok(Resolved {
         values: resolver.states.into_iter().map(value).collect(),
-        unset: resolver.unset.into_iter().map(str::to_owned).collect(),
+        unset: resolver.unset.names(templates),
+        malformed: resolver.malformed.names(templates),
     })
 }
 
@@ -155,8 +157,8 @@ struct Resolver<'a> {
     frames: Vec<Frame>,
     /// The variables that are being resolved, each on behalf of the one before.
     started: Vec<Started>,
-    unset: Vec<&'a str>,
-    known_unset: HashSet<&'a str>,
+    unset: Holders,
+    malformed: Holders,
     total: usize,
 }
 
@@ -241,6 +243,9 @@ impl<'a> Resolver<'a> {
         let reference = Reference::at(text, at, &started.braces);
         let written = &text[at..reference.end];
         let Some((name, operator)) = reference.name_and_operator else {
+            if text[at..].starts_with("${") {
+                self.malformed.0.insert(variable);
+            }
             return self.copy(written, written.len());
         };
         let value = match self.look_up(name, variable)? {
@@ -250,20 +255,16 @@ impl<'a> Resolver<'a> {
                 return Ok(());
             }
         };
-        match (
-            operator,
-            value.filter(|value| operator.is_plain() || !value.is_empty()),
-        ) {
-            (Operator::Plain | Operator::Default(_) | Operator::Required(_), Some(value)) => {
+        let counts = |value: &Rc<str>| operator.empty_counts || !value.is_empty();
+        match (operator.act, value.filter(counts)) {
+            (Act::Plain | Act::Default(_) | Act::Required(_), Some(value)) => {
                 self.copy(&value, written.len())
             }
-            (Operator::Plain, None) => {
-                if self.known_unset.insert(name) {
-                    self.unset.push(name);
-                }
+            (Act::Plain, None) => {
+                self.unset.0.insert(variable);
                 self.copy(written, written.len())
             }
-            (Operator::Default((at, end)), None) | (Operator::Alternative((at, end)), Some(_)) => {
+            (Act::Default((at, end)), None) | (Act::Alternative((at, end)), Some(_)) => {
                 self.copy("", written.len())?;
                 self.frames.push(Frame {
                     variable,
@@ -273,12 +274,15 @@ impl<'a> Resolver<'a> {
                 });
                 Ok(())
             }
-            (Operator::Alternative(_), None) => self.copy("", written.len()),
-            (Operator::Required((at, end)), None) => Err(ResolveError::Required {
-                variable: self.templates[variable].name.clone(),
-                name: name.to_owned(),
-                message: text[at..end].to_owned(),
-            }),
+            (Act::Alternative(_), None) => self.copy("", written.len()),
+            (Act::Required(message), None) => {
+                let whole = &self.templates[variable].text;
+                let is_alone = written.len() == whole.len() && message.0 < message.1;
+                Err(ResolveError::Required {
+                    variable: self.templates[variable].name.clone(),
+                    message: is_alone.then(|| text[message.0..message.1].to_owned()),
+                })
+            }
         }
     }
 
@@ -324,9 +328,17 @@ struct Reference<'a> {
     end: usize,
 }
 
-/// The operation on a name. An operand is a section of the text.
+/// The operation on a name.
 #[derive(Clone, Copy)]
-enum Operator {
+struct Operator {
+    act: Act,
+    /// Whether an empty value is a value.
+    empty_counts: bool,
+}
+
+/// What is put in the place of a reference. An operand is a stretch of the text.
+#[derive(Clone, Copy)]
+enum Act {
     Plain,
     Default((usize, usize)),
     Alternative((usize, usize)),
@@ -334,8 +346,40 @@ enum Operator {
 }
 
 impl Operator {
-    fn is_plain(self) -> bool {
-        matches!(self, Operator::Plain)
+    const PLAIN: Operator = Operator {
+        act: Act::Plain,
+        empty_counts: true,
+    };
+
+    /// Reads the operator in `tail`, which begins at `at` and ends where its operand does.
+    fn read(tail: &[u8], at: usize) -> Option<Self> {
+        let end = at + tail.len();
+        let (symbol, operand, empty_counts) = match tail {
+            [] => return Some(Operator::PLAIN),
+            [b':', symbol, ..] => (symbol, (at + 2, end), false),
+            [symbol, ..] => (symbol, (at + 1, end), true),
+        };
+        let act = match symbol {
+            b'-' => Act::Default(operand),
+            b'+' => Act::Alternative(operand),
+            b'?' => Act::Required(operand),
+            _ => return None,
+        };
+        Some(Operator { act, empty_counts })
+    }
+}
+
+/// Variables of whose text something is to be said.
+#[derive(Default)]
+struct Holders(BTreeSet<usize>);
+
+impl Holders {
+    fn names(&self, templates: &[Template]) -> Vec<String> {
+        let names = self
+            .0
+            .iter()
+            .map(|variable| templates[*variable].name.clone());
+        names.collect()
     }
 }
 
@@ -350,7 +394,7 @@ impl<'a> Reference<'a> {
         if !text[start..].starts_with('{') {
             let name = leading_name(&text[start..]);
             let is_name = !name.is_empty();
-            let name_and_operator = is_name.then_some((name, Operator::Plain));
+            let name_and_operator = is_name.then_some((name, Operator::PLAIN));
             return Reference {
                 name_and_operator,
                 end: start + name.len(),
@@ -362,14 +406,11 @@ impl<'a> Reference<'a> {
         let end = closing + 1;
         let name = leading_name(&text[start + 1..closing]);
         let tail_at = start + 1 + name.len();
-        let operand = (tail_at + 2, closing);
-        let operator = match &text.as_bytes()[tail_at..closing] {
-            _ if name.is_empty() => return literal(end),
-            [] => Operator::Plain,
-            [b':', b'-', ..] => Operator::Default(operand),
-            [b':', b'+', ..] => Operator::Alternative(operand),
-            [b':', b'?', ..] => Operator::Required(operand),
-            _ => return literal(end),
+        if name.is_empty() {
+            return literal(end);
+        }
+        let Some(operator) = Operator::read(&text.as_bytes()[tail_at..closing], tail_at) else {
+            return literal(end);
         };
         Reference {
             name_and_operator: Some((name, operator)),

@@ -137,8 +137,10 @@ pub enum Error {
     JsonLevel { level: LevelName, flaw: String },
     /// References in values cannot be resolved.
     Resolve(ResolveError),
-    /// With `--strict`, names that are referred to and not set.
+    /// With `--strict`, variables that refer to a name that is not set.
     Unset { names: Vec<String> },
+    /// With `--strict`, variables that hold a `${` that is not closed, or has a tail that means nothing.
+    MalformedReference { names: Vec<String> },
     /// `--rename` of a secret that is not there.
     NothingToRename { name: String },
     /// Two variables would have the same name.
@@ -579,11 +581,16 @@ impl fmt::Display for Error {
             Error::Parse { level, error } => write!(f, "level {level}: {error}"),
             Error::JsonLevel { level, flaw } => write!(f, "level {level}: {flaw}"),
             Error::Resolve(error) => error.fmt(f),
-            Error::Unset { names } => write!(
-                f,
-                "references to names that are not set: {}",
-                names.join(", ")
-            ),
+            Error::Unset { names } => {
+                write!(
+                    f,
+                    "{}: reference to a variable that is not set",
+                    names.join(", ")
+                )
+            }
+            Error::MalformedReference { names } => {
+                write!(f, "{}: invalid ${{…}} reference", names.join(", "))
+            }
             Error::NothingToRename { name } => write!(f, "--rename: there is no secret {name}"),
             Error::NameCollision { name } => write!(f, "two secrets would both be named {name}"),
             Error::Required { names } => write!(

@@ -95,6 +95,7 @@ fn read_level<'a>(level: &'a OpenLevel, report: &Report) -> Result<LevelText<'a>
         Format::Env => {
             let parsed = parse(text).map_err(|error| Error::Parse { level, error })?;
             warn_of_skipped(&format!("level {level}"), parsed.skipped, report);
+            warn_of_backticks(&format!("level {level}"), &parsed.backticked, report);
             Ok(LevelText::Env(parsed))
         }
         Format::Json => {
@@ -104,6 +105,16 @@ fn read_level<'a>(level: &'a OpenLevel, report: &Report) -> Result<LevelText<'a>
                 .map(LevelText::Json)
                 .map_err(|flaw| Error::JsonLevel { level, flaw })
         }
+    }
+}
+
+/// Warns of values that begin with a backtick, once for each text.
+pub fn warn_of_backticks(text: &str, names: &[&str], report: &Report) {
+    if !names.is_empty() {
+        report.warn(format_args!(
+            "{text}: values that begin with a backtick, which some readers take for a quote: {}",
+            names.join(", ")
+        ));
     }
 }
 
@@ -169,16 +180,19 @@ pub fn resolved(
     let templates: Vec<_> = variables.iter().map(template).collect();
     let fallback = |name: &str| inherited(name).filter(|_| how.environment);
     let outcome = resolve(&templates, &fallback).map_err(Error::Resolve)?;
+    if how.strict && !outcome.malformed.is_empty() {
+        return Err(Error::MalformedReference {
+            names: outcome.malformed,
+        });
+    }
     if !outcome.unset.is_empty() {
+        let unset = Error::Unset {
+            names: outcome.unset,
+        };
         if how.strict {
-            return Err(Error::Unset {
-                names: outcome.unset,
-            });
+            return Err(unset);
         }
-        report.warn(format_args!(
-            "references to names that are not set are left as written: {}",
-            outcome.unset.join(", ")
-        ));
+        report.warn(format_args!("{unset}; left as written"));
     }
     Ok(outcome.values)
 }

@@ -10,6 +10,8 @@ pub struct Reading {
     pub variables: Vec<(String, String)>,
     /// The numbers of the lines without `=`.
     pub skipped: Vec<usize>,
+    /// The variables whose value begins with a backtick.
+    pub backticked: Vec<String>,
 }
 
 /// Line, variable and reason of an error.
@@ -37,6 +39,15 @@ fn decode(bytes: &[u8]) -> Result<String, Refusal> {
         let line = bytes[..at].split(|byte| *byte == b'\n').count();
         (line, None, reason)
     };
+    let beginning = &bytes[..bytes.len().min(64) & !1];
+    let has_nuls = |odd: usize| {
+        let is_nul = |(at, byte): (usize, &u8)| (*byte == 0) == (at % 2 == odd);
+        beginning.len() > 2 && beginning.iter().enumerate().all(is_nul)
+    };
+    let marks: [&[u8]; 2] = [&[0xff, 0xfe], &[0xfe, 0xff]];
+    if marks.iter().any(|mark| bytes.starts_with(mark)) || has_nuls(0) || has_nuls(1) {
+        return Err(refuse(0, Reason::Utf16));
+    }
     let text = std::str::from_utf8(bytes);
     let text = text.map_err(|error| refuse(error.valid_up_to(), Reason::Encoding))?;
     if let Some(at) = text.find('\0') {
@@ -51,23 +62,37 @@ impl Reading {
     fn line<'a>(&mut self, text: &'a str, number: usize) -> Result<&'a str, Refusal> {
         let (line, rest) = text.split_once('\n').unwrap_or((text, ""));
         let content = line.trim_matches(BLANK);
-        if content.is_empty() || content.starts_with('#') {
-            return Ok(rest);
-        }
-        let Some(equals) = line.find('=') else {
-            self.skipped.push(number);
+        let equals = line.find('=').filter(|_| !content.starts_with('#'));
+        let Some(equals) = equals else {
+            if line.contains('\r') {
+                return Err((number, None, Reason::LoneCarriageReturn));
+            }
+            if !content.is_empty() && !content.starts_with('#') {
+                self.skipped.push(number);
+            }
             return Ok(rest);
         };
-        let name = name(&line[..equals]).ok_or((number, None, Reason::Name))?;
+        let before = &line[..equals];
+        let name = name(before).ok_or_else(|| (number, None, why_no_name(before)))?;
         let value = text[equals + 1..].trim_start_matches(BLANK);
         let Some(quote @ ('\'' | '"')) = value.chars().next() else {
-            self.set(name, unquoted(&line[equals + 1..]));
+            let value = unquoted(&line[equals + 1..]);
+            if let Some(reason) = not_guessed(&line[equals + 1..], &value) {
+                return Err((number, Some(name.to_owned()), reason));
+            }
+            if value.starts_with('`') {
+                self.backticked.push(name.to_owned());
+            }
+            self.set(name, value);
             return Ok(rest);
         };
         let refuse = |reason| (number, Some(name.to_owned()), reason);
         let (value, behind) = quoted(&value[1..], quote).ok_or(refuse(Reason::OpenQuote))?;
         let (comment, rest) = behind.split_once('\n').unwrap_or((behind, ""));
         let comment = comment.trim_matches(BLANK);
+        if comment.contains('\r') {
+            return Err(refuse(Reason::LoneCarriageReturn));
+        }
         if !comment.is_empty() && !comment.starts_with('#') {
             return Err(refuse(Reason::TextAfterQuote));
         }
@@ -99,6 +124,48 @@ fn name(before: &str) -> Option<&str> {
         .enumerate()
         .all(|(at, part)| is_part(at, part))
         .then_some(name)
+}
+
+/// Why what stands before the `=` is no name: by the first character in it that cannot be seen, if there is one.
+fn why_no_name(before: &str) -> Reason {
+    for character in before.chars() {
+        let code = u32::from(character);
+        let is_format = [
+            0xad..=0xad,
+            0x34f..=0x34f,
+            0x61c..=0x61c,
+            0x180b..=0x180f,
+            0x200b..=0x200f,
+            0x202a..=0x202e,
+            0x2060..=0x206f,
+            0x3164..=0x3164,
+            0xfe00..=0xfe0f,
+            0xfeff..=0xfeff,
+            0xfff9..=0xfffb,
+            0xe_0000..=0xe_0fff,
+        ];
+        let is_unseen = is_format.iter().any(|range| range.contains(&code))
+            || character.is_control()
+            || character.is_whitespace();
+        match character {
+            ' ' | '\t' => (),
+            '\r' => return Reason::LoneCarriageReturn,
+            _ if is_unseen => return Reason::InvisibleInName(character),
+            _ => (),
+        }
+    }
+    Reason::Name
+}
+
+/// Why an unquoted value is refused: because readers differ about where it ends.
+fn not_guessed(after: &str, value: &str) -> Option<Reason> {
+    let is_key = value.starts_with("-----BEGIN ") && value.split("-----END ").count() == 1;
+    match value.split('`').count() {
+        _ if after.contains('\r') => Some(Reason::LoneCarriageReturn),
+        _ if is_key => Some(Reason::UnquotedPem),
+        2 if value.starts_with('`') => Some(Reason::OpenBacktick),
+        _ => None,
+    }
 }
 
 fn unquoted(after: &str) -> String {

@@ -1,25 +1,31 @@
 //! References told a second time, from the page and not from the resolver: by plain recursion.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use dotenv_run::dotenv::resolve::{MAX_RESULT, MAX_TOTAL, ResolveError, Template};
 
-/// The values of all variables, and the names that were not set anywhere.
+/// The values of all variables, those that refer to a name that is not set, and those with a `${` that means nothing.
 pub fn resolve(
     templates: &[Template],
     inherited: &dyn Fn(&str) -> Option<String>,
-) -> Result<(Vec<String>, Vec<String>), ResolveError> {
+) -> Result<(Vec<String>, Vec<String>, Vec<String>), ResolveError> {
     let mut reader = Reader {
         templates,
         inherited,
         done: HashMap::new(),
         open: Vec::new(),
-        unset: Vec::new(),
+        unset: BTreeSet::new(),
+        malformed: BTreeSet::new(),
         total: 0,
     };
     let values = templates.iter().map(|template| reader.value(template));
     let values = values.collect::<Result<_, _>>()?;
-    Ok((values, reader.unset))
+    let names = |holders: &BTreeSet<&str>| {
+        let names = templates.iter().map(|template| template.name.as_str());
+        let held = names.filter(|name| holders.contains(name));
+        held.map(str::to_owned).collect()
+    };
+    Ok((values, names(&reader.unset), names(&reader.malformed)))
 }
 
 struct Reader<'a> {
@@ -28,7 +34,8 @@ struct Reader<'a> {
     done: HashMap<&'a str, String>,
     /// The variables whose values are being found, each for the one before.
     open: Vec<&'a str>,
-    unset: Vec<String>,
+    unset: BTreeSet<&'a str>,
+    malformed: BTreeSet<&'a str>,
     /// The size of everything that was put together.
     total: usize,
 }
@@ -78,8 +85,13 @@ impl<'a> Reader<'a> {
             } else if first != '$' {
                 self.put(&rest[..written], out)?;
             } else if rest[1..].starts_with('{') {
-                written = closing(&rest[1..]).map_or(1, |closing| 1 + closing + 1);
-                self.group(&rest[..written], out)?;
+                match closing(&rest[1..]) {
+                    Some(closing) => {
+                        written = 1 + closing + 1;
+                        self.group(&rest[..written], out)?;
+                    }
+                    None => self.meaningless("$", out)?,
+                }
             } else {
                 written = 1 + leading_name(&rest[1..]).len();
                 self.plain(&rest[1..written], &rest[..written], out)?;
@@ -89,31 +101,52 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A `$`, or a `${…}`.
+    /// A `${…}`.
     fn group(&mut self, written: &str, out: &mut String) -> Result<(), ResolveError> {
-        let inside = written.get(2..written.len() - 1).unwrap_or_default();
+        let inside = &written[2..written.len() - 1];
         let name = leading_name(inside);
-        let (tail, operand) = inside[name.len()..]
-            .split_at_checked(2)
-            .unwrap_or((&inside[name.len()..], ""));
-        match tail {
-            _ if name.is_empty() => self.put(written, out),
-            "" => self.plain(name, written, out),
-            ":-" | ":+" | ":?" => {
-                let value = self.look_up(name)?.filter(|value| !value.is_empty());
-                match (tail, value) {
-                    (":+", None) => Ok(()),
-                    (":+", Some(_)) | (":-", None) => self.expand(operand, out),
-                    (_, Some(value)) => self.put(&value, out),
-                    (_, None) => Err(ResolveError::Required {
-                        variable: self.variable().to_owned(),
-                        name: name.to_owned(),
-                        message: operand.to_owned(),
-                    }),
-                }
-            }
-            _ => self.put(written, out),
+        let tail = &inside[name.len()..];
+        if name.is_empty() {
+            return self.meaningless(written, out);
         }
+        if tail.is_empty() {
+            return self.plain(name, written, out);
+        }
+        let (rest, empty_counts) = match tail.strip_prefix(':') {
+            Some(rest) => (rest, false),
+            None => (tail, true),
+        };
+        let Some(symbol @ ('-' | '+' | '?')) = rest.chars().next() else {
+            return self.meaningless(written, out);
+        };
+        let operand = &rest[1..];
+        let value = self.look_up(name)?;
+        let value = value.filter(|value| empty_counts || !value.is_empty());
+        match (symbol, value) {
+            ('+', None) => Ok(()),
+            ('+', Some(_)) | ('-', None) => self.expand(operand, out),
+            (_, Some(value)) => self.put(&value, out),
+            (_, None) => Err(ResolveError::Required {
+                variable: self.variable().to_owned(),
+                message: self.message(written, operand),
+            }),
+        }
+    }
+
+    /// A message is shown only where the value is nothing but the reference that has it.
+    fn message(&self, written: &str, operand: &str) -> Option<String> {
+        let mut own = self
+            .templates
+            .iter()
+            .filter(|it| it.name == self.variable());
+        let is_alone = own.any(|template| template.text == written);
+        (is_alone && !operand.is_empty()).then(|| operand.to_owned())
+    }
+
+    fn meaningless(&mut self, written: &str, out: &mut String) -> Result<(), ResolveError> {
+        let holder = self.variable();
+        self.malformed.insert(holder);
+        self.put(written, out)
     }
 
     /// `$NAME` or `${NAME}`.
@@ -124,9 +157,8 @@ impl<'a> Reader<'a> {
         if let Some(value) = self.look_up(name)? {
             return self.put(&value, out);
         }
-        if !self.unset.iter().any(|known| known == name) {
-            self.unset.push(name.to_owned());
-        }
+        let holder = self.variable();
+        self.unset.insert(holder);
         self.put(written, out)
     }
 

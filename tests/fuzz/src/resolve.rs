@@ -22,7 +22,7 @@ pub fn holds(input: &[u8]) {
     }
     let again = resolve(&templates, &inherited);
     assert_eq!(outcome, again, "the second time differs");
-    let outcome = outcome.map(|resolved| (strings(&resolved), resolved.unset));
+    let outcome = outcome.map(|resolved| (strings(&resolved), resolved.unset, resolved.malformed));
     assert_eq!(outcome, reference::resolve(&templates, &inherited));
 }
 
@@ -50,17 +50,14 @@ fn is_within_bounds(templates: &[Template], resolved: &Resolved) {
         }
     }
     assert!(total <= MAX_TOTAL);
-    for name in &resolved.unset {
+    let holders = resolved.unset.iter().chain(&resolved.malformed);
+    for name in holders {
+        let holds_reference = |template: &Template| {
+            template.name == *name && !template.is_literal && template.text.contains('$')
+        };
         assert!(
-            !templates.iter().any(|template| template.name == *name)
-                || mentions_itself(templates, name)
+            templates.iter().any(holds_reference),
+            "{name} refers to nothing"
         );
-        assert_eq!(inherited(name), None);
     }
-}
-
-/// A variable does not see itself, so its own name can be one that is not set.
-fn mentions_itself(templates: &[Template], name: &str) -> bool {
-    let mut own = templates.iter().filter(|template| template.name == name);
-    own.any(|template| template.text.contains(name))
 }

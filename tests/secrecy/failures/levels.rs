@@ -131,6 +131,27 @@ fn broken_texts() -> Vec<Failure> {
         behind(format!("A='{WORD}'{WORD}\n")),
         behind(format!("A='{WORD}' {VALUE}\nno line\n")),
         text("Reason::Nul", "NUL", format!("A={WORD}\0{VALUE}\n")),
+        text(
+            "Reason::LoneCarriageReturn",
+            "carriage return",
+            format!("A={WORD}\rB={VALUE}\n"),
+        ),
+        text(
+            "Reason::InvisibleInName",
+            "U+200B",
+            format!("{WORD}\u{200b}={VALUE}\n"),
+        ),
+        text(
+            "Reason::UnquotedPem",
+            "PEM",
+            format!("A=-----BEGIN {WORD}-----\n{VALUE}\n"),
+        ),
+        text("Reason::OpenBacktick", "backtick", format!("A=`{VALUE}\n")),
+        failure((125, "Reason::Utf16", "UTF-16"), "units", || {
+            let units = format!("A={VALUE}\n");
+            let units = units.encode_utf16().flat_map(u16::to_le_bytes);
+            on_text("env", units.collect::<Vec<_>>())
+        }),
         failure((125, "Reason::Encoding", "UTF-8"), "bytes", || {
             on_text(
                 "env",

@@ -19,8 +19,8 @@ fn with(
 
 fn resolving() -> Vec<Failure> {
     let cycle = (125, "ResolveError::Cycle", "circular");
-    let required = (125, "ResolveError::Required", "needs");
-    let unset = (125, "Error::Unset", "not set: ");
+    let required = (125, "ResolveError::Required", "A");
+    let unset = (125, "Error::Unset", "not set");
     let large = format!("A=\"{WORD}{}\"\n", "x".repeat(1 << 20));
     let half = format!("A={WORD}{}\n", "x".repeat(1 << 19));
     let many: String = (0..70)
@@ -46,6 +46,11 @@ fn resolving() -> Vec<Failure> {
             resolve,
         ),
         with(required, format!("B={WORD}\nA=${{X:?needs $B}}\n"), resolve),
+        with(
+            (125, "Error::MalformedReference", "A: invalid"),
+            format!("A={VALUE}${{{WORD}\n"),
+            &["--resolve", "--strict"],
+        ),
         with(
             unset,
             format!("A={VALUE}${{X}}{WORD}\n"),
