@@ -308,7 +308,8 @@ fn no_message_shows_a_part_of_a_value() {
                     String::from_utf8_lossy(&outcome.stdout)
                 );
                 assert!(!said.contains("SuperSecretPart"), "{text}{outcome}");
-                assert!(said.contains("DB_PASSWORD"), "{text}{outcome}");
+                let is_told = is_refused || !outcome.warnings().is_empty();
+                assert!(!is_told || said.contains("DB_PASSWORD"), "{text}{outcome}");
             }
         }
     }

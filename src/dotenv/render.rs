@@ -151,11 +151,17 @@ fn fits_no_quotes(value: Value<'_>) -> bool {
     !first.is_none_or(|first| is_blank(first) || matches!(first, '\'' | '"'))
         && !last.is_none_or(is_blank)
         && !npm_strips(value)
+        && !has_open_backtick(value)
         && pairs(value).all(|(character, next)| match character {
             '#' | '\n' | '\r' => false,
             '$' => !compose_expands(next),
             _ => true,
         })
+}
+
+/// Whether this grammar refuses the value without quotes: it begins with a backtick, and has no other one.
+fn has_open_backtick(value: Value<'_>) -> bool {
+    characters(value).next() == Some('`') && characters(value).skip(1).all(|it| it != '`')
 }
 
 /// Whether npm `dotenv` removes a pair of quotes: one that starts a line, and the same one at the end of a line.

@@ -51,7 +51,7 @@ pub fn quoting_follows_the_grammar() {
         ("V=\"x\" # say \"hi\"", b"x"),
         ("V=\"a\nb\r\nc\"", b"a\nb\nc"),
         ("V='\n'", b"\n"),
-        ("V=`a b`", b"`a b`"),
+        ("V=x`a b`", b"x`a b`"),
         ("V=$HOME ${HOME} $(id)", b"$HOME ${HOME} $(id)"),
         ("export V=1", b"1"),
         ("export\tV\t=\t1", b"1"),
