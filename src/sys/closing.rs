@@ -33,7 +33,7 @@ pub fn close_all_but(kept: &mut [RawFd]) -> io::Result<()> {
     Ok(())
 }
 
-/// Checks that [`close_all_but`] will work.
+/// Checks that `close_all_but` will work.
 ///
 /// # Errors
 ///

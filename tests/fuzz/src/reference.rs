@@ -5,10 +5,13 @@ use std::collections::{BTreeSet, HashMap};
 use dotenv_run::dotenv::resolve::{MAX_RESULT, MAX_TOTAL, ResolveError, Template};
 
 /// The values of all variables, those that refer to a name that is not set, and those with a `${` that means nothing.
+pub type Resolution = (Vec<String>, Vec<String>, Vec<String>);
+
+/// Resolves them all.
 pub fn resolve(
     templates: &[Template],
     inherited: &dyn Fn(&str) -> Option<String>,
-) -> Result<(Vec<String>, Vec<String>, Vec<String>), ResolveError> {
+) -> Result<Resolution, ResolveError> {
     let mut reader = Reader {
         templates,
         inherited,
