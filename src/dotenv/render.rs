@@ -400,7 +400,7 @@ mod tests {
             ("'\\d\r\n", "\"'\\d\\r\n\""),
             ("\\\\server\\", "\\\\server\\"),
             ("it's \"\\n\"", "it's \"\\n\""),
-            ("`it's\"", "`it's\" #`."),
+            ("`it`s'\"", "`it`s'\" #`."),
         ];
         for (value, spelling) in spellings {
             assert_eq!(
@@ -418,6 +418,7 @@ mod tests {
             "'${",
             "'$$",
             "'\\n\r",
+            "`it's\"",
             "\"'#",
             "\"'\n",
             " \"'",
