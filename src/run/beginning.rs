@@ -157,9 +157,10 @@ impl Start<'_> {
             None => Waiting::for_signals(),
         };
         let (command, filter) = ends.unzip();
-        let (group, terminal) = match self.how.group {
-            true => (Group::Own, Some(Terminal)),
-            false => (Group::Inherited, None),
+        let (group, terminal) = if self.how.group {
+            (Group::Own, Some(Terminal))
+        } else {
+            (Group::Inherited, None)
         };
         let location = Location {
             parent: self.supervisor,

@@ -1,7 +1,7 @@
-//! The encodings in which a value shows up in what a program writes: one list, for `--mask` and `--redact`.
+//! The encodings in which a value shows up in what a program writes, as redaction reads them.
 //!
-//! Masking spells a value in every encoding and names that to the runner. Redaction reads the output in every encoding
-//! and looks for the value itself in what it reads.
+//! Redaction reads the output in every encoding and looks for the value itself in what it reads. Masking spells its
+//! own forms of a value, in `mask`, and names those to the runner.
 
 #![forbid(unsafe_code)]
 

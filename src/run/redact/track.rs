@@ -50,9 +50,10 @@ impl Track {
 
     /// Where that begins.
     pub fn start(&self) -> Option<usize> {
-        match self.plain.is_empty() {
-            true => self.starts.front().copied(),
-            false => Some(self.plain.start),
+        if self.plain.is_empty() {
+            self.starts.front().copied()
+        } else {
+            Some(self.plain.start)
         }
     }
 

@@ -106,9 +106,10 @@ pub fn user_agent(around: &Surroundings<'_>) -> String {
             comment.extend([separator, &field]);
         }
     }
-    match comment.is_empty() {
-        true => PRODUCT.to_owned(),
-        false => format!("{PRODUCT} ({comment})"),
+    if comment.is_empty() {
+        PRODUCT.to_owned()
+    } else {
+        format!("{PRODUCT} ({comment})")
     }
 }
 
