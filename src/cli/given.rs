@@ -218,7 +218,7 @@ impl<'de> Deserialize<'de> for Setting {
 /// The error of an invalid value, and what gives it.
 pub fn bad(source: &str, reason: impl Into<Cow<'static, str>>) -> Error {
     Usage::BadValue {
-        source: source.to_owned(),
+        named_by: source.to_owned(),
         reason: reason.into(),
     }
     .into()

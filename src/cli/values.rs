@@ -220,7 +220,7 @@ pub fn secret_path(source: &str, text: &str) -> Result<SecretPath, Error> {
     SecretPath::parse(text).map_err(|reason| {
         let path = showable(text).map(str::to_owned);
         Usage::InvalidPath {
-            source: source.to_owned(),
+            named_by: source.to_owned(),
             path,
             reason,
         }

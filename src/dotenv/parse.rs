@@ -5,7 +5,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::fmt;
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder as RandomState, HashTable, hash_table};
@@ -196,7 +195,8 @@ impl Span {
 }
 
 /// Why and where a text breaks the grammar; never the text itself.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {}{reason}", prefix(name))]
 pub struct ParseError {
     /// The line, counted from 1; for a quoted value, the line where the quote opens.
     pub line: usize,
@@ -205,68 +205,47 @@ pub struct ParseError {
     pub reason: Reason,
 }
 
-/// The ways in which a text can break the grammar.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    /// The text is larger than [`MAX_TEXT`].
-    TooLong,
-    /// The text is not UTF-8.
-    Encoding,
-    /// The text has a NUL byte, which no environment can carry.
-    Nul,
-    /// The text before the `=` is not a valid name.
-    Name,
-    /// A quote is never closed.
-    OpenQuote,
-    /// Something other than a comment follows a closing quote.
-    TextAfterQuote,
-    /// The text is UTF-16.
-    Utf16,
-    /// A name has a character in it that cannot be seen.
-    InvisibleInName(char),
-    /// A carriage return outside quotes has no line feed behind it: half of all readers end a line there.
-    LoneCarriageReturn,
-    /// An unquoted value is the first line of a PEM block.
-    UnquotedPem,
-    /// A value begins with a backtick, and no other one is on the line: some readers would read on.
-    OpenBacktick,
+fn prefix(name: &Option<String>) -> String {
+    name.as_ref()
+        .map_or(String::new(), |name| format!("{name}: "))
 }
 
-impl fmt::Display for ParseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: ", self.line)?;
-        if let Some(name) = &self.name {
-            write!(f, "{name}: ")?;
-        }
-        f.write_str(match self.reason {
-            Reason::InvisibleInName(character) => {
-                let code = u32::from(character);
-                return write!(
-                    f,
-                    "the name before '=' contains the invisible character U+{code:04X}"
-                );
-            }
-            Reason::TooLong => "too long",
-            Reason::Encoding => "not UTF-8",
-            Reason::Nul => "contains a NUL byte",
-            Reason::Name => {
-                "invalid name before '=' (letters, digits and '_', not starting with a digit)"
-            }
-            Reason::OpenQuote => "a quote is never closed",
-            Reason::TextAfterQuote => "text after the closing quote",
-            Reason::Utf16 => "the text is UTF-16; save it as UTF-8",
-            Reason::LoneCarriageReturn => {
-                "a carriage return without a line feed; end lines with LF or CRLF, or put the value in double quotes \
-                 and write it as \\r"
-            }
-            Reason::UnquotedPem => {
-                "a PEM block of several lines without quotes; put the whole value in double quotes"
-            }
-            Reason::OpenBacktick => {
-                "the value begins with a backtick that is not closed on its line; put the value in single quotes"
-            }
-        })
-    }
+/// The ways in which a text can break the grammar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// The text is larger than [`MAX_TEXT`].
+    #[error("too long")]
+    TooLong,
+    #[error("not UTF-8")]
+    Encoding,
+    /// No environment can carry a NUL byte.
+    #[error("contains a NUL byte")]
+    Nul,
+    #[error("invalid name before '=' (letters, digits and '_', not starting with a digit)")]
+    Name,
+    #[error("a quote is never closed")]
+    OpenQuote,
+    /// Something other than a comment follows a closing quote.
+    #[error("text after the closing quote")]
+    TextAfterQuote,
+    #[error("the text is UTF-16; save it as UTF-8")]
+    Utf16,
+    #[error("the name before '=' contains the invisible character U+{:04X}", u32::from(*.0))]
+    InvisibleInName(char),
+    /// A carriage return outside quotes has no line feed behind it: half of all readers end a line there.
+    #[error(
+        "a carriage return without a line feed; end lines with LF or CRLF, or put the value in double quotes \
+         and write it as \\r"
+    )]
+    LoneCarriageReturn,
+    /// An unquoted value is the first line of a PEM block.
+    #[error("a PEM block of several lines without quotes; put the whole value in double quotes")]
+    UnquotedPem,
+    /// A value begins with a backtick, and no other one is on the line: some readers would read on.
+    #[error(
+        "the value begins with a backtick that is not closed on its line; put the value in single quotes"
+    )]
+    OpenBacktick,
 }
 
 /// Parses a whole text.

@@ -38,11 +38,13 @@ pub struct Resolved {
 }
 
 /// Why the references cannot be resolved.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveError {
     /// These variables form a circular reference.
+    #[error("circular references: {}", .0.join(", "))]
     Cycle(Vec<String>),
     /// `${NAME:?message}` in `variable`, and NAME is not set or empty.
+    #[error(fmt = required)]
     Required {
         /// The variable that holds the reference.
         variable: String,
@@ -51,41 +53,20 @@ pub enum ResolveError {
         message: Option<String>,
     },
     /// The result of a variable is too large.
+    #[error("the resolved value of {0} is larger than {MAX_RESULT} bytes")]
     TooLong(String),
     /// The results up to and including this variable's are too large in total.
+    #[error("the resolved values up to {0} are larger than {MAX_TOTAL} bytes in total")]
     TotalTooLong(String),
 }
 
-impl fmt::Display for ResolveError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ResolveError::Cycle(names) => {
-                write!(f, "circular references: {}", names.join(", "))
-            }
-            ResolveError::Required {
-                variable,
-                message: Some(message),
-            } => write!(f, "{variable}: {}", message.escape_debug()),
-            ResolveError::Required {
-                variable,
-                message: None,
-            } => write!(
-                f,
-                "{variable} requires a variable that is not set or is empty"
-            ),
-            ResolveError::TooLong(name) => {
-                write!(
-                    f,
-                    "the resolved value of {name} is larger than {MAX_RESULT} bytes"
-                )
-            }
-            ResolveError::TotalTooLong(name) => {
-                write!(
-                    f,
-                    "the resolved values up to {name} are larger than {MAX_TOTAL} bytes in total"
-                )
-            }
-        }
+fn required(variable: &str, message: &Option<String>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match message {
+        Some(message) => write!(f, "{variable}: {}", message.escape_debug()),
+        None => write!(
+            f,
+            "{variable} requires a variable that is not set or is empty"
+        ),
     }
 }
 

@@ -5,26 +5,30 @@
 use std::fmt;
 use std::io;
 
-use crate::error::plain;
+use crate::sys::plain;
 
 /// What is wrong with a profile.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum ProfileFlaw {
-    /// It cannot be read.
+    #[error("{}", plain(.0))]
     Unreadable(io::Error),
     /// It is larger than is accepted, in bytes.
+    #[error("larger than {limit} bytes")]
     TooLong { limit: u64 },
     /// It is not TOML from this line on.
+    #[error("line {line} is not valid TOML")]
     NotToml { line: usize },
     /// A key that is no option's name, and the one that is most like it.
+    #[error("line {line}: unknown key '{}'{}", key.escape_debug(), DidYouMean(*.nearest))]
     UnknownKey {
         line: usize,
         key: String,
         nearest: Option<&'static str>,
     },
-    /// An option that is for the command line only.
+    #[error("line {line}: '{key}' can be used only on the command line")]
     NotInProfile { line: usize, key: &'static str },
     /// A value of another type than the option takes.
+    #[error("line {line}: {key} must be {wanted}")]
     WrongType {
         line: usize,
         key: &'static str,
@@ -32,25 +36,13 @@ pub enum ProfileFlaw {
     },
 }
 
-impl fmt::Display for ProfileFlaw {
+struct DidYouMean(Option<&'static str>);
+
+impl fmt::Display for DidYouMean {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ProfileFlaw::Unreadable(error) => f.write_str(&plain(error)),
-            ProfileFlaw::TooLong { limit } => write!(f, "larger than {limit} bytes"),
-            ProfileFlaw::NotToml { line } => write!(f, "line {line} is not valid TOML"),
-            ProfileFlaw::UnknownKey { line, key, nearest } => {
-                write!(f, "line {line}: unknown key '{}'", key.escape_debug())?;
-                nearest.map_or(Ok(()), |nearest| write!(f, "; did you mean '{nearest}'?"))
-            }
-            ProfileFlaw::NotInProfile { line, key } => {
-                write!(
-                    f,
-                    "line {line}: '{key}' can be used only on the command line"
-                )
-            }
-            ProfileFlaw::WrongType { line, key, wanted } => {
-                write!(f, "line {line}: {key} must be {wanted}")
-            }
+        match self.0 {
+            Some(nearest) => write!(f, "; did you mean '{nearest}'?"),
+            None => Ok(()),
         }
     }
 }

@@ -2,60 +2,38 @@
 
 #![forbid(unsafe_code)]
 
-use std::fmt;
 use std::io;
 
 use crate::dotenv::parse::ParseError;
-use crate::error::plain;
 use crate::path::LevelName;
+use crate::sys::plain;
 
 /// What `dotenv-seal` refuses.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Seal {
-    /// The project is there already.
+    #[error("project {project} already exists in the tree")]
     ProjectExists { project: String },
-    /// `init` takes no longer path.
+    #[error("init takes a project, not a longer path")]
     ProjectOnly,
-    /// The key is 32 bytes long.
+    #[error(
+        "a client key must not have exactly 32 bytes: it would be its own proof, which the service stores"
+    )]
     KeyOf32Bytes,
-    /// The project is not client-managed.
+    #[error("project {project} is not client-managed")]
     NotClientManaged { project: String },
-    /// A level is not encrypted.
+    #[error("level {level} is not encrypted")]
     Plaintext { level: LevelName },
     /// The levels are not `.env` text.
+    #[error("the levels of {path} have the format json; only .env text can be sealed")]
     NotEnv { path: String },
     /// The text breaks the grammar.
+    #[error("standard input: {0}")]
     Text(ParseError),
-    /// The text has no variable.
+    #[error("standard input contains no variables")]
     EmptyText,
-    /// Standard input cannot be read.
+    #[error("cannot read standard input: {}", plain(.0))]
     Input(io::Error),
     /// The system has no random bytes or cannot seal.
+    #[error("cannot seal: {}", plain(.0))]
     System(io::Error),
-}
-
-impl fmt::Display for Seal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Seal::ProjectExists { project } => {
-                write!(f, "project {project} already exists in the tree")
-            }
-            Seal::ProjectOnly => f.write_str("init takes a project, not a longer path"),
-            Seal::KeyOf32Bytes => f.write_str(
-                "a client key must not have exactly 32 bytes: it would be its own proof, which the service stores",
-            ),
-            Seal::NotClientManaged { project } => {
-                write!(f, "project {project} is not client-managed")
-            }
-            Seal::Plaintext { level } => write!(f, "level {level} is not encrypted"),
-            Seal::NotEnv { path } => write!(
-                f,
-                "the levels of {path} have the format json; only .env text can be sealed"
-            ),
-            Seal::Text(error) => write!(f, "standard input: {error}"),
-            Seal::EmptyText => f.write_str("standard input contains no variables"),
-            Seal::Input(error) => write!(f, "cannot read standard input: {}", plain(error)),
-            Seal::System(error) => write!(f, "cannot seal: {}", plain(error)),
-        }
-    }
 }

@@ -164,7 +164,7 @@ impl ApiKey {
             .ok_or_else(|| API_KEY.missing(MissingKey::Api, variables, report))?;
         if !key.bytes().iter().all(u8::is_ascii_graphic) {
             return Err(Error::BadKey {
-                source,
+                place: source,
                 reason: BadKey::NotPrintable,
             });
         }
@@ -321,7 +321,7 @@ impl Places {
     ) -> Result<(String, Locked), Error> {
         let source = file.shown();
         let bad = |reason| Error::BadKey {
-            source: source.clone(),
+            place: source.clone(),
             reason,
         };
         let key = empty_key()?;
@@ -332,7 +332,7 @@ impl Places {
                 // The value may be a key itself, so that it is not shown.
                 Err(error) if is_absent(&error) && !file.named_by.is_empty() => {
                     return Err(Error::BadKey {
-                        source: file.named_by.clone(),
+                        place: file.named_by.clone(),
                         reason: BadKey::NoSuchFile,
                     });
                 }
@@ -425,7 +425,7 @@ fn read_key(input: &mut (impl Read + AsFd), mut key: Locked) -> io::Result<Locke
 fn checked(source: &str, mut key: Locked) -> Result<Locked, Error> {
     let fail = |reason| {
         Err(Error::BadKey {
-            source: source.to_owned(),
+            place: source.to_owned(),
             reason,
         })
     };

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::cli::{Caching, ServiceUrl};
 use crate::crypto::{CacheKey, DataKey};
-use crate::error::{Error, TRY_AGAIN, plain};
+use crate::error::{Error, TRY_AGAIN};
 use crate::event::{Event, Freshness};
 use crate::keys::ApiKey;
 use crate::path::SecretPath;
@@ -24,7 +24,7 @@ use crate::store::model::{OrganizationHint, Origin, SealedLevels, Texts};
 use crate::store::open::OpenLevel;
 use crate::sys::keyring::{self, Key};
 use crate::sys::locked::Locked;
-use crate::sys::time_since_start;
+use crate::sys::{plain, time_since_start};
 
 /// Stands in front of every entry. Another version, and every other program version, has other entries.
 const FORMAT: u8 = 1;

@@ -4,6 +4,7 @@
 
 use std::io;
 
+use crate::sys::errno::plain;
 use crate::sys::pages::{self, FencedPages};
 use crate::sys::protection::{self, limit, may_be_unlocked};
 
@@ -20,9 +21,13 @@ pub struct Locked {
 }
 
 /// Why there is no memory for a secret.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum NoMemory {
     /// The pages cannot be locked, and the machine has swap space that they could be written to.
+    #[error(
+        "cannot lock {needed} bytes of memory for secrets ({locked} are locked, the limit is {limit}), \
+         and this machine has swap space"
+    )]
     Unlockable {
         /// What was to be locked, in bytes.
         needed: usize,
@@ -32,6 +37,7 @@ pub enum NoMemory {
         limit: usize,
     },
     /// An error of mmap(2) or mprotect(2).
+    #[error("cannot allocate memory for secrets: {}", plain(.0))]
     Unmappable(io::Error),
 }
 

@@ -9,6 +9,7 @@ mod closing;
 mod confine;
 mod descriptors;
 mod environ;
+mod errno;
 mod execution;
 mod files;
 mod forgetting;
@@ -40,6 +41,7 @@ pub use crate::sys::descriptors::{
     standard_output, standard_stream,
 };
 pub use crate::sys::environ::{Environ, name_of, names_of, value_of, wipe_arguments};
+pub use crate::sys::errno::plain;
 pub use crate::sys::execution::{argument_limit, become_command, clear_traces};
 pub use crate::sys::files::{check_executable, matches, sealed_memory_file};
 pub use crate::sys::forgetting::{forget_caller, release_program};

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
 use rustix::process::DumpableBehavior;
 
+use crate::sys::errno::plain;
 use crate::sys::processes::{INIT, id};
 use crate::sys::signals::{SignalSet, handle_broken_pipes, is_ignored, restore_faults};
 
@@ -72,7 +73,8 @@ fn keep_error(place: &AtomicI32, result: io::Result<()>) {
 }
 
 /// What the process could not do for itself before `main`.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{call}: {}", plain(error))]
 pub struct StartFailure {
     /// The call that failed, as strace(1) names it.
     pub call: &'static str,

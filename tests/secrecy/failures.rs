@@ -323,6 +323,8 @@ pub fn every_failure_of_the_program_is_in_the_table() {
         include_str!("../../src/error/unreachable.rs"),
         include_str!("../../src/error/profile_flaw.rs"),
         include_str!("../../src/error/sealing.rs"),
+        include_str!("../../src/error/usage.rs"),
+        include_str!("../../src/error/key_flaw.rs"),
     ];
     let mut known: BTreeSet<_> = sources.into_iter().flat_map(variants).collect();
     for one_of_each in ["Error::Output", "Denied::Secrets", "Seal::Text"] {

@@ -9,10 +9,10 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
-use crate::error::{Error, plain};
+use crate::error::Error;
 use crate::run::redact::stream::Stream;
 use crate::run::stand_in::{Screen, Sharing};
-use crate::sys;
+use crate::sys::{self, plain};
 use crate::variables::{Variable, block};
 
 /// The standard descriptors that are filtered: output and error.

@@ -10,21 +10,20 @@
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use crate::error::{FAILED, plain};
+use crate::error::FAILED;
 use crate::run::messages::{Channel, FilterNews, Nothing};
 use crate::run::redact::connection::{FilterEnd, READY};
 use crate::run::redact::progress::Progress;
 use crate::run::redact::{Patterns, Redactor, Unlearnable};
 use crate::run::stand_in::Screen;
 use crate::sys::locked::{self, Locked, NoMemory};
-use crate::sys::{self, Duty};
+use crate::sys::{self, Duty, plain};
 
 /// How many sets of secrets are looked for: the last one, and the one before it.
 const SETS: usize = 2;
@@ -42,11 +41,16 @@ pub struct Filter {
 }
 
 /// Why a filter is not ready.
+#[derive(Debug, thiserror::Error)]
 enum Failure {
-    Memory(NoMemory),
-    Patterns(Unlearnable),
+    #[error(transparent)]
+    Memory(#[from] NoMemory),
+    #[error(transparent)]
+    Patterns(#[from] Unlearnable),
+    #[error("cannot be confined: {}", plain(.0))]
     Confinement(io::Error),
-    System(io::Error),
+    #[error("{}", plain(.0))]
+    System(#[from] io::Error),
 }
 
 /// What becomes of the threads that were started.
@@ -198,34 +202,5 @@ impl FilterEnd {
 
     fn answer(&mut self, text: &str) -> io::Result<()> {
         self.line.write_all(format!("{text}\n").as_bytes())
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Failure::Memory(reason) => reason.fmt(f),
-            Failure::Patterns(reason) => reason.fmt(f),
-            Failure::Confinement(error) => write!(f, "cannot be confined: {}", plain(error)),
-            Failure::System(error) => f.write_str(&plain(error)),
-        }
-    }
-}
-
-impl From<Unlearnable> for Failure {
-    fn from(reason: Unlearnable) -> Self {
-        Failure::Patterns(reason)
-    }
-}
-
-impl From<NoMemory> for Failure {
-    fn from(reason: NoMemory) -> Self {
-        Failure::Memory(reason)
-    }
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Failure::System(error)
     }
 }

@@ -2,8 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::fmt;
-
 use crate::deliver::mask::is_common;
 use crate::run::redact::automaton::Automaton;
 use crate::run::redact::beginnings::Beginnings;
@@ -23,11 +21,15 @@ pub struct Patterns {
 }
 
 /// Why secrets cannot be looked for.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Unlearnable {
     /// There is no locked memory for them.
-    Memory(NoMemory),
+    #[error(transparent)]
+    Memory(#[from] NoMemory),
     /// There is too much of them; the largest is this one.
+    #[error(
+        "{0} is too long to look for: its lines and the other secrets have more than {MOST} bytes together"
+    )]
     TooLong(String),
 }
 
@@ -91,23 +93,5 @@ fn each_pattern<'a>(value: &'a [u8], mut found: impl FnMut(&'a [u8])) {
     if value.contains(&b'\n') {
         let lines = value.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
         lines.filter(|line| !is_common(line)).for_each(found);
-    }
-}
-
-impl From<NoMemory> for Unlearnable {
-    fn from(reason: NoMemory) -> Self {
-        Unlearnable::Memory(reason)
-    }
-}
-
-impl fmt::Display for Unlearnable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Unlearnable::Memory(reason) => reason.fmt(f),
-            Unlearnable::TooLong(name) => write!(
-                f,
-                "{name} is too long to look for: its lines and the other secrets have more than {MOST} bytes together"
-            ),
-        }
     }
 }

@@ -8,7 +8,8 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use crate::cli::Trust;
-use crate::error::{Error, plain};
+use crate::error::Error;
+use crate::sys::plain;
 
 /// Reads the authorities that `trust` names.
 ///
@@ -22,7 +23,7 @@ pub fn authorities(trust: &Trust) -> Result<Vec<CertificateDer<'static>>, Error>
         Trust::Variable(file) => ("SSL_CERT_FILE", file),
     };
     let fail = |reason| Error::CaFile {
-        source,
+        named_by: source,
         file: file.to_owned(),
         reason,
     };

@@ -1,0 +1,133 @@
+//! What the user can do about a failure.
+
+#![forbid(unsafe_code)]
+
+use std::borrow::Cow;
+
+use crate::error::{
+    BadKey, Denied, Error, Flaw, FromMirror, MissingKey, ProfileFlaw, Seal, Sealed, Unreachable,
+    Usage,
+};
+use crate::sys::locked::NoMemory;
+
+impl Error {
+    /// What the user can do about it, unless the message says so.
+    pub fn hint(&self) -> Option<Cow<'static, str>> {
+        if let Error::Usage(Usage::MissingSeparator { path: Some(path) }) = self {
+            let line = format!("dotenv-run [OPTION]... {path} -- COMMAND [ARG]...");
+            return Some(line.into());
+        }
+        self.fixed_hint().map(Cow::Borrowed)
+    }
+
+    fn fixed_hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Error::Usage(Usage::MissingSeparator { .. } | Usage::NoCommand) => {
+                "dotenv-run [OPTION]... [PATH] -- COMMAND [ARG]..."
+            }
+            Error::Usage(Usage::NoPath) => "give PATH before '--', or set DOTENV_RUN_PATH",
+            Error::Usage(Usage::InvalidPath { .. }) => {
+                "PATH has the form project[/target[/environment]]"
+            }
+            Error::Usage(_) => "see --help",
+            Error::NotOpen { number: 1.., .. } => {
+                "a shell opens descriptor 3 of a command with 3<FILE, or 3>FILE for writing"
+            }
+            Error::NoKey(MissingKey::Api) => {
+                "set DOTENV_API_KEY, or give --api-key-file FILE; for a sealed directory, --api-url file:///DIRECTORY"
+            }
+            Error::NoKey(_) => "set DOTENV_CLIENT_KEY, or give --client-key FILE",
+            Error::BadKey {
+                place,
+                reason: BadKey::NoSuchFile,
+            } if !place.starts_with("--") => {
+                "this variable names a file; put the key itself in the variable without _FILE"
+            }
+            Error::BadKey {
+                reason: BadKey::NoSuchFile,
+                ..
+            } => {
+                "put the key in a file, or use '-', fd:N or the environment; \
+                 every process can read the command line"
+            }
+            Error::NoPathOfDescriptor => "mount /proc",
+            Error::BadKey {
+                reason: BadKey::NotInTime { .. },
+                ..
+            } => "the program that writes the key must close its end of the pipe",
+            Error::BadKey {
+                reason: BadKey::ByteOrderMark,
+                ..
+            } => "save the file as UTF-8 without a byte order mark",
+            Error::Unprotected(_) => {
+                "allow this call in the system call filter of the container or service"
+            }
+            Error::Unauthorized { .. } => "the API key is unknown, expired or revoked",
+            Error::Forbidden {
+                denied: Denied::KeyDescriptor,
+                ..
+            } => "give the API key the scope key:retrieve, which the read-only preset lacks",
+            Error::Forbidden {
+                denied: Denied::Secrets,
+                ..
+            } => "give the API key the scope secret:read",
+            Error::NotFound { .. } => "check the path and the organization",
+            Error::RateLimited { .. } => {
+                "the service allows 100 requests per minute for each organization; try again later"
+            }
+            Error::Redirected { .. } => "redirects are never followed; check the API URL",
+            Error::Certificate {
+                flaw: Flaw::UnknownAuthority,
+                ..
+            } => "use --ca-file FILE to trust a private certificate authority",
+            Error::Certificate {
+                flaw: Flaw::Other, ..
+            } => {
+                "a server certificate must not be a CA certificate (CA:TRUE), \
+                 as many self-signed certificates are"
+            }
+            Error::Certificate {
+                flaw: Flaw::Expired | Flaw::NotYetValid,
+                ..
+            } => "check the clock of this machine",
+            Error::Mirror {
+                refused: FromMirror::Denial { .. },
+                ..
+            } => {
+                "a mirror is asked without the API key; it must give the documents to everyone who asks"
+            }
+            Error::Mirror { .. } => {
+                "only encrypted levels of client-managed projects are accepted from a mirror"
+            }
+            Error::Unreachable {
+                reason: Unreachable::Proxy { status: 407 },
+                ..
+            } => "put the user name and the password in the URL of the proxy",
+            Error::Empty { .. } => "use --allow-empty to start the command without secrets",
+            Error::Plaintext { .. } => "use --allow-plaintext to accept it",
+            Error::Sealed {
+                reason: Sealed::WrongClientKey,
+                ..
+            } => "use the key that the secrets of this project were sealed with",
+            Error::UnsafeNames { .. } => "use --allow-unsafe-env NAME,... to accept them",
+            Error::PrintToFile => "use --allow-file to store the secrets on disk",
+            Error::Profile {
+                flaw: ProfileFlaw::UnknownKey { .. } | ProfileFlaw::NotInProfile { .. },
+                ..
+            } => "valid keys are path, command and the long option names that --help lists",
+            Error::Mask(_) => "use --mask=off to start the command without masking",
+            Error::NoSpelling { .. } => "use json or yaml, which can represent every value",
+            Error::VariableTooLong { .. } | Error::EnvironmentTooLong { .. } => {
+                "use --file VAR --file-only to pass the secrets in a file in memory"
+            }
+            Error::Memory(NoMemory::Unlockable { .. }) => {
+                "raise the limit on locked memory (ulimit -l, LimitMEMLOCK=, --ulimit memlock=), \
+                 or use --allow-swap"
+            }
+            Error::OtherOrganization { .. } => "check --organization and the source of the secrets",
+            Error::Seal(Seal::EmptyText) => "use --allow-empty to empty the level",
+            Error::Seal(Seal::KeyOf32Bytes) => "create a key with 'dotenv-seal keygen'",
+            _ => return None,
+        })
+    }
+}
