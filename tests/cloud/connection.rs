@@ -107,14 +107,8 @@ fn asking(url: &str) -> Run {
         .args(["--api-url", url, "legacy"])
 }
 
-/// A port at which nobody listens.
-pub fn closed_port() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap()
-}
-
 fn a_refused_connection_may_be_tried_again() {
-    let address = closed_port();
+    let address = refusing_port();
     for url in [
         format!("https://{address}"),
         format!("http://{address}"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::cloud::connection::{closed_port, fill_queue};
+use crate::cloud::connection::fill_queue;
 use crate::cloud::{encryption_key, secrets};
 use crate::support::*;
 
@@ -73,7 +73,7 @@ fn a_mirror_of_every_kind_takes_over() {
     let cutting = Service::example();
     cutting.fail(Route::EncryptionKey, Fault::Close);
     assert_from(run(&cutting, &[&plain.url()]), &host);
-    let url = format!("https://{}", closed_port());
+    let url = format!("https://{}", refusing_port());
     let absent = run(&service, &[&plain.url()]).args(["--api-url", &url]);
     assert_from(absent, &host);
     let quiet = run(&service, &[&tree.url()]).args(["-q", "--", "true"]);
@@ -109,9 +109,9 @@ pub fn nginx(
 
 fn a_tree_served_by_nginx_takes_over() {
     let (tree, dir) = (Tree::example(), TempDir::new());
-    let (_nginx, url) = nginx(tree.root(), &dir, closed_port(), |run| run);
+    let (_nginx, url) = nginx(tree.root(), &dir, free_port(), |run| run);
     let host = url.strip_prefix("http://").unwrap();
-    let absent = format!("https://{}", closed_port());
+    let absent = format!("https://{}", refusing_port());
     let service = failing_service();
     let run = run(&service, &[&url]).args(["--api-url", &absent]);
     let outcome = assert_from(run, host);

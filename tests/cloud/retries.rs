@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::cloud::connection::closed_port;
 use crate::cloud::{encryption_key, failing, good_body, secrets};
 use crate::support::*;
 
@@ -90,7 +89,7 @@ fn after_four_attempts_it_gives_up() {
 }
 
 fn a_refused_connection_is_tried_four_times() {
-    let url = format!("https://{}", closed_port());
+    let url = format!("https://{}", refusing_port());
     let run = Run::dotenv_run().env("DOTENV_API_KEY", Key::new().token());
     let run = run.args(["-v", "--api-url", &url, "legacy", "--", "true"]);
     let outcome = run.finish();

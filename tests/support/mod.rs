@@ -12,6 +12,7 @@ mod needs;
 mod network;
 mod outcome;
 mod planted;
+mod ports;
 pub mod probe;
 mod process;
 mod pty;
@@ -42,6 +43,7 @@ pub use needs::{
 pub use network::{BLACK_HOLES, HERE, Network};
 pub use outcome::Outcome;
 pub use planted::PLANTED;
+pub use ports::{free_port, refusing_port};
 pub use probe::{
     END, Fill, RECORDER_STATUS, Sent, accuser, keyreader, non_blocking, recorder, signals,
     splitter, with_signals, with_timer,

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::*;
-use crate::cloud::connection::{closed_port, fill_queue};
+use crate::cloud::connection::fill_queue;
 
 /// The first connections that are interrupted: all of them, those for the two documents, and one of these.
 const CONNECTIONS: [Range<usize>; 3] = [0..usize::MAX, 1..usize::MAX, 2..usize::MAX];
@@ -157,7 +157,7 @@ pub fn a_service_that_is_down_is_given_up_in_the_time_given() {
     let queue = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let black_hole = queue.local_addr().unwrap();
     let _queue = fill_queue(black_hole);
-    let refusing = format!("https://{}", closed_port());
+    let refusing = format!("https://{}", refusing_port());
     let black_hole = format!("https://{black_hole}");
     let busy = Fault::Reply(Reply::error(503, "busy", BODY));
     let answers = |fault| Broken::Answer(Route::Secrets, fault, None);

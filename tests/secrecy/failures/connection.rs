@@ -7,13 +7,6 @@ use std::thread;
 use super::*;
 use crate::cloud::connection::fill_queue;
 
-/// A port at which nobody listens.
-fn closed_port() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let address = listener.and_then(|listener| listener.local_addr());
-    address.expect("a port on loopback")
-}
-
 /// A server that answers whoever connects at once and in the clear.
 fn plain_text() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port on loopback");
@@ -210,7 +203,7 @@ pub fn table() -> Vec<Failure> {
             || asking(&format!("https://{}.example", "a".repeat(64)), &[]),
         ),
         failure((124, "Unreachable::Refused", "refused"), "a port", || {
-            let port = closed_port();
+            let port = refusing_port();
             asking(&format!("https://{port}"), &[port])
         }),
         failure((124, "Unreachable::NoRoute", "no route"), "a group", || {
@@ -224,7 +217,7 @@ pub fn table() -> Vec<Failure> {
             through(proxy.address()).keeping(proxy)
         }),
         failure((124, "Unreachable::Refused", "refused"), "a proxy", || {
-            through(closed_port())
+            through(refusing_port())
         }),
         failure(
             (125, "Error::Tls", "TLS handshake failed"),
