@@ -71,7 +71,9 @@ fuzz:
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(sort $(dir $(MANUALS:%=$(DESTDIR)%)))
-	install -m 755 $(BINARIES:%=$(BUILT)/%) $(DESTDIR)$(PREFIX)/bin
+	# Unreadable, so that no process of the user that it runs as can read it before its first instruction.
+	install -m 711 $(BUILT)/dotenv-run $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(BUILT)/dotenv-seal $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(filter %.1,$(PAGES:%=man/%)) $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 $(filter %.7,$(PAGES:%=man/%)) $(DESTDIR)$(PREFIX)/share/man/man7
 	install -d $(DESTDIR)$(BASH_COMPLETIONS) $(DESTDIR)$(ZSH_COMPLETIONS) $(DESTDIR)$(FISH_COMPLETIONS)

@@ -14,7 +14,7 @@ use dotenv_run::run::beginning::{Side, WorkerContext, supervise};
 use dotenv_run::run::exec::Ready;
 use dotenv_run::run::watch::keeper::Keeper;
 use dotenv_run::sys::{self, Environ};
-use dotenv_run::task::{Assignment, Task};
+use dotenv_run::task::{self, Assignment, Task};
 
 fn main() -> ExitCode {
     report::hide_panics("dotenv-run");
@@ -48,7 +48,7 @@ fn run(options: Box<Options>, named: Named, environ: Environ) -> Result<ExitCode
     let report = Report::new("dotenv-run", options.verbosity);
     let report = check.map_or(report, |check| report.with_listener(check));
     let begun = Claimed::claim(named).and_then(|claimed| {
-        sys::check_start()?;
+        task::check_start(&options, &report)?;
         let side = supervise(options.supervision())?;
         Ok((
             Assignment {

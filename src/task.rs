@@ -39,6 +39,26 @@ pub struct Assignment {
     pub report: Report,
 }
 
+/// Refuses to go on where others could read the secrets: in a process that is not protected, or that is being traced.
+///
+/// # Errors
+///
+/// If it is one.
+pub fn check_start(options: &Options, report: &Report) -> Result<(), Error> {
+    sys::check_start()?;
+    match sys::tracer() {
+        Ok(Some(tracer)) if !options.allow_tracer => Err(Error::Traced { tracer }),
+        Ok(_) => Ok(()),
+        Err(error) => {
+            report.note(format_args!(
+                "whether another process traces this one is not known: {}",
+                sys::plain(&error)
+            ));
+            Ok(())
+        }
+    }
+}
+
 /// A run under way.
 pub struct Task {
     options: Box<Options>,

@@ -94,7 +94,13 @@ fn a_check_on_the_service_tells_everything() {
     }
     let memory = take(&mut found, "memory");
     assert!(memory["peak"].as_u64() > Some(4096), "{memory}");
-    for flag in ["locked", "swap", "keys_hidden", "all_locked"] {
+    for flag in [
+        "locked",
+        "swap",
+        "keys_hidden",
+        "all_locked",
+        "exposed_at_start",
+    ] {
         assert!(memory[flag].is_boolean(), "{flag} {memory}");
     }
     let size = take(&mut found, "size");

@@ -1,6 +1,7 @@
 //! Completions: every option with what it takes, as the real shells offer it, and behind `--` those of the command.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::support::*;
@@ -252,6 +253,11 @@ fn make_installs_them_beside_the_manuals() {
         outcome.finish().assert_status(0);
     };
     make("install");
+    let mode = |name: &str| {
+        let program = fs::metadata(dir.path().join("usr/bin").join(name));
+        program.expect("an installed program").permissions().mode() & 0o7777
+    };
+    assert_eq!([mode("dotenv-run"), mode("dotenv-seal")], [0o711, 0o755]);
     let installed = |path: &str| fs::read_to_string(dir.path().join("usr/share").join(path));
     for (shell, path) in [
         ("bash", "bash-completion/completions/dotenv-run"),

@@ -2,6 +2,7 @@
 
 mod access;
 mod confinement;
+mod exposure;
 mod failures;
 mod limits;
 pub mod memory;
@@ -24,6 +25,10 @@ tests![
     access::a_waiting_supervisor_is_confined_and_the_command_is_not,
     confinement::every_process_of_every_mode_is_confined_or_becomes_the_command,
     confinement::the_filter_is_confined_before_there_are_secrets,
+    exposure::an_unreadable_program_is_hidden_from_its_start needs(ROOT, || tool("setpriv")),
+    exposure::a_check_and_a_verbose_run_tell_whether_the_start_was_hidden needs(ROOT, || tool("setpriv")),
+    exposure::a_traced_process_is_refused_unless_that_is_allowed needs(|| tool("strace")),
+    exposure::without_proc_a_run_goes_on_and_says_what_is_not_known needs(ROOT, || tool("unshare")),
     failures::every_failure_of_the_program_is_in_the_table,
     limits::without_swap_every_limit_is_good_enough needs(ROOT, NO_SWAP),
     limits::with_swap_memory_that_cannot_be_locked_is_refused_or_accepted_by_name needs(ROOT, SWAP_FILE),

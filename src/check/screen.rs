@@ -193,19 +193,18 @@ fn environment(screen: &mut Screen, findings: &Findings) {
 
 fn tell_memory(screen: &mut Screen, memory: &Protection) {
     let peak = memory.peak;
-    let [hidden, all] = [
+    let [hidden, all, exposed] = [
         (memory.keys_hidden, ", keys hidden"),
-        (memory.all_locked, ", all other memory locked"),
+        (memory.all_locked, ", rest locked"),
+        (memory.exposed_at_start, ", exposed at start"),
     ]
     .map(|(is_so, words)| if is_so { words } else { "" });
-    match (memory.locked, memory.swap) {
-        (true, _) => screen.line("memory", format_args!("{peak} bytes locked{hidden}{all}")),
-        (false, true) => screen.line(
-            "memory",
-            format_args!("not locked, may be swapped out{hidden}"),
-        ),
-        (false, false) => screen.line("memory", format_args!("not locked, no swap{hidden}")),
-    }
+    let locked = match (memory.locked, memory.swap) {
+        (true, _) => format!("{peak} bytes locked{hidden}{all}"),
+        (false, true) => format!("not locked, may be swapped out{hidden}"),
+        (false, false) => format!("not locked, no swap{hidden}"),
+    };
+    screen.line("memory", format_args!("{locked}{exposed}"));
 }
 
 /// The stages of a run.

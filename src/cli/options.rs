@@ -36,6 +36,8 @@ pub struct Options {
     pub allow_empty: bool,
     /// `--allow-swap`.
     pub allow_swap: bool,
+    /// `--allow-tracer`.
+    pub allow_tracer: bool,
     /// `--allow-plaintext`.
     pub allow_plaintext: bool,
     /// Whether and how references are resolved.

@@ -50,6 +50,7 @@ impl Given {
             level_only: self.level_only.is_given(),
             allow_empty: self.allow_empty.is_given(),
             allow_swap: self.allow_swap.is_given(),
+            allow_tracer: self.allow_tracer.is_given(),
             allow_plaintext: self.allow_plaintext.is_given(),
             resolve: self.resolution(),
             selection: self.selection()?,

@@ -62,6 +62,7 @@ impl Error {
             Error::Unprotected(_) => {
                 "allow this call in the system call filter of the container or service"
             }
+            Error::Traced { .. } => "use --allow-tracer to run under strace or a debugger",
             Error::Unauthorized { .. } => "the API key is unknown, expired or revoked",
             Error::Forbidden {
                 denied: Denied::KeyDescriptor,

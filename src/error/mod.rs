@@ -257,6 +257,9 @@ pub enum Error {
     /// The process could not be protected before `main`.
     #[error("cannot protect this process: {0}")]
     Unprotected(#[from] StartFailure),
+    /// Another process traces this one.
+    #[error("process {tracer} traces this one, and could read the secrets")]
+    Traced { tracer: u32 },
     /// Signals could not be set up.
     #[error("cannot set up signals: {}", plain(.0))]
     Signals(io::Error),

@@ -11,6 +11,7 @@ mod descriptors;
 mod environ;
 mod errno;
 mod execution;
+mod exposure;
 mod files;
 mod forgetting;
 mod forking;
@@ -43,6 +44,7 @@ pub use crate::sys::descriptors::{
 pub use crate::sys::environ::{Environ, name_of, names_of, value_of, wipe_arguments};
 pub use crate::sys::errno::plain;
 pub use crate::sys::execution::{argument_limit, become_command, clear_traces};
+pub use crate::sys::exposure::{tracer, was_exposed};
 pub use crate::sys::files::{check_executable, matches, sealed_memory_file};
 pub use crate::sys::forgetting::{forget_caller, release_program};
 pub use crate::sys::forking::{Fork, fork, fork_beside};

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use miniserde::Serialize;
 use rustix::mm::MlockAllFlags;
 
+use crate::sys::exposure::was_exposed;
 use crate::sys::pages::{Mapping, page_size};
 
 /// What is known of the protection of all buffers.
@@ -150,6 +151,8 @@ pub struct Protection {
     pub keys_hidden: bool,
     /// Whether all other memory of the process is locked too.
     pub all_locked: bool,
+    /// Whether other processes of the same user could read this one before its first instruction.
+    pub exposed_at_start: bool,
 }
 
 impl Protection {
@@ -163,6 +166,7 @@ impl Protection {
             swap: has_swap(),
             keys_hidden: is(&STATE.keys_hidden),
             all_locked: is(&STATE.all_locked),
+            exposed_at_start: was_exposed(),
         }
     }
 }
@@ -192,6 +196,11 @@ impl fmt::Display for Protection {
         }
         if self.all_locked {
             f.write_str("; all other memory is locked too")?;
+        }
+        if self.exposed_at_start {
+            f.write_str(
+                "; the program file is readable, so other processes of the user could read this one at its start",
+            )?;
         }
         Ok(())
     }

@@ -13,6 +13,8 @@ use crate::sys::signals::{SignalSet, handle_broken_pipes, is_ignored, restore_fa
 
 /// What the process was before the Rust runtime changed it, kept for the command.
 struct Start {
+    /// Whether the kernel let processes of the same user read this one.
+    was_dumpable: AtomicBool,
     /// The error of making the process undumpable; 0 if there was none.
     dumpable: AtomicI32,
     /// The error of reading the signal mask, or of blocking all signals; 0 if there was none.
@@ -25,6 +27,7 @@ struct Start {
 }
 
 static START: Start = Start {
+    was_dumpable: AtomicBool::new(true),
     dumpable: AtomicI32::new(0),
     mask_unknown: AtomicI32::new(0),
     sigpipe_ignored: AtomicBool::new(false),
@@ -43,6 +46,12 @@ static AT_START: extern "C" fn(c_int, *mut *mut c_char, *mut *mut c_char) = at_s
 /// Runs before `main`, where no error can be reported: they are kept for [`check_start`]. As PID 1 it blocks all signals,
 /// because the kernel drops those that nobody waits for.
 extern "C" fn at_start(count: c_int, arguments: *mut *mut c_char, _environment: *mut *mut c_char) {
+    let before = rustix::process::dumpable_behavior();
+    let was_dumpable = !matches!(
+        before,
+        Ok(DumpableBehavior::NotDumpable | DumpableBehavior::DumpableReadableOnlyByRoot)
+    );
+    START.was_dumpable.store(was_dumpable, Ordering::Relaxed);
     let undumpable = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     keep_error(&START.dumpable, undumpable.map_err(io::Error::from));
     START
@@ -102,6 +111,11 @@ pub fn check_start() -> Result<(), StartFailure> {
         }
     }
     Ok(())
+}
+
+/// Whether the process was dumpable at its first instruction, and so open to others of the same user.
+pub(super) fn was_dumpable() -> bool {
+    START.was_dumpable.load(Ordering::Relaxed)
 }
 
 /// The signal mask that the process was started with.

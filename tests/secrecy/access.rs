@@ -50,7 +50,7 @@ fn access(process: Pid) -> Vec<&'static str> {
 }
 
 /// Makes this thread, and no other, one of [`USER`]: what the C library does is done to all.
-fn become_user() {
+pub fn become_user() {
     let groups = std::ptr::null::<libc::gid_t>();
     // SAFETY: an empty list is not looked at.
     let left = unsafe { libc::syscall(libc::SYS_setgroups, 0, groups) };

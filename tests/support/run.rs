@@ -138,8 +138,23 @@ impl Run {
 
     /// Puts another program in front: `under(["strace", "-f"])`.
     pub fn under<S: AsRef<OsStr>>(mut self, wrapper: impl IntoIterator<Item = S>) -> Self {
-        let wrapper = wrapper.into_iter().map(|word| word.as_ref().into());
+        let wrapper: Vec<OsString> = wrapper
+            .into_iter()
+            .map(|word| word.as_ref().into())
+            .collect();
+        if wrapper.first().is_some_and(|first| first == "strace") {
+            self = self.allowing_a_tracer();
+        }
         self.words.splice(..0, wrapper);
+        self
+    }
+
+    /// The same run, which another process may trace.
+    pub fn allowing_a_tracer(mut self) -> Self {
+        let is_ours = |word: &OsString| Path::new(word).ends_with("dotenv-run");
+        if let Some(position) = self.words.iter().position(is_ours) {
+            self.words.insert(position + 1, "--allow-tracer".into());
+        }
         self
     }
 

@@ -44,7 +44,7 @@ impl Held {
     /// a name is tried in one directory after the other.
     #[track_caller]
     pub fn before_command(run: Run) -> Self {
-        let live = run.under(probe::halted()).spawn();
+        let live = run.allowing_a_tracer().under(probe::halted()).spawn();
         let program = live.pid();
         let stat = format!("/proc/{program}/stat");
         wait_until("a program that has not begun", || {
