@@ -4,13 +4,10 @@
 //! [`deliver`] and [`audit`], [`variables`], [`store`], [`keys`], [`cli`], [`report`], [`crypto`] and [`error`], and at the
 //! bottom [`sys`], [`path`] and [`dotenv`].
 
-use std::alloc::System;
+use crate::sys::Heap;
 
-use zeroizing_alloc::ZeroAlloc;
-
-/// Whatever was on the heap is overwritten when it is freed.
 #[global_allocator]
-static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
+static HEAP: Heap = Heap;
 
 pub mod audit;
 pub mod check;

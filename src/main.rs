@@ -17,7 +17,7 @@ use dotenv_run::sys::{self, Environ};
 use dotenv_run::task::{self, Assignment, Task};
 
 fn main() -> ExitCode {
-    report::hide_panics("dotenv-run");
+    report::end_as_failures("dotenv-run");
     let restored = sys::restore_signals().map_err(Error::Signals);
     let environ = Environ::take();
     let outside = Outside {

@@ -35,9 +35,10 @@ pub enum Verbosity {
     Verbose,
 }
 
-/// Has a panic of `program` end it as a failure of its own, with the place of the mistake and without the message,
-/// which could hold anything.
-pub fn hide_panics(program: &'static str) {
+/// Has a panic of `program`, and a lack of memory, end it as a failure of its own: with the place of the mistake and
+/// without the message, which could hold anything.
+pub fn end_as_failures(program: &'static str) {
+    sys::name_program(program);
     std::panic::set_hook(Box::new(move |panic| {
         let place = panic
             .location()

@@ -2,6 +2,7 @@
 //! worked example of inheritance. How it fails and how levels are opened have modules of their own.
 
 pub mod answers;
+pub mod bombs;
 pub mod connection;
 pub mod custody;
 pub mod descriptor;

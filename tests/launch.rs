@@ -52,7 +52,6 @@ tests![
     refused::descriptors_are_closed_without_close_range needs(ROOT, STRACE),
     refused::descriptors_are_closed_without_proc_too needs(ROOT, STRACE, refused::MOUNTS),
     refused::a_supervisor_that_would_keep_descriptors_starts_nothing needs(ROOT, STRACE, refused::MOUNTS),
-    refused::a_filter_that_is_not_confined_gets_no_secret needs(STRACE),
     refused::a_supervisor_may_stay_unconfined needs(STRACE),
     refused::an_output_that_cannot_be_filtered_starts_nothing needs(STRACE),
     refused::keys_lie_elsewhere_without_memfd_secret needs(STRACE),

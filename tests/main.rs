@@ -59,6 +59,7 @@ fn main() -> ExitCode {
         cache::trouble::TESTS,
         cloud::TESTS,
         cloud::answers::TESTS,
+        cloud::bombs::TESTS,
         cloud::connection::TESTS,
         cloud::custody::TESTS,
         cloud::descriptor::TESTS,

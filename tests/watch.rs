@@ -55,6 +55,7 @@ tests![
     questions::a_profile_may_say_so,
     troubles::the_first_start_fails_as_ever,
     troubles::no_refusal_of_the_service_reaches_the_command,
+    troubles::a_renewal_that_something_ends_is_told_once needs(|| tool("prlimit")),
     troubles::no_broken_set_reaches_the_command,
     troubles::a_command_that_is_gone_is_not_stopped,
     troubles::a_trouble_is_told_once_and_so_is_its_end,

@@ -26,7 +26,7 @@ use dotenv_run::sys::{self, Environ};
 use dotenv_run::variables::warn_of_skipped;
 
 fn main() -> ExitCode {
-    report::hide_panics("dotenv-seal");
+    report::end_as_failures("dotenv-seal");
     let mask = sys::initial_mask().set_as_mask().map_err(Error::Signals);
     let report = Report::new("dotenv-seal", Verbosity::Normal);
     let environ = Environ::take();

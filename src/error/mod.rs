@@ -84,6 +84,9 @@ pub enum Error {
     /// The service did not answer in time.
     #[error("no answer from {host} within {}", Seconds(*.time))]
     Timeout { host: String, time: Duration },
+    /// The answers came in time, but could not be read and opened in it too.
+    #[error("the secrets could not be fetched and opened within {}", Seconds(*.time))]
+    OutOfTime { time: Duration },
     /// No connection, or a connection that broke.
     #[error("cannot reach {host}: {reason}")]
     Unreachable { host: String, reason: Unreachable },
@@ -266,6 +269,9 @@ pub enum Error {
     /// The parent process could not be started.
     #[error("cannot start the parent process: {}", plain(.0))]
     Supervise(io::Error),
+    /// A process that was to renew the secrets has ended without a word.
+    #[error("the process that fetches them ended early, perhaps for lack of memory")]
+    RenewalEnded,
     /// The filter of the command's output is not ready.
     #[error("the output filter of --redact is not ready: {reason}")]
     NoFilter { reason: String },
@@ -293,6 +299,7 @@ impl Error {
         matches!(
             self,
             Error::Timeout { .. }
+                | Error::OutOfTime { .. }
                 | Error::Unreachable { .. }
                 | Error::RateLimited { .. }
                 | Error::ServerFailed { .. }

@@ -2,13 +2,25 @@
 
 #![forbid(unsafe_code)]
 
+use std::cell::Cell;
 use std::collections::HashSet;
+use std::rc::Rc;
 
 use miniserde::de::{Deserialize, Map, Seq, Visitor};
 use miniserde::{Result as Parsed, json};
 
 /// How deep arrays and objects may nest in a document.
 const MAX_DEPTH: usize = 16;
+
+/// How deep they may nest in what is passed over, beyond which the rest is not read.
+const MAX_SKIPPED_DEPTH: usize = 1000;
+
+/// How many values a document may have. One takes up to 200 bytes here, however short it is in the text, and a list of
+/// API keys or a level in JSON has a few thousand.
+const MAX_VALUES: usize = 100_000;
+
+/// The size in bytes of the longest name of a field. Names are kept twice.
+const MAX_NAME: usize = 64 * 1024;
 
 /// What is wrong with a document, in words that hold nothing of its content but names of fields and variables.
 pub type Malformed = String;
@@ -50,7 +62,9 @@ impl Json {
             Ok(Root(Node {
                 value: Some(value), ..
             })) => Ok(value),
-            Ok(Root(Node { value: None, .. })) | Err(_) => Err("not valid JSON".to_owned()),
+            Ok(Root(Node { value: None, .. })) | Err(_) => {
+                Err("not valid JSON, or nested too deep".to_owned())
+            }
         }
     }
 
@@ -145,10 +159,7 @@ struct Root(Node);
 impl Deserialize for Root {
     fn begin(out: &mut Option<Self>) -> &mut dyn Visitor {
         &mut out
-            .insert(Root(Node {
-                value: None,
-                depth: 0,
-            }))
+            .insert(Root(Node::new(0, Rc::new(Cell::new(MAX_VALUES)))))
             .0
     }
 }
@@ -157,31 +168,82 @@ impl Deserialize for Root {
 struct Node {
     value: Option<Json>,
     depth: usize,
+    /// How many more values the document may have.
+    room: Rc<Cell<usize>>,
+    /// Whether it was said that there is no more room.
+    is_full: bool,
+    /// Where elements go that are not kept.
+    rest: PassedOver,
 }
 
 impl Node {
+    fn new(depth: usize, room: Rc<Cell<usize>>) -> Self {
+        Node {
+            value: None,
+            depth,
+            room,
+            is_full: false,
+            rest: PassedOver { depth },
+        }
+    }
+
     fn set(&mut self, value: Json) -> Parsed<()> {
-        self.value = Some(value);
+        self.value = Some(if self.takes_room() {
+            value
+        } else {
+            Json::Flawed(too_many())
+        });
         Ok(())
     }
 
-    /// Whether another level of nesting is too much; then the value is marked and what it holds is passed over.
-    fn is_too_deep(&mut self) -> bool {
-        let too_deep = self.depth == MAX_DEPTH;
-        if too_deep {
-            self.value = Some(Json::Flawed(format!(
-                "nested more than {MAX_DEPTH} levels deep"
-            )));
-        }
-        too_deep
+    /// Whether there is room for one more value, which is taken.
+    fn takes_room(&self) -> bool {
+        let room = self.room.get();
+        self.room.set(room.saturating_sub(1));
+        room > 0
+    }
+
+    /// Whether another array or object is too much; then the value is marked and what it holds is passed over.
+    fn is_too_much(&mut self) -> bool {
+        let flaw = match self.depth {
+            MAX_DEPTH => format!("nested more than {MAX_DEPTH} levels deep"),
+            _ if self.takes_room() => return false,
+            _ => too_many(),
+        };
+        self.value = Some(Json::Flawed(flaw));
+        true
+    }
+
+    fn passed_over(&self) -> Box<PassedOver> {
+        let depth = self.depth;
+        Box::new(PassedOver { depth })
     }
 
     fn inner(&self) -> Node {
-        Node {
-            value: None,
-            depth: self.depth + 1,
+        Node::new(self.depth + 1, Rc::clone(&self.room))
+    }
+
+    /// Where the next element of an array or object goes; nowhere if there is no room for it.
+    fn next(&mut self) -> &mut dyn Visitor {
+        match self.room.get() {
+            0 if self.is_full => &mut self.rest,
+            0 => {
+                self.is_full = true;
+                self.flawed(too_many())
+            }
+            _ => self,
         }
     }
+
+    /// Marks the value, and passes over what it holds.
+    fn flawed(&mut self, flaw: Malformed) -> &mut dyn Visitor {
+        self.value = Some(Json::Flawed(flaw));
+        &mut self.rest
+    }
+}
+
+fn too_many() -> Malformed {
+    format!("more than {MAX_VALUES} values")
 }
 
 impl Visitor for Node {
@@ -210,8 +272,8 @@ impl Visitor for Node {
     }
 
     fn seq(&mut self) -> Parsed<Box<dyn Seq + '_>> {
-        if self.is_too_deep() {
-            return Ok(Box::new(PassedOver));
+        if self.is_too_much() {
+            return Ok(self.passed_over());
         }
         Ok(Box::new(Elements {
             element: self.inner(),
@@ -222,8 +284,8 @@ impl Visitor for Node {
     }
 
     fn map(&mut self) -> Parsed<Box<dyn Map + '_>> {
-        if self.is_too_deep() {
-            return Ok(Box::new(PassedOver));
+        if self.is_too_much() {
+            return Ok(self.passed_over());
         }
         let element = self.inner();
         Ok(Box::new(Members {
@@ -258,7 +320,7 @@ impl Elements<'_> {
 impl Seq for Elements<'_> {
     fn element(&mut self) -> Parsed<&mut dyn Visitor> {
         self.shift();
-        Ok(&mut self.element)
+        Ok(self.element.next())
     }
 
     fn finish(&mut self) -> Parsed<()> {
@@ -292,11 +354,17 @@ impl Members<'_> {
 impl Map for Members<'_> {
     fn key(&mut self, name: &str) -> Parsed<&mut dyn Visitor> {
         self.shift();
-        if !self.names.insert(name.to_owned()) {
-            self.flaw = Some(format!("the name {} appears twice", shown(name)));
+        if name.len() > MAX_NAME {
+            let flaw = format!("a name of more than {MAX_NAME} bytes");
+            return Ok(self.element.flawed(flaw));
         }
-        name.clone_into(&mut self.name);
-        Ok(&mut self.element)
+        if self.element.room.get() > 0 {
+            if !self.names.insert(name.to_owned()) {
+                self.flaw = Some(format!("the name {} appears twice", shown(name)));
+            }
+            name.clone_into(&mut self.name);
+        }
+        Ok(self.element.next())
     }
 
     fn finish(&mut self) -> Parsed<()> {
@@ -307,12 +375,58 @@ impl Map for Members<'_> {
     }
 }
 
-/// An array or object that is too deep to be kept.
-struct PassedOver;
+/// An array or object that is not kept, and how deep it lies. The parser needs memory for every level that is open, so
+/// there is an end to them.
+struct PassedOver {
+    depth: usize,
+}
+
+impl PassedOver {
+    fn inner(&self) -> Parsed<Box<PassedOver>> {
+        match self.depth {
+            MAX_SKIPPED_DEPTH => Err(miniserde::Error),
+            depth => Ok(Box::new(PassedOver { depth: depth + 1 })),
+        }
+    }
+}
+
+impl Visitor for PassedOver {
+    fn null(&mut self) -> Parsed<()> {
+        Ok(())
+    }
+
+    fn boolean(&mut self, _: bool) -> Parsed<()> {
+        Ok(())
+    }
+
+    fn string(&mut self, _: &str) -> Parsed<()> {
+        Ok(())
+    }
+
+    fn nonnegative(&mut self, _: u64) -> Parsed<()> {
+        Ok(())
+    }
+
+    fn negative(&mut self, _: i64) -> Parsed<()> {
+        Ok(())
+    }
+
+    fn float(&mut self, _: f64) -> Parsed<()> {
+        Ok(())
+    }
+
+    fn seq(&mut self) -> Parsed<Box<dyn Seq + '_>> {
+        Ok(self.inner()?)
+    }
+
+    fn map(&mut self) -> Parsed<Box<dyn Map + '_>> {
+        Ok(self.inner()?)
+    }
+}
 
 impl Seq for PassedOver {
     fn element(&mut self) -> Parsed<&mut dyn Visitor> {
-        Ok(<dyn Visitor>::ignore())
+        Ok(self)
     }
 
     fn finish(&mut self) -> Parsed<()> {
@@ -322,7 +436,7 @@ impl Seq for PassedOver {
 
 impl Map for PassedOver {
     fn key(&mut self, _: &str) -> Parsed<&mut dyn Visitor> {
-        Ok(<dyn Visitor>::ignore())
+        Ok(self)
     }
 
     fn finish(&mut self) -> Parsed<()> {

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,6 +54,39 @@ pub enum Occasion {
 
 /// The levels, and what is left to do with a cache.
 pub type Obtained = (Vec<OpenLevel>, Option<Pending>);
+
+/// The time that fetching and opening may take together, without that in which somebody types a key.
+struct Stopwatch {
+    begun: Instant,
+    paused: Cell<Duration>,
+    allowed: Duration,
+}
+
+impl Stopwatch {
+    fn start(allowed: Duration) -> Self {
+        Stopwatch {
+            begun: Instant::now(),
+            paused: Cell::default(),
+            allowed,
+        }
+    }
+
+    fn paused<T>(&self, work: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let result = work();
+        self.paused.set(self.paused.get() + begun.elapsed());
+        result
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let taken = self.begun.elapsed().saturating_sub(self.paused.get());
+        if taken > self.allowed {
+            let time = self.allowed;
+            return Err(Error::OutOfTime { time });
+        }
+        Ok(())
+    }
+}
 
 impl Wanted<'_> {
     /// Brings the levels and opens them.
@@ -188,7 +222,8 @@ impl Wanted<'_> {
     fn unseal(&self, mut fetch: Fetch) -> Result<Answer, Error> {
         let (options, variables, report) = (self.options, self.variables, self.report);
         let path = &options.path;
-        let find = || ClientKey::find(variables, report);
+        let time = Stopwatch::start(self.network.timeout);
+        let find = || time.paused(|| ClientKey::find(variables, report));
         let client_key = || report.timed(Stage::Keys, find);
         // Nobody is asked for a key before the secrets are there, and none is derived for what is known.
         let early = fetch.descriptor().filter(|descriptor| {
@@ -201,6 +236,7 @@ impl Wanted<'_> {
             (descriptor, key)
         });
         let mut sealed = fetch.finish()?;
+        time.check()?;
         (self.inspect)(&sealed);
         let (texts, origin) = (sealed.texts.take(), sealed.origin);
         self.ignore_client_key(&sealed);
@@ -212,6 +248,7 @@ impl Wanted<'_> {
             }
         };
         let (levels, key) = open::open(sealed, options.allow_plaintext, report, key)?;
+        time.check()?;
         Ok(Answer {
             levels,
             key,

@@ -15,6 +15,7 @@ mod exposure;
 mod files;
 mod forgetting;
 mod forking;
+mod heap;
 pub mod keyring;
 pub mod locked;
 mod pages;
@@ -48,6 +49,7 @@ pub use crate::sys::exposure::{tracer, was_exposed};
 pub use crate::sys::files::{check_executable, matches, sealed_memory_file};
 pub use crate::sys::forgetting::{forget_caller, release_program};
 pub use crate::sys::forking::{Fork, fork, fork_beside};
+pub use crate::sys::heap::{Heap, end_silently_without_memory, name_program};
 pub use crate::sys::pages::page_size;
 pub use crate::sys::polling::{Interest, wait_for_events, wait_readable};
 pub use crate::sys::processes::{

@@ -264,7 +264,7 @@ const WRAPPERS: [&str; 12] = [
 ];
 
 /// What no test can bring about, and why.
-const BEYOND_REACH: [(&str, &str); 14] = [
+const BEYOND_REACH: [(&str, &str); 17] = [
     (
         "BadKey::NotInTime",
         "needs a minute; the tests of key files have it",
@@ -272,6 +272,10 @@ const BEYOND_REACH: [(&str, &str); 14] = [
     (
         "Error::NoPathOfDescriptor",
         "needs a root without /dev/fd and /proc; the tests of files have it",
+    ),
+    (
+        "Error::OutOfTime",
+        "needs an answer that takes long to open; the tests of bombs have it",
     ),
     ("Error::Resolver", "needs a C library that refuses"),
     ("Error::Memory", "needs swap and a limit on locked memory"),
@@ -286,7 +290,15 @@ const BEYOND_REACH: [(&str, &str); 14] = [
         "needs a kernel that refuses what it never does",
     ),
     ("Error::Supervise", "needs a kernel without free processes"),
+    (
+        "Error::RenewalEnded",
+        "needs a renewal that something ends; the tests of --watch have it",
+    ),
     ("Error::Thread", "needs a kernel without free processes"),
+    (
+        "Error::Traced",
+        "needs a tracer; the tests of exposure have it",
+    ),
     (
         "Error::Unprotected",
         "needs a filter of system calls; see launch::refused",

@@ -151,7 +151,10 @@ impl Run {
 
     /// The same run, which another process may trace.
     pub fn allowing_a_tracer(mut self) -> Self {
-        let is_ours = |word: &OsString| Path::new(word).ends_with("dotenv-run");
+        let is_ours = |word: &OsString| {
+            let path = Path::new(word);
+            path.ends_with("dotenv-run") && !path.is_symlink()
+        };
         if let Some(position) = self.words.iter().position(is_ours) {
             self.words.insert(position + 1, "--allow-tracer".into());
         }

@@ -70,6 +70,28 @@ pub fn no_refusal_of_the_service_reaches_the_command() {
     assert_eq!(end(live).text(), "started\n");
 }
 
+/// A renewal that gets no memory ends alone, and something else that ends it does no more.
+pub fn a_renewal_that_something_ends_is_told_once() {
+    let service = Service::of(world(1));
+    let run = watched(service.dotenv_run().arg("-v"), WAIT);
+    let live = run.under(["prlimit", "--as=200000000", "--"]).spawn();
+    wait_for_starts(&live, 1);
+    let large = format!("{{\"data\":\"{}\"}}", "x".repeat(60 << 20));
+    let reply = Reply::new(200, "application/json", large);
+    service.fail_times(3, Route::Secrets, Fault::Reply(reply));
+    wait_for_message(
+        &live,
+        "the command keeps the old ones: the process that fetches them ended early",
+    );
+    wait_for_message(&live, "can be renewed again");
+    wait_for_questions(&live, 1);
+    wait_for_starts(&live, 1);
+    let outcome = end(live);
+    let told = outcome.stderr.matches("ended early").count();
+    assert_eq!(told, 1, "{outcome}");
+    assert!(!outcome.stderr.contains("bytes of memory"), "{outcome}");
+}
+
 /// A new set that cannot be used as it is.
 pub fn no_broken_set_reaches_the_command() {
     let broken = |place: &str, text: &str| {

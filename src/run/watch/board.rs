@@ -54,6 +54,8 @@ pub struct Board {
     unsettled: &'static AtomicU32,
     /// How many seconds the service has asked to wait.
     asked_wait: &'static AtomicU32,
+    /// Whether the candidate has ended by its own decision, or has become the command; 0 if not.
+    accounted_for: &'static AtomicU32,
     troubles: &'static [AtomicU32; TROUBLES],
 }
 
@@ -61,7 +63,7 @@ pub struct Board {
 const DIGEST: usize = size_of::<Digest>() / size_of::<u32>();
 
 /// How many numbers there are on the page.
-const WORDS: usize = 4 + 4 * DIGEST + TROUBLES;
+const WORDS: usize = 5 + 4 * DIGEST + TROUBLES;
 
 /// How long it is until somebody looks again who cannot be told of a change.
 const POLL: Duration = Duration::from_millis(10);
@@ -97,7 +99,7 @@ impl Board {
         let words: &'static [AtomicU32; WORDS] = sys::share_words()?;
         let (digests, rest) = words.split_at(4 * DIGEST);
         let digests = digests.as_chunks().0;
-        let (numbers, troubles) = rest.split_at(4);
+        let (numbers, troubles) = rest.split_at(5);
         Ok(Box::leak(Box::new(Board {
             stage: &numbers[0],
             candidate: &numbers[1],
@@ -107,6 +109,7 @@ impl Board {
             opened: Slot(&digests[3]),
             unsettled: &numbers[2],
             asked_wait: &numbers[3],
+            accounted_for: &numbers[4],
             troubles: &troubles.as_chunks().0[0],
         })))
     }
@@ -172,6 +175,17 @@ impl Board {
     /// Says whether it does.
     pub fn set_unsettled(&self, unsettled: bool) {
         self.unsettled.store(unsettled.into(), Ordering::Relaxed);
+    }
+
+    /// Whether it is known what became of the last candidate; else something has ended it.
+    pub fn is_accounted_for(&self) -> bool {
+        self.accounted_for.load(Ordering::Relaxed) != 0
+    }
+
+    /// Says whether it is.
+    pub fn set_accounted_for(&self, accounted_for: bool) {
+        self.accounted_for
+            .store(accounted_for.into(), Ordering::Relaxed);
     }
 
     /// How many seconds the service has asked to wait.

@@ -76,7 +76,13 @@ impl Keeper {
                         Err(error) => Err(candidate.failed(error)),
                     };
                 }
-                Ok(None) => self.board.wait_for_none(),
+                Ok(None) => {
+                    self.board.wait_for_none();
+                    // The end of the first one ends the run, which says why.
+                    if count > 0 && !self.board.is_accounted_for() {
+                        complain(self.board, &Error::RenewalEnded, &report);
+                    }
+                }
                 Err(error) if count == 0 => return Err(Error::Supervise(error)),
                 Err(error) => complain(self.board, &Error::Supervise(error), &report),
             }
@@ -95,6 +101,7 @@ impl Keeper {
         board.set_candidate(None);
         board.set_unsettled(false);
         board.set_asked_wait(0);
+        board.set_accounted_for(false);
         let (mut reader, mut writer) = io::pipe()?;
         board.set(CandidateStage::AtWork);
         let forked = sys::fork_beside().inspect_err(|_| board.set(CandidateStage::None))?;
@@ -196,6 +203,7 @@ impl Candidate {
         if self.is_first {
             return self.take_turn();
         }
+        sys::end_silently_without_memory();
         self.start.restore_mask().map_err(Error::Supervise)?;
         // A message must not stop us, nor the supervisor.
         let blocked = SignalSet::of(&[SIGTTOU]).block();
@@ -293,6 +301,7 @@ impl Candidate {
             self.take_turn()?;
         }
         self.come_into_force();
+        self.board.set_accounted_for(true);
         self.board.set(CandidateStage::None);
         Ok(())
     }
@@ -337,6 +346,7 @@ impl Candidate {
 
     /// Ends. The supervisor sees it, and tells the keeper.
     fn end(&self) -> ! {
+        self.board.set_accounted_for(true);
         std::process::exit(0)
     }
 }
