@@ -51,33 +51,19 @@ fn reason(error: Error) -> String {
     }
 }
 
-/// The record of our key. The list does not say which one that is; it is one of those that may ask for the list and read
-/// secrets, as we have just done both, and the service has written down that it was used at this moment.
+/// The record of our key. The list does not say which one that is, so it is known only if all that are there are alike.
 fn ours_among(mut records: Vec<ApiKeyRecord>) -> Result<ApiKeyRecord, String> {
-    let may = |record: &ApiKeyRecord, wanted: &str| {
-        let mut names = record.abilities.iter();
-        names.any(|name| name == wanted || name == "*")
-    };
-    let can_be =
-        |record: &ApiKeyRecord| may(record, "api-token:read") && may(record, "secret:read");
-    if records.iter().any(can_be) {
-        records.retain(can_be);
-    }
     let count = records.len();
-    let used = |record: &ApiKeyRecord| record.last_used_at.as_deref().and_then(seconds_of);
-    let last = records.iter().map(used).max().flatten();
-    if last.is_some() {
-        records.retain(|record| used(record) == last);
-    }
-    let is_same = |record: &ApiKeyRecord| {
-        record.abilities == records[0].abilities && record.expires_at == records[0].expires_at
+    let unknown = || format!("the list does not identify which of its {count} keys this is");
+    let ours = records.pop().ok_or_else(unknown)?;
+    let is_alike = |other: &ApiKeyRecord| {
+        other.abilities == ours.abilities && other.expires_at == ours.expires_at
     };
-    if records.is_empty() || !records.iter().all(is_same) {
-        return Err(format!(
-            "the list does not identify which of its {count} keys this is"
-        ));
+    if records.iter().all(is_alike) {
+        Ok(ours)
+    } else {
+        Err(unknown())
     }
-    Ok(records.swap_remove(0))
 }
 
 fn of(record: ApiKeyRecord, report: &Report) -> Abilities {

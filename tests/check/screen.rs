@@ -1,5 +1,7 @@
 //! What `--check` shows without `--json`: one screen, however much there is to say.
 
+use serde_json::json;
+
 use crate::support::*;
 
 /// A screen of a terminal as it always was.
@@ -27,13 +29,17 @@ fn many() -> Project {
 }
 
 pub fn a_check_fits_on_one_screen() {
-    let key = Key::new()
-        .scopes(&["secret:read", "key:retrieve", "api-token:read"])
-        .expires_at("2199-01-01T00:00:00Z");
     let service = Service::of(World::new(vec![many()]));
+    // The only one in the list, so that it is known.
+    let abilities = ["secret:read", "key:retrieve", "api-token:read"];
+    let key = json!({ "abilities": abilities, "expires_at": "2199-01-01T00:00:00Z" });
+    let list = Reply::json(200, &json!({ "data": [key] }));
+    service.fail(Route::ApiKeys, Fault::Reply(list));
     let renamed: Vec<_> = (200..240).map(|it| format!("NAME_{it}=NEW_{it}")).collect();
     let run = || {
-        let run = service.dotenv_run_with(key.clone()).client_key();
+        let run = service
+            .dotenv_run_with(Key::new().scopes(&abilities))
+            .client_key();
         let run = run.env("GITHUB_ACTIONS", "true").arg("p/t/e");
         let run = run.args([
             "--except",

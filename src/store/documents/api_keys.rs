@@ -13,8 +13,6 @@ pub struct ApiKeyRecord {
     pub abilities: Vec<String>,
     /// When it ends, as RFC 3339 has times; `None` if never.
     pub expires_at: Option<String>,
-    /// When it was used last, in the same form.
-    pub last_used_at: Option<String>,
 }
 
 /// Reads one page of the list, and how many pages there are. A key is an object by itself, or has its fields in
@@ -58,7 +56,6 @@ fn record(item: Json) -> Result<ApiKeyRecord, Malformed> {
     Ok(ApiKeyRecord {
         abilities,
         expires_at: fields.optional_string("expires_at")?,
-        last_used_at: fields.optional_string("last_used_at")?,
     })
 }
 
