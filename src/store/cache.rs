@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::fs;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,14 +89,23 @@ impl Cache {
         report: Report,
     ) -> Option<Self> {
         let version = env!("CARGO_PKG_VERSION");
-        let answer = format!(
-            "{version}\0{}\0{}\0{path}",
-            url.base,
-            organization.known_or_given()
-        );
-        let [key, answer] = [key.as_str(), &answer].map(str::as_bytes);
         let open = || {
+            // The clock of an entry begins anew with every boot, so an entry is of one boot.
+            let boot = boot()?;
+            let answer = format!(
+                "{version}\0{boot}\0{}\0{}\0{path}",
+                url.base,
+                organization.known_or_given()
+            );
+            let [key, answer] = [key.as_str(), &answer].map(str::as_bytes);
             let session = keyring::own_session()?;
+            if let Some(session) = session
+                && keyring::is_open_to_others(session)?
+            {
+                return Err(io::Error::other(
+                    "other processes of the user can link the session keyring",
+                ));
+            }
             Ok(Cache {
                 caching,
                 mode,
@@ -294,6 +304,15 @@ impl Cache {
             ));
         }
         Ok(())
+    }
+}
+
+/// What the kernel calls the time since it was started.
+fn boot() -> io::Result<String> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    match boot.trim() {
+        "" => Err(io::ErrorKind::InvalidData.into()),
+        boot => Ok(boot.to_owned()),
     }
 }
 

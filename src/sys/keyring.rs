@@ -31,6 +31,10 @@ const PERMISSIONS: u32 = 0x2f00_0000;
 /// What the kernel lets be done with a new session keyring.
 const NEW_SESSION: u32 = 0x3f03_0000;
 
+/// What lets a process that does not possess a keyring come to possess its keys: to write to it, search it, link it or
+/// change these permissions, as its user, its group or anybody.
+const OPEN_TO_OTHERS: u32 = 0x003c_3c3c;
+
 /// The longest text that describes a key: its description has at most 4095 bytes.
 const MAX_DESCRIPTION: usize = 4096 + 128;
 
@@ -81,6 +85,16 @@ pub fn own_session() -> io::Result<Option<Key>> {
     looking
         .join()
         .unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
+}
+
+/// Whether processes that do not possess a keyring can come to possess what is in it. A keyring that was joined by a name
+/// can be linked by every process of its user.
+///
+/// # Errors
+///
+/// Any error of keyctl(2).
+pub fn is_open_to_others(keyring: Key) -> io::Result<bool> {
+    Ok(attributes(keyring)?.permissions & OPEN_TO_OTHERS != 0)
 }
 
 /// The key with this description in a keyring or in one that is linked to it; `None` if there is none that is

@@ -20,6 +20,7 @@ tests![
     the_command_gets_the_session_without_what_is_kept,
     the_command_can_read_nothing_of_what_is_kept,
     the_session_keyring_of_the_command_is_like_the_one_before,
+    a_session_that_others_can_link_keeps_nothing,
     without_a_cache_the_session_keyring_stays,
     a_command_without_a_session_keyring_is_given_none needs(NOBODY, NO_SESSION),
     a_key_that_cannot_be_passed_on_keeps_its_session,
@@ -224,7 +225,7 @@ fn the_command_can_read_nothing_of_what_is_kept() {
 
 fn the_session_keyring_of_the_command_is_like_the_one_before() {
     let service = Service::example();
-    for permissions in [0x3f03_0000, 0x3f3f_0000, 0x3f01_0000] {
+    for permissions in [0x3f03_0000, 0x3f02_0000, 0x3f01_0000] {
         keys::enter_new_session();
         SESSION.set_permissions(permissions).unwrap();
         let former = SESSION.resolved().unwrap();
@@ -233,6 +234,40 @@ fn the_session_keyring_of_the_command_is_like_the_one_before() {
         assert_ne!(fields[0], former.0.to_string());
         assert_eq!(fields[1..], [&format!("{permissions:08x}"), "_ses"]);
     }
+}
+
+/// The command could link such a keyring to its own, and possess what is in it.
+fn a_session_that_others_can_link_keeps_nothing() {
+    let service = Service::example();
+    let assert_keeps_nothing = || {
+        let session = SESSION.resolved().unwrap();
+        let run = || cached(&service, "legacy");
+        let asked = requests_during(&service, || {
+            run().values();
+            run().values();
+        });
+        assert_eq!((asked, keys::entries(SESSION)), (4, Vec::new()));
+        let seen = Seen::by(run().arg("--"), &[session]);
+        assert!(seen.session.starts_with(&format!("{} ", session.0)));
+        let outcome = run().args(["-v", "--", "true"]).finish();
+        let note = "the cache cannot be used: other processes of the user can link";
+        assert!(outcome.stderr.contains(note), "{outcome}");
+    };
+    for permissions in [
+        0x3f13_0000,
+        0x3f3f_0000,
+        0x3f0b_0000,
+        0x3f07_0000,
+        0x3f23_0000,
+        0x3f03_1000,
+        0x3f03_0010,
+    ] {
+        keys::enter_new_session();
+        SESSION.set_permissions(permissions).unwrap();
+        assert_keeps_nothing();
+    }
+    keys::enter_named_session("a-name-of-these-tests");
+    assert_keeps_nothing();
 }
 
 fn without_a_cache_the_session_keyring_stays() {

@@ -17,6 +17,7 @@ tests![
     a_damaged_answer_counts_as_none_and_is_replaced,
     what_is_in_the_way_of_an_answer_is_no_reason_to_fail,
     an_answer_from_elsewhere_is_not_taken_for_another,
+    an_answer_of_another_boot_is_not_found needs(ROOT, NAMESPACES),
     two_halves_of_different_answers_are_none,
     starts_at_the_same_time_do_not_disturb_each_other,
 ];
@@ -228,6 +229,31 @@ fn an_answer_from_elsewhere_is_not_taken_for_another() {
     let legacy = kept(&service, "legacy");
     replace(legacy[0], &legacy[1].read().unwrap());
     assert_fetched_again(&service, "legacy");
+}
+
+/// The clock that the age is taken from begins anew.
+fn an_answer_of_another_boot_is_not_found() {
+    keys::enter_new_session();
+    let (service, dir) = (Service::example(), TempDir::new());
+    dir.file("boot", "11111111-2222-3333-4444-555555555555\n");
+    let file = dir.path().join("boot").display().to_string();
+    let place = "/proc/sys/kernel/random/boot_id";
+    let in_boot = |source: &str| {
+        let script = format!("mount --bind {source} {place} && exec \"$@\"");
+        cached(&service, "legacy").under(["unshare", "--mount", "sh", "-c", &script, "sh"])
+    };
+    let asked = |run: Run| requests_during(&service, || drop(run.values()));
+    assert_eq!(asked(cached(&service, "legacy")), 2);
+    assert_eq!(asked(cached(&service, "legacy")), 0);
+    assert_eq!(asked(in_boot(&file)), 2);
+    assert_eq!(asked(in_boot(&file)), 0);
+    assert_eq!(asked(cached(&service, "legacy")), 0);
+    // Without a name for the boot nothing is kept.
+    for _ in 0..2 {
+        let run = in_boot("/dev/null");
+        let asked = requests_during(&service, || assert_eq!(notes(&run).len(), 1));
+        assert_eq!(asked, 4);
+    }
 }
 
 fn by_size(keys: &[Key]) -> Vec<Key> {

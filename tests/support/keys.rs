@@ -38,6 +38,11 @@ pub fn enter_new_session() {
     join(None);
 }
 
+/// Gives this thread a session keyring that has a name, as `keyctl session NAME` does.
+pub fn enter_named_session(name: &str) {
+    join(Some(name.to_owned()));
+}
+
 /// Gives this thread the session keyring that processes have which never were given one.
 pub fn enter_default_session() {
     // What it is called depends on the user.
