@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
+use std::io::Write;
+use std::os::fd::AsFd;
 use std::time::Instant;
 
 use crate::error::{Error, FAILED};
@@ -104,10 +106,16 @@ impl Report {
 
     /// Says why nothing was done.
     pub fn error(&self, error: &Error) {
-        self.line(format_args!("{}: {error}", self.program));
+        self.error_to(std::io::stderr(), error);
+    }
+
+    /// The same where standard error has another descriptor. That nobody reads it is no reason to fail.
+    pub fn error_to(&self, output: impl Write + AsFd, error: &Error) {
+        let mut text = format!("{}: {error}\n", self.program);
         if let Some(hint) = error.hint() {
-            self.line(format_args!("hint: {hint}"));
+            text += &format!("hint: {hint}\n");
         }
+        let _ = sys::write_all(output, text.as_bytes());
     }
 
     /// Says what the user should look at, though it does not keep the command from starting.

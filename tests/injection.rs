@@ -1,9 +1,10 @@
 //! Every system call on the way to the command made to fail, in every process of every mode: the command runs with all
 //! that was asked for, or does not run and one line says why.
 //!
-//! Which calls there are comes from a run without a failure. In the suite each fails in all processes at once, as under a
-//! filter of a container, and once by itself where it is called first, with `INJECTION=1`; with `INJECTION=all` each
-//! single one fails.
+//! Which calls there are comes from a run without a failure. The whole table has each fail in all processes at once, as
+//! under a filter of a container, with each error, and once by itself in each process where it is called first; it is
+//! tried with `INJECTION=1` and by `make soak`. Otherwise one of these is tried for each call in each mode, in turns over
+//! modes and calls. With `INJECTION=all` each single call fails.
 
 mod calls;
 mod modes;
@@ -21,28 +22,23 @@ use crate::support::*;
 use modes::{MODES, Mode, Sources};
 use verdict::{Seen, judge};
 
-/// Whether the whole table is asked for. It names faults that are still to be mended, and takes two minutes.
-const ASKED: Need = || match std::env::var_os("INJECTION") {
-    Some(_) => Ok(()),
-    None => Err("needs INJECTION=1: it names faults that are still to be mended".into()),
-};
-
 tests![
     planted::each_kind_of_violation_is_found needs(ROOT, PLANTED),
-    named::every_single_failure_of_a_call_that_protects needs(ROOT, ASKED),
+    named::every_single_failure_of_a_call_that_protects needs(ROOT),
     named::a_filter_of_a_container_refuses_what_protects,
-    every_call_of_exec needs(ROOT, ASKED),
-    every_call_of_a_supervisor needs(ROOT, ASKED),
-    every_call_of_a_group needs(ROOT, ASKED),
-    every_call_of_ends needs(ROOT, ASKED),
-    every_call_of_watching needs(ROOT, ASKED),
-    every_call_of_redaction needs(ROOT, ASKED),
-    every_call_on_a_terminal needs(ROOT, ASKED),
-    every_call_of_watching_and_redaction needs(ROOT, ASKED),
-    every_call_of_watching_and_redaction_on_a_terminal needs(ROOT, ASKED),
-    every_call_of_deliveries needs(ROOT, ASKED),
-    every_call_of_keys_by_descriptor needs(ROOT, ASKED),
-    every_call_of_a_service needs(ROOT, ASKED),
+    named::a_call_that_waiting_needs_is_refused_before_the_start,
+    every_call_of_exec needs(ROOT),
+    every_call_of_a_supervisor needs(ROOT),
+    every_call_of_a_group needs(ROOT),
+    every_call_of_ends needs(ROOT),
+    every_call_of_watching needs(ROOT),
+    every_call_of_redaction needs(ROOT),
+    every_call_on_a_terminal needs(ROOT),
+    every_call_of_watching_and_redaction needs(ROOT),
+    every_call_of_watching_and_redaction_on_a_terminal needs(ROOT),
+    every_call_of_deliveries needs(ROOT),
+    every_call_of_keys_by_descriptor needs(ROOT),
+    every_call_of_a_service needs(ROOT),
 ];
 
 fn every_call_of_exec() {
@@ -96,14 +92,32 @@ fn every_call_of_a_service() {
     check(&["service", "service redact", "service cache"]);
 }
 
-/// How long a test may take: all injections take longer than those of the suite.
-pub fn time_limit() -> Duration {
-    Duration::from_secs(if is_full() { 3600 } else { 120 })
+/// How much of the table is tried.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// One failure of each call in each mode.
+    Part,
+    /// The whole table.
+    Whole,
+    /// That, and each single call.
+    Everything,
 }
 
-/// Whether every single call is to fail.
-fn is_full() -> bool {
-    std::env::var("INJECTION").is_ok_and(|which| which == "all")
+fn extent() -> Extent {
+    match std::env::var("INJECTION") {
+        Ok(which) if which == "all" => Extent::Everything,
+        Ok(_) => Extent::Whole,
+        Err(_) => rounds(Extent::Part, Extent::Whole),
+    }
+}
+
+/// How long a test may take: all injections take longer than those of the suite.
+pub fn time_limit() -> Duration {
+    Duration::from_secs(match extent() {
+        Extent::Part => 120,
+        Extent::Whole => 600,
+        Extent::Everything => 3600,
+    })
 }
 
 /// How many runs there are at a time: most of them wait.
@@ -147,7 +161,7 @@ fn assert_none(count: usize, names: &[&str], findings: &Findings) {
 /// Injects each failure into a mode; how many there were.
 fn inject_into(mode: &Mode, sources: &Sources, findings: &Mutex<Findings>) -> usize {
     let usual = usual(mode, sources);
-    inject(mode, sources, &usual, &targets(&usual), findings)
+    inject(mode, sources, &usual, &targets(mode, &usual), findings)
 }
 
 /// What a mode is like without a failure.
@@ -191,7 +205,7 @@ fn check_one(mode: &Mode, sources: &Sources, usual: &Seen, target: &Target) -> R
     if !seen.was_hit() {
         return Ok(());
     }
-    let verdict = judge(mode, usual, &seen, target.call);
+    let verdict = judge(mode, usual, &seen, target);
     if verdict.is_err() && std::env::var_os("INJECTION_SHOW").is_some() {
         eprintln!("--- {} {target:?}: {verdict:?}\n{seen:#?}", mode.name);
     }
@@ -210,17 +224,34 @@ fn note(mode: &Mode, target: &Target, defect: String, findings: &Mutex<Findings>
 }
 
 /// All failures to be injected, as a run without one tells.
-fn targets(usual: &Seen) -> Vec<Target> {
-    let is_full = is_full();
-    let every = every_target(usual);
-    let first = |target: &Target| {
+fn targets(mode: &Mode, usual: &Seen) -> Vec<Target> {
+    let every = every_target(usual).into_iter();
+    if extent() == Extent::Everything {
+        return every.collect();
+    }
+    let is_first = |target: &Target| {
         let first = calls::errors(target.call).first();
         target.nth == Some(0) && Some(&target.error) == first
     };
-    let chosen = every.into_iter();
-    chosen
-        .filter(|target| is_full || target.nth.is_none() || first(target))
-        .collect()
+    let whole = every.filter(|target| target.nth.is_none() || is_first(target));
+    let mut by_call = BTreeMap::<_, Vec<_>>::new();
+    for target in whole {
+        by_call.entry(target.call).or_default().push(target);
+    }
+    if extent() == Extent::Part {
+        let turn = turn_of(mode);
+        for (call, targets) in &mut by_call {
+            let chosen = (turn + *call as usize) % targets.len();
+            *targets = vec![targets.swap_remove(chosen)];
+        }
+    }
+    by_call.into_values().flatten().collect()
+}
+
+/// The place of a mode in the table.
+fn turn_of(mode: &Mode) -> usize {
+    let same = |known: &Mode| known.name == mode.name;
+    MODES.iter().position(same).expect("a mode of the table")
 }
 
 /// Each call of each process with each of its errors, and each call refused always.

@@ -40,6 +40,7 @@ tests![
     processes::a_supervisor_as_process_1_shows_everything needs(NAMESPACES),
     faults::no_process_waits_for_a_signal_that_cannot_be_queued,
     faults::nothing_is_shown_where_an_output_cannot_be_replaced needs(STRACE),
+    faults::output_that_cannot_be_written_is_told_and_is_a_failure,
     faults::the_end_of_any_process_ends_the_run_and_puts_the_terminal_back,
     faults::the_end_of_any_process_before_the_command_puts_the_terminal_back,
     terminal::colours_are_shown needs(|| tool("ls")),

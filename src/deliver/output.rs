@@ -98,11 +98,11 @@ pub fn mask(
         }
         Audience::Runner(runner) => runner,
     };
-    let stream = pipe(io::stderr().as_fd()).or_else(|| match streams {
-        Masks::OnEither | Masks::OnNone => pipe(io::stdout().as_fd()),
-        Masks::OnError => None,
-    });
-    let Some(stream) = stream else {
+    let stream = match (pipe(io::stderr().as_fd()), streams) {
+        (Ok(None), Masks::OnEither | Masks::OnNone) => pipe(io::stdout().as_fd()),
+        (stream, _) => stream,
+    };
+    let Some(stream) = stream.map_err(Error::Mask)? else {
         report.warn(format_args!(
             "nothing is masked: the output does not go to the runner"
         ));
@@ -123,9 +123,9 @@ pub fn mask(
 }
 
 /// A stream, if it is a pipe or a socket.
-fn pipe(stream: BorrowedFd<'_>) -> Option<File> {
-    let stream: File = stream.try_clone_to_owned().ok()?.into();
-    sys::is_pipe(&stream).then_some(stream)
+fn pipe(stream: BorrowedFd<'_>) -> io::Result<Option<File>> {
+    let stream: File = stream.try_clone_to_owned()?.into();
+    Ok(sys::is_pipe(&stream)?.then_some(stream))
 }
 
 /// The text of the set, in locked memory.

@@ -275,6 +275,9 @@ pub enum Error {
     /// The filter of the command's output is not ready.
     #[error("the output filter of --redact is not ready: {reason}")]
     NoFilter { reason: String },
+    /// What the command wrote could not be passed on by the filter.
+    #[error("some of the command's output is lost: {reason}")]
+    OutputLost { reason: String },
     /// The command could not be executed.
     #[error("{command}: {}", plain(error))]
     Command { command: String, error: io::Error },

@@ -100,24 +100,29 @@ struct Location {
 ///
 /// # Errors
 ///
-/// If there can be no other process, or none of what a filter needs.
+/// If there can be no other process, or none of what a filter needs, or a call is refused that it takes to wait.
 pub fn supervise(how: &Supervision) -> Result<Side, Error> {
-    begin(how).map_err(Error::Supervise)
-}
-
-fn begin(how: &Supervision) -> io::Result<Side> {
     let is_needed = match how.parent {
         Parent::Always => true,
         Parent::AsInit => sys::id() == sys::INIT,
         Parent::Never => false,
     };
     if !is_needed {
-        if sys::id() == sys::INIT {
-            sys::end_by_signals()?;
-        }
-        sys::initial_mask().set_as_mask()?;
-        return Ok(Side::Worker(WorkerContext::default()));
+        return stay_alone().map_err(Error::Supervise);
     }
+    sys::check_waiting()?;
+    begin(how).map_err(Error::Supervise)
+}
+
+fn stay_alone() -> io::Result<Side> {
+    if sys::id() == sys::INIT {
+        sys::end_by_signals()?;
+    }
+    sys::initial_mask().set_as_mask()?;
+    Ok(Side::Worker(WorkerContext::default()))
+}
+
+fn begin(how: &Supervision) -> io::Result<Side> {
     let mask = sys::initial_mask();
     SignalSet::ALL.set_as_mask()?;
     // Whoever waits in front must be able to let go of what the caller gave us, before there is anything to wait for.
@@ -157,15 +162,16 @@ impl Start<'_> {
             None => Waiting::for_signals(),
         };
         let (command, filter) = ends.unzip();
-        let (group, terminal) = if self.how.group {
-            (Group::Own, Some(Terminal))
-        } else {
-            (Group::Inherited, None)
-        };
+        let has_own_group = self.how.group;
+        let is_in_foreground = has_own_group && Terminal.is_held_by(sys::group()?)?;
         let location = Location {
             parent: self.supervisor,
-            group,
-            terminal: terminal.filter(|terminal| terminal.is_held_by(sys::group())),
+            group: if has_own_group {
+                Group::Own
+            } else {
+                Group::Inherited
+            },
+            terminal: Some(Terminal).filter(|_| is_in_foreground),
         };
         let worker = match sys::fork()? {
             Fork::Child => {
@@ -175,6 +181,7 @@ impl Start<'_> {
             Fork::Parent(worker) => worker,
         };
         drop(command);
+        let terminal = Some(Terminal).filter(|_| has_own_group);
         let job = self.job(worker, terminal);
         let Some(filter) = filter else {
             let none = FilterReports::none();

@@ -8,13 +8,13 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::error::FAILED;
-use crate::run::job::mirror;
-use crate::run::messages::{Channel, FilterNews, JobNews, Order};
+use crate::run::messages::{Channel, JobNews, Order};
 use crate::run::stand_in::Screen;
 use crate::run::supervisor::FilterReports;
 use crate::run::waiting::{Waiting, Wake};
 use crate::sys::signal_names::{
-    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH,
+    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGPIPE, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU,
+    SIGWINCH,
 };
 use crate::sys::{self, Change, Interest, Pid, Signal};
 
@@ -87,7 +87,7 @@ impl Front {
             (Some(desk), Change::Killed(_) | Change::Stopped(_)) => desk.screen.put_back(),
             (None, _) => (),
         }
-        mirror(end)
+        self.filter.mirror(end)
     }
 
     fn wait_for_monitor(&mut self) -> Change {
@@ -114,8 +114,20 @@ impl Front {
     }
 
     /// The end of the monitor, if it has ended. That it is stopped is not for us to mind, as long as we have a terminal.
+    ///
+    /// Where the kernel does not tell any more, it is killed, which hangs up for its command, as in [`Job::next_change`].
+    ///
+    /// [`Job::next_change`]: crate::run::job::Job::next_change
     fn end_of_monitor(&self) -> Option<Change> {
-        while let Some((child, change)) = sys::reap() {
+        loop {
+            let (child, change) = match sys::reap() {
+                Ok(changed) => changed?,
+                Err(_) => {
+                    // It may have ended.
+                    let _ = sys::send_surely(self.monitor, SIGKILL);
+                    return Some(Change::Exited(FAILED.into()));
+                }
+            };
             match change {
                 Change::Stopped(_) => (),
                 Change::Exited(_) | Change::Killed(_) if child == self.monitor => {
@@ -124,7 +136,6 @@ impl Front {
                 Change::Exited(_) | Change::Killed(_) => (),
             }
         }
-        None
     }
 
     /// Takes what has come: messages first, which may be about who is to get the keys.
@@ -149,11 +160,7 @@ impl Front {
     }
 
     fn hear_filter(&mut self) {
-        let mut needs_terminal = false;
-        self.filter.receive_all(|news| {
-            needs_terminal |= news == FilterNews::NeedsTerminal;
-        });
-        if needs_terminal {
+        if self.filter.receive_all() {
             self.begin();
         }
         if !self.filter.are_open() {

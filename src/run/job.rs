@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::cli::{StopTimeout, Supervision};
+use crate::error::FAILED;
 use crate::run::job_terminal::Terminal;
-use crate::run::watch::{Due, Watch};
+use crate::run::watch::{Due, Reaped, Watch};
 use crate::sys::signal_names::{SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM};
 use crate::sys::{self, Change, Pid, Signal};
 
@@ -93,12 +94,15 @@ impl Job {
 
     /// Sends a signal to the command, or to its group with `--group`.
     pub fn send(&self, signal: i32) {
-        let target = match self.reach {
+        // It may have ended, or run as another user.
+        let _ = sys::send(self.target(), signal);
+    }
+
+    fn target(&self) -> Pid {
+        match self.reach {
             Reach::Process => self.worker,
             Reach::Group => -self.worker,
-        };
-        // It may have ended, or run as another user.
-        let _ = sys::send(target, signal);
+        }
     }
 
     /// Sends a signal to all of the command's group, which it must lead.
@@ -130,14 +134,27 @@ impl Job {
 
     /// Kills the command.
     pub fn kill(&mut self) {
-        self.send(SIGKILL);
+        // As above.
+        let _ = sys::send_surely(self.target(), SIGKILL);
         self.clock.kill_at = None;
     }
 
     /// Takes note of what happened to children, up to the next thing that happened to the command. Orphans need no more
     /// than that.
+    ///
+    /// Where the kernel does not tell any more, the command is killed rather than left alone, and its end is taken to be a
+    /// failure of ours: there is no standard error any more to say so. That this lasts is found before the start, so it
+    /// takes a kernel that has no memory for a while.
     pub fn next_change(&mut self) -> Option<Change> {
-        while let Some((child, change)) = sys::reap() {
+        loop {
+            let (child, change) = match sys::reap() {
+                Ok(changed) => changed?,
+                Err(_) => {
+                    self.start_nothing_more();
+                    self.kill();
+                    return Some(Change::Exited(FAILED.into()));
+                }
+            };
             match change {
                 Change::Stopped(_) if child == self.worker => return Some(change),
                 Change::Stopped(_) => (),
@@ -147,13 +164,14 @@ impl Job {
                     }
                 }
                 Change::Exited(_) | Change::Killed(_) => {
-                    if let Some(watch) = &mut self.watch {
-                        watch.reaped(child);
+                    let watch = self.watch.as_mut();
+                    if watch.map_or(Reaped::Other, |watch| watch.reaped(child)) == Reaped::First {
+                        self.start_nothing_more();
+                        return Some(change);
                     }
                 }
             }
         }
-        None
     }
 
     /// Whether the command that has ended like this is followed by another one. One that was ended by a key of a terminal
@@ -184,7 +202,8 @@ impl Job {
             Due::Nothing => (),
             Due::Begin(first) => self.worker = first,
             Due::Stop => {
-                self.send(SIGTERM);
+                // As above.
+                let _ = sys::send_surely(self.target(), SIGTERM);
                 self.clock.start();
             }
             Due::Signal(signal) => self.send(signal),
@@ -214,19 +233,19 @@ impl Job {
     /// Makes our group the foreground of the terminal, if the command's is.
     pub fn take_terminal_back(&self) {
         if let Some(terminal) = &self.terminal
-            && terminal.is_held_by(self.worker)
+            && terminal.seems_held_by(self.worker)
         {
             // A terminal that is gone has no foreground.
-            let _ = terminal.hand_to(sys::group());
+            let _ = sys::persist(|| terminal.hand_to(sys::group()?));
         }
     }
 
     /// Makes the command's group the foreground of the terminal, if ours is.
     pub fn hand_terminal_over(&self) {
         if let Some(terminal) = &self.terminal
-            && terminal.is_held_by(sys::group())
+            && sys::group().is_ok_and(|group| terminal.seems_held_by(group))
         {
-            // As above.
+            // As above. A command that has ended has no group.
             let _ = terminal.hand_to(self.worker);
         }
     }

@@ -3,9 +3,14 @@
 #![forbid(unsafe_code)]
 
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind};
+
+use libc::{ENODEV, ENXIO};
 
 use crate::sys::{self, Pid};
+
+/// What stands for the controlling terminal of whoever opens it.
+const PATH: &str = "/dev/tty";
 
 /// The controlling terminal, if there is one.
 ///
@@ -14,9 +19,23 @@ use crate::sys::{self, Pid};
 pub struct Terminal;
 
 impl Terminal {
-    /// Whether `group` is the foreground group.
-    pub fn is_held_by(self, group: Pid) -> bool {
-        File::open("/dev/tty").is_ok_and(|file| sys::foreground_group(&file) == Some(group))
+    /// Whether `group` is the foreground group. Where there is no terminal, none is.
+    ///
+    /// # Errors
+    ///
+    /// If that cannot be known: any error of open(2) and tcgetpgrp(3) that does not say that there is none.
+    pub fn is_held_by(self, group: Pid) -> io::Result<bool> {
+        let held = File::open(PATH).and_then(|file| sys::foreground_group(&file));
+        match held {
+            Ok(foreground) => Ok(foreground == Some(group)),
+            Err(error) if is_without(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The same, once there is nobody to tell an error. One that comes so late is over as soon, or the terminal is gone.
+    pub fn seems_held_by(self, group: Pid) -> bool {
+        sys::persist(|| self.is_held_by(group)).unwrap_or(false)
     }
 
     /// Makes `group` the foreground group. SIGTTOU must be blocked.
@@ -25,6 +44,18 @@ impl Terminal {
     ///
     /// Any error of open(2) and tcsetpgrp(3).
     pub fn hand_to(self, group: Pid) -> io::Result<()> {
-        sys::set_foreground_group(&File::open("/dev/tty")?, group)
+        sys::set_foreground_group(&File::open(PATH)?, group)
     }
+}
+
+/// Whether an error of opening the terminal says that there is none: no controlling terminal, no device for it, or one that
+/// the device controller of a control group, or Landlock, keeps from us, whoever has it.
+fn is_without(error: &io::Error) -> bool {
+    let none = [ENXIO, ENODEV];
+    let is_kept_away = || !sys::has_terminal().unwrap_or(true);
+    error.kind() == ErrorKind::NotFound
+        || error
+            .raw_os_error()
+            .is_some_and(|code| none.contains(&code))
+        || error.kind() == ErrorKind::PermissionDenied && is_kept_away()
 }

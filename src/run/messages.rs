@@ -11,6 +11,8 @@ use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
+use crate::sys;
+
 /// A message on its way: its kind, a signal, two bytes of padding, a round.
 type Bytes = [u8; 8];
 
@@ -60,13 +62,15 @@ impl<Out: Message, In: Message> Channel<Out, In> {
     /// If the peer does not get it. The channel is of no more use then.
     pub fn send(&self, message: Out) -> Result<(), Lost> {
         let bytes = message.encode();
-        loop {
-            match (&self.socket).write(&bytes) {
-                Ok(written) if written == bytes.len() => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => (),
-                // Including one whose buffer is full of what it has not read.
-                _ => return Err(Lost),
-            }
+        let sent = sys::persist(|| match (&self.socket).write(&bytes) {
+            Ok(written) => Ok(written == bytes.len()),
+            // Including one whose buffer is full of what it has not read.
+            Err(error) if is_final(&error) => Ok(false),
+            Err(error) => Err(error),
+        });
+        match sent {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(Lost),
         }
     }
 
@@ -77,17 +81,22 @@ impl<Out: Message, In: Message> Channel<Out, In> {
     /// If there will be none any more.
     pub fn receive(&self) -> Result<Option<In>, Lost> {
         let mut bytes = Bytes::default();
-        loop {
-            match (&self.socket).read(&mut bytes) {
-                Ok(read) if read == bytes.len() => {
-                    return In::decode(bytes).map(Some).ok_or(Lost);
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
-                Err(error) if error.kind() == ErrorKind::Interrupted => (),
-                _ => return Err(Lost),
-            }
+        let read = sys::persist(|| match (&self.socket).read(&mut bytes) {
+            Err(error) if is_final(&error) => Ok(Err(error)),
+            read => read.map(Ok),
+        });
+        match read {
+            Ok(Ok(read)) if read == bytes.len() => In::decode(bytes).map(Some).ok_or(Lost),
+            Ok(Err(error)) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+            _ => Err(Lost),
         }
     }
+}
+
+/// Whether an error is one that says something about the peer, and not one of a kernel that refuses the call.
+fn is_final(error: &io::Error) -> bool {
+    use ErrorKind::{BrokenPipe, ConnectionReset, WouldBlock};
+    [BrokenPipe, ConnectionReset, WouldBlock].contains(&error.kind())
 }
 
 impl<Out, In> AsFd for Channel<Out, In> {
@@ -127,7 +136,9 @@ pub enum JobNews {
 pub enum FilterNews {
     /// The command, or a prompt before it, is about to need the terminal.
     NeedsTerminal,
-    /// All that the command wrote before its end is written.
+    /// Some of what the command wrote is lost, and the filter has said why.
+    OutputLost,
+    /// All else that the command wrote before its end is written.
     AllWritten,
 }
 
@@ -199,6 +210,7 @@ impl Message for FilterNews {
         match self {
             FilterNews::NeedsTerminal => bytes(1, 0, 0),
             FilterNews::AllWritten => bytes(2, 0, 0),
+            FilterNews::OutputLost => bytes(3, 0, 0),
         }
     }
 
@@ -206,6 +218,7 @@ impl Message for FilterNews {
         match parts(bytes) {
             (1, ..) => Some(FilterNews::NeedsTerminal),
             (2, ..) => Some(FilterNews::AllWritten),
+            (3, ..) => Some(FilterNews::OutputLost),
             _ => None,
         }
     }

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod attending;
 pub mod beginning;
 pub mod exec;
 pub mod front;

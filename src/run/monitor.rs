@@ -8,11 +8,12 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::error::FAILED;
+use crate::run::attending::CommandParent;
 use crate::run::job::{Job, mirror};
 use crate::run::messages::{Channel, Ground, JobNews, Order};
 use crate::run::waiting::{Waiting, Wake};
 use crate::sys::signal_names::{SIGCHLD, SIGCONT, SIGHUP, SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU};
-use crate::sys::{self, Change, Interest, Pid, Signal};
+use crate::sys::{self, Interest, Pid, Signal};
 
 /// How long the kernel may take to tell us that the process in front has ended, after its end of the line is gone.
 const GRACE: Duration = Duration::from_millis(100);
@@ -89,90 +90,11 @@ impl Monitor {
         mirror(self.wait_for_command())
     }
 
-    fn wait_for_command(&mut self) -> Change {
-        loop {
-            match self.next() {
-                Wake::Signal(signal) => {
-                    if let Some(end) = self.take(&signal) {
-                        return end;
-                    }
-                }
-                Wake::Ready(_) => {
-                    self.take_orders();
-                    if let Some(end) = self.look_at_children() {
-                        return end;
-                    }
-                }
-                Wake::Due => self.do_what_is_due(),
-            }
-        }
-    }
-
     fn channel(&self) -> Option<&Channel<JobNews, Order>> {
         match &self.line {
             Line::Open(channel) => Some(channel),
             Line::Broken { .. } | Line::Gone => None,
         }
-    }
-
-    fn next(&mut self) -> Wake {
-        let until = match self.line {
-            Line::Broken { hang_up_at } => Some(hang_up_at),
-            Line::Open(_) | Line::Gone => self.job.kill_at(),
-        };
-        if self.job.is_beginning() {
-            return self.waiting.next_of_children(until);
-        }
-        let orders = match &self.line {
-            Line::Open(channel) => Some((channel.as_fd(), Interest::Readable)),
-            Line::Broken { .. } | Line::Gone => None,
-        };
-        self.waiting.next(until, [orders, None, None, None])
-    }
-
-    fn do_what_is_due(&mut self) {
-        match self.line {
-            Line::Broken { .. } => self.hang_up(),
-            Line::Open(_) | Line::Gone => self.job.kill(),
-        }
-    }
-
-    /// Does what a signal is for, and tells how the command has ended, if it has.
-    fn take(&mut self, signal: &Signal) -> Option<Change> {
-        let is_for_command = self.is_for_command(signal);
-        if signal.number == SIGCHLD {
-            if let Some(end) = self.look_at_children() {
-                return Some(end);
-            }
-        } else {
-            self.job.note_wish_to_end(signal);
-        }
-        if is_for_command {
-            self.forward(signal);
-        }
-        None
-    }
-
-    fn look_at_children(&mut self) -> Option<Change> {
-        while let Some(change) = self.job.next_change() {
-            match change {
-                Change::Stopped(signal) => self.command_has_stopped(signal),
-                Change::Exited(_) | Change::Killed(_) => return Some(change),
-            }
-        }
-        self.job.look();
-        None
-    }
-
-    fn command_has_stopped(&mut self, signal: i32) {
-        self.job.take_terminal_back();
-        let signal = match self.state {
-            // It may have been stopped by reading right before it was asked to stop.
-            JobState::AskedToStop => SIGTSTP,
-            JobState::Running | JobState::Stopped(_) => signal,
-        };
-        self.state = JobState::Stopped(signal);
-        self.report_stop(signal);
     }
 
     fn report_stop(&mut self, signal: i32) {
@@ -184,18 +106,6 @@ impl Monitor {
         let channel = self.channel();
         if channel.is_some_and(|channel| channel.send(news).is_err()) {
             self.lose_front();
-        }
-    }
-
-    /// Does what the process in front has ordered.
-    fn take_orders(&mut self) {
-        while let Some(channel) = self.channel() {
-            match channel.receive() {
-                Ok(Some(Order::Signal(signal))) => self.signal(signal),
-                Ok(Some(Order::Continue { round, ground })) => self.resume(round, ground),
-                Ok(None) => return,
-                Err(_) => self.lose_front(),
-            }
         }
     }
 
@@ -258,6 +168,57 @@ impl Monitor {
             _ => (),
         }
         false
+    }
+}
+
+impl CommandParent for Monitor {
+    fn job(&mut self) -> &mut Job {
+        &mut self.job
+    }
+
+    fn next(&mut self) -> Wake {
+        let until = match self.line {
+            Line::Broken { hang_up_at } => Some(hang_up_at),
+            Line::Open(_) | Line::Gone => self.job.kill_at(),
+        };
+        if self.job.is_beginning() {
+            return self.waiting.next_of_children(until);
+        }
+        let orders = match &self.line {
+            Line::Open(channel) => Some((channel.as_fd(), Interest::Readable)),
+            Line::Broken { .. } | Line::Gone => None,
+        };
+        self.waiting.next(until, [orders, None, None, None])
+    }
+
+    /// Does what the process in front has ordered.
+    fn take_messages(&mut self) {
+        while let Some(channel) = self.channel() {
+            match channel.receive() {
+                Ok(Some(Order::Signal(signal))) => self.signal(signal),
+                Ok(Some(Order::Continue { round, ground })) => self.resume(round, ground),
+                Ok(None) => return,
+                Err(_) => self.lose_front(),
+            }
+        }
+    }
+
+    fn do_what_is_due(&mut self) {
+        match self.line {
+            Line::Broken { .. } => self.hang_up(),
+            Line::Open(_) | Line::Gone => self.job.kill(),
+        }
+    }
+
+    fn command_has_stopped(&mut self, signal: i32) {
+        self.job.take_terminal_back();
+        let signal = match self.state {
+            // It may have been stopped by reading right before it was asked to stop.
+            JobState::AskedToStop => SIGTSTP,
+            JobState::Running | JobState::Stopped(_) => signal,
+        };
+        self.state = JobState::Stopped(signal);
+        self.report_stop(signal);
     }
 
     /// What the command and those behind it send us is not sent back. The kernel sends us a signal in our own name when

@@ -16,7 +16,7 @@ use crate::sys::{self, Interest, Pid, PseudoTerminal, Settings};
 /// How many bytes of keys wait for the command until no more are taken from the terminal.
 const MOST_TYPED: usize = 64 * 1024;
 
-/// How many are taken at once: what a terminal holds.
+/// How many are read at once: what a terminal holds.
 const TYPED_AT_ONCE: usize = 4096;
 
 /// The controlling terminal, and the master of the one that stands in for it.
@@ -98,7 +98,12 @@ impl Screen {
 
     /// Whether our process group has the terminal.
     pub fn is_ours(&self) -> bool {
-        sys::foreground_group(&self.terminal) == Some(sys::group())
+        let is_ours = || {
+            let group = sys::group()?;
+            Ok(sys::foreground_group(&self.terminal)? == Some(group))
+        };
+        // That these calls are refused for good was found when this was made.
+        sys::persist(is_ours).unwrap_or(false)
     }
 
     /// Whether the command is to have the terminal now.
@@ -121,7 +126,7 @@ impl Screen {
     /// Leaves all work to the pseudo-terminal.
     pub fn make_raw(&self) {
         // A terminal that is gone needs no settings.
-        let _ = self.raw().set(&self.terminal);
+        let _ = sys::persist(|| self.raw().set_unless_gone(&self.terminal));
     }
 
     /// The settings under which the pseudo-terminal does all work. What others write stays readable.
@@ -170,7 +175,7 @@ impl Screen {
 
     /// Gives the terminal back with what the command has set.
     pub fn leave_as_command_did(&mut self) {
-        let left = Settings::of(&self.master).ok();
+        let left = sys::persist(|| Settings::of(&self.master)).ok();
         let left = left.filter(|left| !left.are_like(&self.before));
         let before = self.before.clone();
         self.leave(left.map_or(before, |left| left.with_line_of(&self.before)));
@@ -183,16 +188,35 @@ impl Screen {
 
     fn leave(&mut self, settings: Settings) {
         self.pause();
-        if self.is_raw() {
-            // A terminal that is gone needs no settings.
-            let _ = settings.set(&self.terminal);
-        }
+        // Nobody is left to whom it could be said that this fails for good.
+        let _ = settings.replace(&self.raw(), &self.terminal);
     }
 
     /// Has the kernel tell the command of a new size of the window, if it is one.
     pub fn copy_size(&self) {
         // It stays as it is where one of the terminals is gone.
         let _ = sys::copy_size(&self.terminal, &self.master);
+    }
+
+    /// Shows what the command's side writes, until nobody has that any more.
+    pub fn show_output(&self) {
+        let mut chunk = [0; TYPED_AT_ONCE];
+        loop {
+            let readable = Some((self.master.as_fd(), Interest::Readable));
+            let read = sys::wait_for_events([readable], None).and_then(|_| {
+                // Not waiting, it may find nothing.
+                (&self.master).read(&mut chunk)
+            });
+            let shown = match read {
+                Ok(0) => return,
+                Ok(count) => sys::write_all(&self.terminal, &chunk[..count]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+                Err(error) => Err(error),
+            };
+            if shown.is_err() {
+                return;
+            }
+        }
     }
 
     /// What is to be waited for: keys, and room for those that were not taken yet.
@@ -237,7 +261,7 @@ impl Screen {
         };
         let mut signals = keys.iter().filter_map(|key| settings.signal_of(*key));
         if let Some(signal) = signals.next()
-            && let Some(group) = sys::foreground_group(&self.master)
+            && let Ok(Some(group)) = sys::foreground_group(&self.master)
             && (group == monitor || sys::parent_of(group) == Some(monitor))
         {
             // Whoever may not be told is not.

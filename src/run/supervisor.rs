@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::process::ExitCode;
 
 use crate::error::FAILED;
+use crate::run::attending::CommandParent;
 use crate::run::job::{Job, mirror};
 use crate::run::messages::{Channel, FilterNews, Nothing};
 use crate::run::waiting::{Awaited, Waiting, Wake};
@@ -42,26 +43,13 @@ impl Supervisor {
         }
         let end = self.wait_for_command();
         self.filter.wait_for_rest(&mut self.waiting);
-        mirror(end)
+        self.filter.mirror(end)
     }
+}
 
-    fn wait_for_command(&mut self) -> Change {
-        loop {
-            match self.next() {
-                Wake::Signal(signal) => {
-                    if let Some(end) = self.take(&signal) {
-                        return end;
-                    }
-                }
-                Wake::Ready(_) => {
-                    self.filter.receive_all(|_| ());
-                    if let Some(end) = self.look_at_children() {
-                        return end;
-                    }
-                }
-                Wake::Due => self.job.kill(),
-            }
-        }
+impl CommandParent for Supervisor {
+    fn job(&mut self) -> &mut Job {
+        &mut self.job
     }
 
     fn next(&mut self) -> Wake {
@@ -73,39 +61,17 @@ impl Supervisor {
         self.waiting.next(until, events)
     }
 
-    /// Does what a signal is for, and tells how the command has ended, if it has.
-    fn take(&mut self, signal: &Signal) -> Option<Change> {
-        let is_for_command = self.is_for_command(signal);
-        if signal.number == SIGCHLD {
-            if let Some(end) = self.look_at_children() {
-                return Some(end);
-            }
-        } else {
-            self.job.note_wish_to_end(signal);
-        }
-        if is_for_command {
-            if signal.number == SIGCONT {
-                self.job.hand_terminal_over();
-            }
-            self.job.forward(signal);
-        }
-        None
+    fn take_messages(&mut self) {
+        self.filter.receive_all();
     }
 
-    fn look_at_children(&mut self) -> Option<Change> {
-        while let Some(change) = self.job.next_change() {
-            match change {
-                Change::Stopped(signal) => self.stop(signal),
-                Change::Exited(_) | Change::Killed(_) => return Some(change),
-            }
-        }
-        self.job.look();
-        None
+    fn do_what_is_due(&mut self) {
+        self.job.kill();
     }
 
     /// Stops like the command, so that the shell that started us takes over, where there is one. Where there is none, the
     /// kernel lets no key stop the command either, unless it is in a group of its own.
-    fn stop(&self, signal: i32) {
+    fn command_has_stopped(&mut self, signal: i32) {
         if sys::id() != sys::INIT && sys::can_be_continued() {
             self.job.take_terminal_back();
             // If we cannot stop, we are continued already.
@@ -129,63 +95,91 @@ impl Supervisor {
             _ => true,
         }
     }
+
+    fn forward(&mut self, signal: &Signal) {
+        if signal.number == SIGCONT {
+            self.job.hand_terminal_over();
+        }
+        self.job.forward(signal);
+    }
 }
 
 /// What the filter beside the command reports to the process that waits for it, until it has nothing more to report or
 /// there is none.
-pub struct FilterReports(Option<Channel<Nothing, FilterNews>>);
+pub struct FilterReports {
+    channel: Option<Channel<Nothing, FilterNews>>,
+    has_lost: bool,
+}
 
 impl FilterReports {
     /// Those of no filter.
     pub fn none() -> Self {
-        FilterReports(None)
+        FilterReports {
+            channel: None,
+            has_lost: false,
+        }
     }
 
     /// Those over a channel.
     pub fn over(channel: Channel<Nothing, FilterNews>) -> Self {
-        FilterReports(Some(channel))
+        FilterReports {
+            channel: Some(channel),
+            has_lost: false,
+        }
     }
 
     /// The descriptor that is needed.
     pub fn descriptor(&self) -> Option<RawFd> {
-        let channel = self.0.as_ref();
+        let channel = self.channel.as_ref();
         channel.map(|channel| channel.as_fd().as_raw_fd())
     }
 
     /// What is to be waited for.
     pub fn event(&self) -> Option<(BorrowedFd<'_>, Interest)> {
-        let channel = self.0.as_ref();
+        let channel = self.channel.as_ref();
         channel.map(|channel| (channel.as_fd(), Interest::Readable))
     }
 
     /// Whether there may be more.
     pub fn are_open(&self) -> bool {
-        self.0.is_some()
+        self.channel.is_some()
     }
 
-    /// Takes what has come. After the last, and when the filter is gone, nothing more comes.
-    pub fn receive_all(&mut self, mut take: impl FnMut(FilterNews)) {
-        while let Some(channel) = &self.0 {
+    /// Takes what has come; returns whether the terminal is needed. After the last, and when the filter is gone, nothing
+    /// more comes.
+    pub fn receive_all(&mut self) -> bool {
+        let mut needs_terminal = false;
+        while let Some(channel) = &self.channel {
             match channel.receive() {
-                Ok(Some(FilterNews::AllWritten)) | Err(_) => self.0 = None,
-                Ok(Some(news)) => take(news),
-                Ok(None) => return,
+                Ok(Some(FilterNews::NeedsTerminal)) => needs_terminal = true,
+                Ok(Some(FilterNews::OutputLost)) => self.has_lost = true,
+                Ok(Some(FilterNews::AllWritten)) | Err(_) => self.channel = None,
+                Ok(None) => break,
             }
         }
+        needs_terminal
     }
 
     /// Waits until all is written that the command wrote before its end. A signal that would have ended the command ends
     /// the wait.
     pub fn wait_for_rest(&mut self, waiting: &mut Waiting) {
-        self.receive_all(|_| ());
+        self.receive_all();
         while self.are_open() {
             // Orphans need no more than this.
-            while sys::reap().is_some() {}
+            while matches!(sys::reap(), Ok(Some(_))) {}
             match waiting.next(None, [self.event(), None, None, None]) {
                 Wake::Signal(signal) if ends_waiting(&signal) => return,
                 Wake::Signal(_) | Wake::Due => (),
-                Wake::Ready(_) => self.receive_all(|_| ()),
+                Wake::Ready(_) => drop(self.receive_all()),
             }
+        }
+    }
+
+    /// Ends as the command did, unless some of its output is lost: then its status would say too much.
+    pub fn mirror(&self, end: Change) -> ExitCode {
+        match self.has_lost {
+            true => ExitCode::from(FAILED),
+            false => mirror(end),
         }
     }
 }

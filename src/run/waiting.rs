@@ -136,9 +136,9 @@ impl Waiting {
     }
 }
 
-/// Takes the next of these signals. If the kernel refuses to tell of them, all else has to be looked at.
+/// Takes the next of these signals. If the kernel refuses to tell of them for a while, all else has to be looked at.
 fn taken(signals: SignalSet, until: Option<Instant>) -> Wake {
-    match signals.wait(until) {
+    match sys::persist(|| signals.wait(until)) {
         Ok(Some(signal)) => Wake::Signal(signal),
         Ok(None) => Wake::Due,
         Err(_) => Wake::Ready([true; MOST]),

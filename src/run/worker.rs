@@ -42,8 +42,8 @@ impl WorkerStart {
     /// Those of [`WorkerStart::begin_on`].
     pub fn begin(&self) -> io::Result<()> {
         let terminal = match self.group {
-            Group::Own => Some(Terminal).filter(|it| it.is_held_by(sys::group())),
-            Group::Inherited => None,
+            Group::Own if Terminal.is_held_by(sys::group()?)? => Some(Terminal),
+            Group::Own | Group::Inherited => None,
         };
         self.begin_on(terminal)
     }

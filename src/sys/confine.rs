@@ -122,6 +122,15 @@ pub fn confine(duty: Duty) -> io::Result<()> {
     }
 }
 
+/// Whether an error of [`confine`] says that there are no such filters: on this processor, or in this kernel. One that a
+/// filter above us has made up says something else.
+pub fn is_without_confinement(error: &io::Error) -> bool {
+    match error.raw_os_error() {
+        None => error.kind() == io::ErrorKind::Unsupported,
+        Some(code) => code == libc::EINVAL,
+    }
+}
+
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 const REFUSE: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
 /// As if the kernel had no such call.

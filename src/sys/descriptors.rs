@@ -50,9 +50,13 @@ pub fn is_same_file(one: &File, other: &File) -> bool {
 }
 
 /// Whether a file is a pipe, or a socket that shells use as one.
-pub fn is_pipe(file: &File) -> bool {
-    file.metadata()
-        .is_ok_and(|it| it.file_type().is_fifo() || it.file_type().is_socket())
+///
+/// # Errors
+///
+/// Any error of fstat(2).
+pub fn is_pipe(file: &File) -> io::Result<bool> {
+    let kind = file.metadata()?.file_type();
+    Ok(kind.is_fifo() || kind.is_socket())
 }
 
 /// Puts a descriptor in the place of standard input (0), output (1) or error (2), which the command inherits.

@@ -5,6 +5,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 use std::time::Duration;
 
+use crate::sys::persisting::persist;
+
 /// What a descriptor is waited for.
 #[derive(Clone, Copy)]
 pub enum Interest {
@@ -20,7 +22,7 @@ pub enum Interest {
 ///
 /// # Errors
 ///
-/// Any error of ppoll(2) but `EINTR`, after which the whole time is waited for again.
+/// Any error of ppoll(2) that lasts. After another one the whole time is waited for again.
 pub fn wait_for_events<const N: usize>(
     events: [Option<(BorrowedFd<'_>, Interest)>; N],
     patience: Option<Duration>,
@@ -41,17 +43,14 @@ pub fn wait_for_events<const N: usize>(
     });
     let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
     let (first, count) = (polled.as_mut_ptr(), N as libc::nfds_t);
-    loop {
+    // Neither a signal that nobody handles nor a kernel that is short of memory for a moment is a reason to lose what comes.
+    persist(|| {
         // SAFETY: pointer and length are those of a live exclusive array, and `timeout` is null or live.
-        if unsafe { libc::ppoll(first, count, timeout, ptr::null()) } >= 0 {
-            break;
+        match unsafe { libc::ppoll(first, count, timeout, ptr::null()) } {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
         }
-        let error = io::Error::last_os_error();
-        // A signal that nobody handles is no reason to lose what comes.
-        if error.kind() != io::ErrorKind::Interrupted {
-            return Err(error);
-        }
-    }
+    })?;
     Ok(polled.map(|entry| entry.revents != 0))
 }
 

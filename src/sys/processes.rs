@@ -3,7 +3,10 @@
 use std::ffi::c_int;
 use std::io;
 
+use rustix::io::Errno;
 use rustix::process::{WaitOptions, WaitStatus};
+
+use crate::sys::persisting::persist;
 
 /// A process, or with a minus sign a process group.
 pub type Pid = libc::pid_t;
@@ -21,29 +24,45 @@ pub fn parent() -> Pid {
     std::os::unix::process::parent_id() as Pid
 }
 
-/// The process group that we are in: 0 if it is none of our PID namespace.
-pub fn group() -> Pid {
-    // SAFETY: getpgid takes an integer and touches no memory; for the caller itself it cannot fail.
-    unsafe { libc::getpgid(0) }
+/// The process group that we are in: 0 if it is none of our PID namespace. The calls of rustix take it for granted that a
+/// group or session has a number, which it has in its own PID namespace only.
+///
+/// # Errors
+///
+/// Any error of getpgid(2), which only a filter of system calls makes fail.
+pub fn group() -> io::Result<Pid> {
+    group_of(0)
+}
+
+fn group_of(process: Pid) -> io::Result<Pid> {
+    // SAFETY: getpgid takes an integer and touches no memory.
+    known(unsafe { libc::getpgid(process) })
+}
+
+/// The session that we are in, or 0 as for [`group`].
+///
+/// # Errors
+///
+/// Any error of getsid(2), as above.
+pub(super) fn session() -> io::Result<Pid> {
+    session_of(0)
+}
+
+fn session_of(process: Pid) -> io::Result<Pid> {
+    // SAFETY: getsid takes an integer and touches no memory.
+    known(unsafe { libc::getsid(process) })
+}
+
+fn known(returned: Pid) -> io::Result<Pid> {
+    match returned {
+        -1 => Err(io::Error::last_os_error()),
+        number => Ok(number),
+    }
 }
 
 /// Whether we are the leader of our session.
 pub fn leads_session() -> bool {
-    session_of(id()) == Some(id())
-}
-
-fn session_of(process: Pid) -> Option<Pid> {
-    // SAFETY: getsid takes an integer and touches no memory.
-    let session = unsafe { libc::getsid(process) };
-    (session > 0).then_some(session)
-}
-
-/// The calls of rustix take it for granted that a group or session has a number, which it has in its own PID namespace
-/// only: here it may be 0.
-fn group_of(process: Pid) -> Option<Pid> {
-    // SAFETY: getpgid takes an integer and touches no memory.
-    let group = unsafe { libc::getpgid(process) };
-    (group > 0).then_some(group)
+    session().is_ok_and(|session| session == id())
 }
 
 /// Puts a process into a group of its own. Parent and child both do it, so that it has happened by the time that either
@@ -84,10 +103,12 @@ pub fn die_with_parent(signal: c_int) -> io::Result<()> {
 /// Whether anybody could continue us if we stopped: a process above us that is in our session and in
 /// another process group, as a shell with job control is. Without one our group is orphaned.
 pub fn can_be_continued() -> bool {
-    let (session, group) = (session_of(id()), group());
+    let (Ok(session), Ok(group)) = (session(), group()) else {
+        return false;
+    };
     let mut ancestor = parent();
-    while ancestor > 0 && session_of(ancestor) == session {
-        if group_of(ancestor) != Some(group) {
+    while ancestor > 0 && session_of(ancestor).ok() == Some(session) {
+        if group_of(ancestor).ok() != Some(group) {
             return true;
         }
         ancestor = parent_of(ancestor).unwrap_or(0);
@@ -95,22 +116,31 @@ pub fn can_be_continued() -> bool {
     false
 }
 
-/// The parent of any process, as /proc tells it: the fourth field, behind a name that may hold anything.
+/// The parent of any process, as /proc tells it.
 pub fn parent_of(process: Pid) -> Option<Pid> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    status
-        .rsplit_once(')')?
-        .1
-        .split_whitespace()
-        .nth(1)?
-        .parse()
-        .ok()
+    stat_of(process, PARENT)
 }
 
-/// Whether there is a process of this ID, be it one that has ended and was not waited for.
-pub fn exists(process: Pid) -> bool {
+/// Whether our session has a controlling terminal, as /proc tells it, where that cannot be opened.
+pub fn has_terminal() -> Option<bool> {
+    stat_of(id(), TERMINAL).map(|number| number != 0)
+}
+
+/// Fields of `/proc/PID/stat` (proc(5)), counted from behind the name, which may hold anything.
+const PARENT: usize = 1;
+const TERMINAL: usize = 4;
+
+fn stat_of(process: Pid, field: usize) -> Option<i32> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_whitespace().nth(field)?.parse().ok()
+}
+
+/// Whether there may be a process of this ID, be it one that has ended and was not waited for: only the kernel's word for it
+/// says that there is none.
+pub fn may_exist(process: Pid) -> bool {
     let process = rustix::process::Pid::from_raw(process);
-    process.is_some_and(|process| rustix::process::test_kill_process(process).is_ok())
+    process.is_some_and(|process| rustix::process::test_kill_process(process) != Err(Errno::SRCH))
 }
 
 /// What happened to a child process.
@@ -136,24 +166,16 @@ impl Change {
     }
 }
 
-/// What happened to one child of which nobody was told yet, whichever it is; `None` if nothing did.
-pub fn reap() -> Option<(Pid, Change)> {
-    let options = WaitOptions::NOHANG | WaitOptions::UNTRACED;
-    // The only other error is that there is no child.
-    let (child, status) = rustix::io::retry_on_intr(|| rustix::process::wait(options)).ok()??;
-    Some((child.as_raw_pid(), Change::of(status)))
-}
-
-/// Kills a child and waits for its end.
+/// What happened to one child of which nobody was told yet, whichever it is; `None` if nothing did, or there is no child.
 ///
 /// # Errors
 ///
-/// `ECHILD` if it is none, or was waited for; any other error of kill(2) and waitpid(2).
-pub fn end_child(child: Pid) -> io::Result<()> {
-    super::send(child, libc::SIGKILL)?;
-    let child = rustix::process::Pid::from_raw(child);
-    let ended = rustix::io::retry_on_intr(|| {
-        rustix::process::waitpid(child, WaitOptions::empty()).map(drop)
-    });
-    Ok(ended?)
+/// Any other error of wait4(2), which lasts: that a child has ended would not be known without it, so it was tried again.
+pub fn reap() -> io::Result<Option<(Pid, Change)>> {
+    let options = WaitOptions::NOHANG | WaitOptions::UNTRACED;
+    let changed = persist(|| match rustix::process::wait(options) {
+        Err(Errno::CHILD) => Ok(None),
+        changed => Ok(changed?),
+    })?;
+    Ok(changed.map(|(child, status)| (child.as_raw_pid(), Change::of(status))))
 }

@@ -7,6 +7,7 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::time::Instant;
 
+use crate::sys::persisting::persist;
 use crate::sys::processes::{Pid, id};
 
 /// Whether a signal is ignored.
@@ -144,6 +145,19 @@ extern "C" fn end_unless_own(
 pub fn send(target: Pid, signal: c_int) -> io::Result<()> {
     // SAFETY: kill takes integers and touches no memory. That of rustix takes no signals of real time.
     checked(unsafe { libc::kill(target, signal) }.into())
+}
+
+/// The same for a signal on which something waits: one that is refused is sent again.
+///
+/// # Errors
+///
+/// As above; `ESRCH` at once, any other error if it lasts.
+pub fn send_surely(target: Pid, signal: c_int) -> io::Result<()> {
+    let sent = persist(|| match send(target, signal) {
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(Err(error)),
+        sent => sent.map(Ok),
+    });
+    sent?
 }
 
 /// A set of signals as the kernel has it: bit N-1 stands for signal N.

@@ -8,13 +8,31 @@ use std::os::fd::AsRawFd;
 use rustix::process::Pid as Process;
 use rustix::termios::{LocalModes, OptionalActions, OutputModes, SpecialCodeIndex, Termios};
 
+use crate::sys::persisting::persist;
 use crate::sys::processes::Pid;
 
-/// The foreground process group of a terminal: 0 if it is none of our PID namespace, which rustix knows no way to say.
-pub fn foreground_group(terminal: &File) -> Option<Pid> {
+/// The foreground process group of a terminal: 0 if it is none of our PID namespace, which rustix knows no way to say;
+/// `None` if it is not our controlling terminal, or gone.
+///
+/// # Errors
+///
+/// Any other error of tcgetpgrp(3).
+pub fn foreground_group(terminal: &File) -> io::Result<Option<Pid>> {
     // SAFETY: tcgetpgrp takes a descriptor that is open for the call.
-    let group = unsafe { libc::tcgetpgrp(terminal.as_raw_fd()) };
-    (group >= 0).then_some(group)
+    match unsafe { libc::tcgetpgrp(terminal.as_raw_fd()) } {
+        -1 => unless_gone(Err(io::Error::last_os_error())),
+        group => Ok(Some(group)),
+    }
+}
+
+/// What an ioctl(2) gives back, or `None` if the terminal is gone: nothing of it is needed then.
+fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if [Some(libc::ENOTTY), Some(libc::EIO)].contains(&error.raw_os_error()) => {
+            Ok(None)
+        }
+        result => result.map(Some),
+    }
 }
 
 /// Makes a process group of our session the foreground group of its terminal.
@@ -28,9 +46,38 @@ pub fn set_foreground_group(terminal: &File, group: Pid) -> io::Result<()> {
 }
 
 /// Whether a file is our controlling terminal: only of that one the session is told.
-pub fn is_controlling(file: &File) -> bool {
-    // SAFETY: tcgetsid takes a descriptor that is open for the call. That of rustix knows no session of another namespace.
-    unsafe { libc::tcgetsid(file.as_raw_fd()) > 0 }
+///
+/// # Errors
+///
+/// If that cannot be known, as for [`is_terminal`].
+pub fn is_controlling(file: &File) -> io::Result<bool> {
+    // SAFETY: tcgetsid takes a descriptor that is open for the call. That of rustix knows no session of another namespace,
+    // which is 0.
+    let session = unsafe { libc::tcgetsid(file.as_raw_fd()) };
+    answered(session != -1).map(|is_told| is_told && session > 0)
+}
+
+/// Whether a file is a terminal. That of the standard library takes a refusal of the call for a no.
+///
+/// # Errors
+///
+/// If that cannot be known: a filter of system calls refuses ioctl(2), or there is no memory.
+pub fn is_terminal(file: &File) -> io::Result<bool> {
+    // SAFETY: isatty takes a descriptor that is open for the call.
+    answered(unsafe { libc::isatty(file.as_raw_fd()) } == 1)
+}
+
+/// What an ioctl(2) says that only a terminal of some kind grants. A file of another kind refuses it with one of several
+/// errors, a terminal that is gone with `EIO`, and Landlock (landlock(7)) has us use the file as if it were none.
+fn answered(is_granted: bool) -> io::Result<bool> {
+    if is_granted {
+        return Ok(true);
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::EPERM | libc::ENOSYS | libc::ENOMEM | libc::EINTR) => Err(error),
+        _ => Ok(false),
+    }
 }
 
 /// The settings of a terminal (termios(3)).
@@ -54,6 +101,28 @@ impl Settings {
     /// Any error of tcsetattr(3).
     pub fn set(&self, terminal: &File) -> io::Result<()> {
         self.change(terminal, OptionalActions::Now)
+    }
+
+    /// The same, if the terminal is still there.
+    ///
+    /// # Errors
+    ///
+    /// Any other error of tcsetattr(3).
+    pub fn set_unless_gone(&self, terminal: &File) -> io::Result<()> {
+        unless_gone(self.set(terminal)).map(drop)
+    }
+
+    /// Replaces settings like `others` by these. A terminal that has others, or is gone, stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// Any error of tcgetattr(3) and tcsetattr(3) that lasts.
+    pub fn replace(&self, others: &Settings, terminal: &File) -> io::Result<()> {
+        let replace = || match Settings::of(terminal)?.are_like(others) {
+            true => self.set(terminal),
+            false => Ok(()),
+        };
+        persist(|| unless_gone(replace())).map(drop)
     }
 
     fn change(&self, terminal: &File, when: OptionalActions) -> io::Result<()> {

@@ -128,12 +128,21 @@ pub fn is_network(call: i64) -> bool {
         libc::SYS_setsockopt,
         libc::SYS_getsockopt,
         libc::SYS_ioctl,
+        // A second descriptor of a connection.
+        libc::SYS_fcntl,
         libc::SYS_clone,
         libc::SYS_clone3,
         libc::SYS_bind,
         libc::SYS_getsockname,
     ]
     .contains(&call)
+}
+
+/// The third argument of the call that protects as well where one of this third argument is refused: pages that are kept
+/// from children as a file are replaced by others, which are wiped there.
+pub fn instead(call: i64, third: u64) -> Option<u64> {
+    let is_refused = call == libc::SYS_madvise && third as i32 == libc::MADV_DONTFORK;
+    is_refused.then_some(libc::MADV_WIPEONFORK as u64)
 }
 
 /// The protection that a call with these arguments puts in force and that shows in no file of /proc.

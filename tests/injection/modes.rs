@@ -119,6 +119,12 @@ impl Mode {
         self.options.contains(&"--redact")
     }
 
+    pub fn watches(&self) -> bool {
+        self.options
+            .iter()
+            .any(|option| option.starts_with("--watch"))
+    }
+
     /// A run below a directory of its own, and the tree that it may read.
     pub fn run(&self, sources: &Sources, dir: &Path) -> (Run, Tree) {
         let tree = Tree::of(&world(SECRET));

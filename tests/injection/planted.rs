@@ -59,7 +59,7 @@ pub fn each_kind_of_violation_is_found() {
             .ok_or(format!("{plant}: the call is not in the trace"))?;
         let around = Some(&*usual.around);
         let seen = Seen::of_run(mode, &sources, Some(&target), around, planted);
-        match judge(mode, &usual, &seen, target.call) {
+        match judge(mode, &usual, &seen, &target) {
             Err(found) if found.contains(defect) => Ok(()),
             other => Err(format!("{plant}: {other:?}\n{seen:#?}")),
         }

@@ -76,6 +76,29 @@ pub fn nothing_is_shown_where_an_output_cannot_be_replaced() {
     }
 }
 
+/// Also if the command has ended well before, and cannot learn of it any more.
+pub fn output_that_cannot_be_written_is_told_and_is_a_failure() {
+    let tree = tree();
+    let full = |redirected: &str| {
+        let shell = format!("exec \"$@\" {redirected}");
+        let run = redacting(&tree).args(["sh", "-c", "echo $PLAIN; echo $PLAIN >&2"]);
+        run.under(["sh", "-c", &shell, "sh"]).finish()
+    };
+    let message = "dotenv-run: some of the command's output is lost: no space left on device\n";
+    let outcome = full(">/dev/full");
+    outcome.assert_status(125);
+    let (mut lines, expected) = (
+        outcome.stderr.lines().collect::<Vec<_>>(),
+        ["[PLAIN]", message],
+    );
+    lines.sort();
+    assert_eq!(lines, expected.map(str::trim_end), "{outcome}");
+    // There is no place for the message.
+    full("2>/dev/full")
+        .assert_status(125)
+        .assert_stdout("[PLAIN]\n");
+}
+
 /// Front, monitor, command and filter: kills each in turn, and waits for the end of all others.
 #[track_caller]
 fn killed_in_turn(run: impl Fn() -> Run, is_ready: impl Fn(&mut Terminal)) {

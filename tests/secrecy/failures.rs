@@ -264,7 +264,7 @@ const WRAPPERS: [&str; 12] = [
 ];
 
 /// What no test can bring about, and why.
-const BEYOND_REACH: [(&str, &str); 17] = [
+const BEYOND_REACH: [(&str, &str); 18] = [
     (
         "BadKey::NotInTime",
         "needs a minute; the tests of key files have it",
@@ -283,6 +283,10 @@ const BEYOND_REACH: [(&str, &str); 17] = [
     (
         "Error::NoFilter",
         "needs a filter that ends before it is told the secrets",
+    ),
+    (
+        "Error::OutputLost",
+        "needs a command whose output cannot be written; see redact::faults",
     ),
     ("Error::Prompt", "needs a terminal that breaks meanwhile"),
     (

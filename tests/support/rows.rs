@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex};
 use std::thread;
 
 /// How often to do what may go wrong each time: a few times, or as often as `make soak` wants it.
-pub fn rounds(few: usize, many: usize) -> usize {
+pub fn rounds<T>(few: T, many: T) -> T {
     match std::env::var_os("SOAK") {
         Some(_) => many,
         None => few,

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Weak;
 
 use crate::error::Error;
 use crate::run::redact::stream::Stream;
@@ -15,8 +16,12 @@ use crate::run::stand_in::{Screen, Sharing};
 use crate::sys::{self, plain};
 use crate::variables::{Variable, block};
 
+/// Standard input, which is a terminal's if an output is.
+const INPUT: RawFd = 0;
+
 /// The standard descriptors that are filtered: output and error.
-const OUTPUTS: [RawFd; 2] = [1, 2];
+const OUTPUTS: [RawFd; 2] = [1, ERROR];
+const ERROR: RawFd = 2;
 
 /// What a filter answers that knows the secrets.
 pub const READY: &str = "ready";
@@ -47,6 +52,8 @@ enum OutletKind {
 pub struct FilterEnd {
     pub(super) line: File,
     pub(super) streams: Vec<Stream>,
+    /// Which of the streams takes what is written to standard error.
+    error: Option<usize>,
 }
 
 /// Makes a pipe or a pseudo-terminal for standard output and standard error, one for both if they are the same file, so
@@ -57,12 +64,10 @@ pub struct FilterEnd {
 ///
 /// If the system has no more of them.
 pub fn connect() -> io::Result<(CommandEnd, FilterEnd, Option<Screen>)> {
-    let standard = |number| Ok(sys::standard_stream(number)?.map(File::from));
-    let input: Option<File> = standard(0)?;
-    let outputs: Vec<_> = OUTPUTS
-        .into_iter()
-        .filter_map(|number| Some(standard(number).transpose()?.map(|file| (number, file))))
-        .collect::<io::Result<_>>()?;
+    let input = Standard::of(INPUT)?;
+    let outputs = OUTPUTS.into_iter().map(Standard::of);
+    let outputs = outputs.filter_map(io::Result::transpose);
+    let outputs = outputs.collect::<io::Result<Vec<_>>>()?;
     let (near, far) = UnixStream::pair()?;
     let [near, far] = [near, far].map(|end| File::from(OwnedFd::from(end)));
     let mut command = CommandEnd {
@@ -72,18 +77,23 @@ pub fn connect() -> io::Result<(CommandEnd, FilterEnd, Option<Screen>)> {
     let mut filter = FilterEnd {
         line: far,
         streams: Vec::new(),
+        error: None,
     };
-    let (screen, mut stand_in) = stand_in(input.as_ref(), &outputs).unzip();
-    for (number, output) in outputs {
-        let kind = match screen.is_some() && sys::is_controlling(&output) {
+    let (screen, mut stand_in) = stand_in(input.as_ref(), &outputs)?.unzip();
+    for output in outputs {
+        let kind = match screen.is_some() && output.is_controlling {
             true => OutletKind::StandIn,
             false => OutletKind::Plain,
         };
+        let (number, output) = (output.number, output.file);
         let mut pairs = command.outlets.iter().zip(&filter.streams);
         let same = pairs.position(|(outlet, stream)| match kind {
             OutletKind::StandIn => outlet.kind == kind,
             OutletKind::Plain => stream.goes_to(&output),
         });
+        if number == ERROR {
+            filter.error = same.or(Some(filter.streams.len()));
+        }
         if let Some(same) = same {
             command.outlets[same].numbers.push(number);
             continue;
@@ -100,24 +110,57 @@ pub fn connect() -> io::Result<(CommandEnd, FilterEnd, Option<Screen>)> {
             kind,
         });
     }
-    if input.as_ref().is_some_and(sys::is_controlling) {
+    if input.is_some_and(|input| input.is_controlling) {
         let outlets = command.outlets.iter_mut();
         let stand_ins = outlets.filter(|outlet| outlet.kind == OutletKind::StandIn);
-        stand_ins.for_each(|outlet| outlet.numbers.push(0));
+        stand_ins.for_each(|outlet| outlet.numbers.push(INPUT));
     }
     Ok((command, filter, screen))
 }
 
+/// A standard stream that was open when we were started.
+struct Standard {
+    number: RawFd,
+    file: File,
+    /// Whether it is our controlling terminal.
+    is_controlling: bool,
+    is_pipe: bool,
+}
+
+impl Standard {
+    fn of(number: RawFd) -> io::Result<Option<Self>> {
+        let file = sys::standard_stream(number)?.map(File::from);
+        let standard = file.map(|file| {
+            Ok(Standard {
+                number,
+                is_controlling: sys::is_controlling(&file)?,
+                is_pipe: sys::is_pipe(&file)?,
+                file,
+            })
+        });
+        standard.transpose()
+    }
+}
+
 /// A pseudo-terminal in the place of the controlling one, if that is one of the outputs.
-fn stand_in(input: Option<&File>, outputs: &[(RawFd, File)]) -> Option<(Screen, OwnedFd)> {
-    let outputs = || outputs.iter().map(|(_, file)| file);
-    let sharing = match input.into_iter().chain(outputs()).any(sys::is_pipe) {
+fn stand_in(
+    input: Option<&Standard>,
+    outputs: &[Standard],
+) -> io::Result<Option<(Screen, OwnedFd)>> {
+    if !outputs.iter().any(|output| output.is_controlling) {
+        return Ok(None);
+    }
+    let mut all = input.into_iter().chain(outputs);
+    let sharing = match all.any(|standard| standard.is_pipe) {
         true => Sharing::InPipeline,
         false => Sharing::Alone,
     };
-    let is_needed = outputs().any(sys::is_controlling);
-    // Where there can be none, what is written to the terminal is filtered all the same.
-    is_needed.then(|| Screen::open(sharing).ok()).flatten()
+    match Screen::open(sharing) {
+        Ok(opened) => Ok(Some(opened)),
+        // Without a device for it, the command keeps the terminal, and what it writes there is filtered all the same.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 impl CommandEnd {
@@ -163,9 +206,19 @@ impl CommandEnd {
             self.line.write_all(block)?;
             others().try_for_each(|other| self.line.write_all(other))
         })();
-        // One that has given up has said why.
-        let read = BufReader::with_capacity(128, &self.line).read_line(answer);
-        sent.and(read.map(drop))
+        let has_given_up = |error: &io::Error| {
+            let gone = [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset];
+            gone.contains(&error.kind())
+        };
+        match sent {
+            // It waits for the rest, and would not answer.
+            Err(error) if !has_given_up(&error) => Err(error),
+            // One that has given up has said why.
+            sent => {
+                let read = BufReader::with_capacity(128, &self.line).read_line(answer);
+                sent.and(read.map(drop))
+            }
+        }
     }
 
     /// Puts the outlets in the place of standard output and error.
@@ -200,6 +253,12 @@ impl Outlet {
 }
 
 impl FilterEnd {
+    /// Where messages go, for as long as their stream does.
+    pub(super) fn messages(&self) -> Weak<File> {
+        let stream = self.error.and_then(|index| self.streams.get(index));
+        stream.map_or(Weak::new(), Stream::output)
+    }
+
     /// All descriptors that the filter needs of it.
     pub(super) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
         let streams = self.streams.iter().flat_map(Stream::descriptors);

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ use crate::error::FAILED;
 use crate::run::messages::{Channel, FilterNews, Nothing};
 use crate::run::redact::connection::{FilterEnd, READY};
 use crate::run::redact::progress::Progress;
+use crate::run::redact::stream::Stream;
 use crate::run::redact::{Patterns, Redactor, Unlearnable};
 use crate::run::stand_in::Screen;
 use crate::sys::locked::{self, Locked, NoMemory};
@@ -91,17 +93,18 @@ impl Filter {
         }
         // More than was asked for; secrets have locked pages of their own.
         let _ = locked::lock_everything();
-        let Filter {
-            mut end,
-            end_of_command,
-            reporter,
-            screen,
-        } = self;
-        match pass_on_and_learn(&mut end, &end_of_command, reporter, screen) {
+        let (streams, messages) = (self.end.streams.len(), self.end.messages());
+        let progress = Progress::of(streams, messages, self.reporter, self.screen);
+        let FilterEnd { line, streams, .. } = self.end;
+        let mut line = Some(Line(line));
+        match pass_on_and_learn(streams, &mut line, &self.end_of_command, &progress) {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
-                // Who does not hear it sees that we are gone.
-                let _ = end.answer(&failure.to_string());
+                if let Some(mut line) = line {
+                    // Whoever does not read it sees that we are gone.
+                    let _ = line.answer(&failure.to_string());
+                }
+                progress.show_messages();
                 ExitCode::from(FAILED)
             }
         }
@@ -109,17 +112,16 @@ impl Filter {
 }
 
 fn pass_on_and_learn(
-    end: &mut FilterEnd,
+    streams: Vec<Stream>,
+    line: &mut Option<Line>,
     end_of_command: &OwnedFd,
-    reporter: Channel<FilterNews, Nothing>,
-    screen: Option<Screen>,
+    progress: &Progress,
 ) -> Result<(), Failure> {
     confine()?;
     let none = Arc::new(Patterns::of([].into_iter())?);
-    let streams = end.streams.drain(..);
+    let streams = streams.into_iter();
     let streams = streams.map(|stream| Ok((stream, Redactor::new(Arc::clone(&none))?)));
     let streams = streams.collect::<Result<Vec<_>, NoMemory>>()?;
-    let progress = &Progress::of(streams.len(), reporter, screen, none);
     let verdict = &OnceLock::new();
     thread::scope(|scope| {
         for (stream, redactor) in streams {
@@ -136,7 +138,9 @@ fn pass_on_and_learn(
             }
         }
         verdict.get_or_init(|| Verdict::PassOn);
-        end.learn(progress);
+        if let Some(line) = line.take() {
+            line.learn(progress);
+        }
         Ok(())
     })
 }
@@ -144,24 +148,25 @@ fn pass_on_and_learn(
 /// Has the kernel refuse all that the filter does not need, in the threads that it starts too, before it reads anything.
 fn confine() -> Result<(), Failure> {
     match sys::confine(Duty::Output) {
-        // There are no such filters on this processor, or in this kernel.
-        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        Err(error) if sys::is_without_confinement(&error) => Ok(()),
         confined => confined.map_err(Failure::Confinement),
     }
 }
 
-impl FilterEnd {
-    /// Learns one set of secrets after the other, for as long as somebody could tell one.
-    fn learn(&mut self, progress: &Progress) {
+/// The line on which the secrets come.
+struct Line(File);
+
+impl Line {
+    /// Learns one set of secrets after the other, for as long as somebody could tell one. After an answer that cannot be
+    /// given, the end of the line says that none comes.
+    fn learn(mut self, progress: &Progress) {
         let mut sets = VecDeque::with_capacity(SETS);
         // Without a command no secrets come.
         while let Ok(length) = self.length() {
             let answer = match self.patterns(length, &mut sets) {
                 Ok(patterns) => {
-                    progress.set(Arc::new(patterns));
-                    progress.begin();
-                    READY.to_owned()
+                    let set = progress.set(Arc::new(patterns));
+                    set.map_or_else(|lost| lost, |()| READY.to_owned())
                 }
                 Err(failure) => failure.to_string(),
             };
@@ -174,7 +179,7 @@ impl FilterEnd {
     /// Waits for the size of a set.
     fn length(&mut self) -> io::Result<usize> {
         let mut length = [0; size_of::<usize>()];
-        self.line.read_exact(&mut length)?;
+        self.0.read_exact(&mut length)?;
         Ok(usize::from_ne_bytes(length))
     }
 
@@ -185,7 +190,7 @@ impl FilterEnd {
         sets: &mut VecDeque<Locked>,
     ) -> Result<Patterns, Failure> {
         let mut set = Locked::with_capacity(length)?;
-        self.line.read_exact(&mut set.spare()[..length])?;
+        self.0.read_exact(&mut set.spare()[..length])?;
         set.grow(length);
         sets.truncate(SETS - 1);
         sets.push_front(set);
@@ -201,6 +206,6 @@ impl FilterEnd {
     }
 
     fn answer(&mut self, text: &str) -> io::Result<()> {
-        self.line.write_all(format!("{text}\n").as_bytes())
+        self.0.write_all(format!("{text}\n").as_bytes())
     }
 }

@@ -2,16 +2,28 @@
 
 #![forbid(unsafe_code)]
 
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use crate::error::FAILED;
+use crate::error::{Error, FAILED};
+use crate::report::{Report, Verbosity};
 use crate::run::messages::{Channel, FilterNews, Nothing};
 use crate::run::redact::{Patterns, Redactor};
 use crate::run::stand_in::Screen;
 use crate::sys::{self, Interest};
+
+/// Where a stream comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum StreamOrigin {
+    Pipe,
+    /// A pseudo-terminal for writing only.
+    Terminal,
+    /// The terminal that stands in for ours.
+    StandIn,
+}
 
 /// How far all streams are, and what is looked for.
 pub struct Progress {
@@ -21,23 +33,29 @@ pub struct Progress {
     reporter: Channel<FilterNews, Nothing>,
     screen: Option<Mutex<Screen>>,
     has_begun: AtomicBool,
-    patterns: Mutex<Arc<Patterns>>,
+    patterns: Mutex<Option<Arc<Patterns>>>,
+    /// Where standard error goes, for as long as its stream does.
+    messages: Weak<File>,
+    /// Why output is lost, if some is.
+    lost: Mutex<Option<String>>,
 }
 
 impl Progress {
-    /// So many streams have begun, in which nothing is looked for yet.
+    /// So many streams have begun, in which nothing is looked for yet. Messages belong where standard error goes.
     pub fn of(
         streams: usize,
+        messages: Weak<File>,
         reporter: Channel<FilterNews, Nothing>,
         screen: Option<Screen>,
-        none: Arc<Patterns>,
     ) -> Self {
         Progress {
             pending: AtomicUsize::new(streams),
             reporter,
             screen: screen.map(Mutex::new),
             has_begun: AtomicBool::new(false),
-            patterns: Mutex::new(none),
+            patterns: Mutex::new(None),
+            messages,
+            lost: Mutex::new(None),
         }
     }
 
@@ -57,14 +75,66 @@ impl Progress {
     }
 
     /// Looks for something else from now on.
-    pub fn set(&self, patterns: Arc<Patterns>) {
-        *self.patterns.lock().unwrap_or_else(PoisonError::into_inner) = patterns;
+    ///
+    /// # Errors
+    ///
+    /// Why output is lost, if some is: the command is not to be started then.
+    pub fn set(&self, patterns: Arc<Patterns>) -> Result<(), String> {
+        let lost = self.lost();
+        match &*lost {
+            Some(reason) => return Err(reason.clone()),
+            None => *self.patterns() = Some(patterns),
+        }
+        drop(lost);
+        self.begin();
+        Ok(())
+    }
+
+    fn patterns(&self) -> MutexGuard<'_, Option<Arc<Patterns>>> {
+        self.patterns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is to be looked for, if it is not what the redactor looks for.
     pub fn news_for(&self, redactor: &Redactor) -> Option<Arc<Patterns>> {
-        let patterns = self.patterns.lock().unwrap_or_else(PoisonError::into_inner);
-        (!redactor.knows(&patterns)).then(|| Arc::clone(&patterns))
+        let patterns = self.patterns();
+        let patterns = patterns.as_ref();
+        let news = patterns.filter(|patterns| !redactor.knows(patterns));
+        news.cloned()
+    }
+
+    /// Some output is lost: the process in front is told, and the user why, where messages go.
+    ///
+    /// Before there is a command, that is said by the process which is to become it and does not. Only what that one says
+    /// on a terminal which stands in for ours is lost as well.
+    pub fn output_is_lost(&self, reason: &str, origin: StreamOrigin) {
+        let mut lost = self.lost();
+        let has_command = self.patterns().is_some();
+        let is_known = lost.replace(reason.to_owned()).is_some();
+        drop(lost);
+        if is_known || !has_command && origin != StreamOrigin::StandIn {
+            return;
+        }
+        if let Some(messages) = self.messages.upgrade() {
+            let lost = Error::OutputLost {
+                reason: reason.to_owned(),
+            };
+            Report::new("dotenv-run", Verbosity::Quiet).error_to(&*messages, &lost);
+        }
+        self.report(FilterNews::OutputLost);
+    }
+
+    fn lost(&self) -> MutexGuard<'_, Option<String>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows as it is what comes out of the terminal that stands in for ours, until the end of all who could write there.
+    /// There is no filter, and without one the process that holds the secrets becomes no command and only says so.
+    pub fn show_messages(&self) {
+        if let Some(screen) = &self.screen {
+            self.begin();
+            let screen = screen.lock().unwrap_or_else(PoisonError::into_inner);
+            screen.show_output();
+        }
     }
 
     /// All that the command wrote to a stream is through, or the stream has ended. After the last one the process in front

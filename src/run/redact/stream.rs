@@ -3,13 +3,16 @@
 #![forbid(unsafe_code)]
 
 use std::fs::File;
-use std::io::{self, ErrorKind, IsTerminal, Read};
+use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use crate::run::redact::progress::Progress;
+use libc::EIO;
+
+use crate::run::redact::progress::{Progress, StreamOrigin};
 use crate::run::redact::{CHUNK, Redactor};
-use crate::sys::{self, Interest, PseudoTerminal};
+use crate::sys::{self, Interest, PseudoTerminal, plain};
 
 /// How long nothing must follow before one or two bytes are let through that could begin a secret.
 const PAUSE: Duration = Duration::from_micros(500);
@@ -18,18 +21,9 @@ const PAUSE: Duration = Duration::from_micros(500);
 pub struct Stream {
     /// Where it comes from: a pipe, or the master of a pseudo-terminal.
     input: File,
-    /// Where the command wrote before.
-    output: File,
-    origin: Origin,
-}
-
-/// Where a stream comes from.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Origin {
-    /// A pipe, or a pseudo-terminal for writing only.
-    Plain,
-    /// The terminal that stands in for ours.
-    StandIn,
+    /// Where the command wrote before. Nobody else keeps it open: whoever reads it waits for its end.
+    output: Arc<File>,
+    origin: StreamOrigin,
 }
 
 /// What a stream waits for beside output, as long as it has not happened.
@@ -47,20 +41,23 @@ impl Stream {
     ///
     /// If the system has no more of them.
     pub fn to(output: File) -> io::Result<(Self, OwnedFd)> {
-        let (input, end) = if output.is_terminal() {
+        let (origin, input, end) = if sys::is_terminal(&output)? {
             let terminal = PseudoTerminal::in_front_of(&output)?;
-            (terminal.master, terminal.slave)
+            (StreamOrigin::Terminal, terminal.master, terminal.slave)
         } else {
             let (reader, writer) = io::pipe()?;
             // A smaller pipe is only slower.
             let _ = sys::enlarge(&writer);
-            (OwnedFd::from(reader).into(), writer.into())
+            (
+                StreamOrigin::Pipe,
+                OwnedFd::from(reader).into(),
+                writer.into(),
+            )
         };
         sys::set_nonblocking(input.as_fd())?;
-        let origin = Origin::Plain;
         let stream = Stream {
             input,
-            output,
+            output: Arc::new(output),
             origin,
         };
         Ok((stream, end))
@@ -68,11 +65,10 @@ impl Stream {
 
     /// From the terminal that stands in for ours to that.
     pub fn on_screen(input: File, output: File) -> Self {
-        let origin = Origin::StandIn;
         Stream {
             input,
-            output,
-            origin,
+            output: Arc::new(output),
+            origin: StreamOrigin::StandIn,
         }
     }
 
@@ -86,9 +82,14 @@ impl Stream {
         [self.input.as_raw_fd(), self.output.as_raw_fd()]
     }
 
+    /// What tells where it goes for as long as it does.
+    pub fn output(&self) -> Weak<File> {
+        Arc::downgrade(&self.output)
+    }
+
     /// Passes output on until nobody writes or reads any more.
-    pub fn pass_on(mut self, mut redactor: Redactor, command: BorrowedFd<'_>, progress: &Progress) {
-        let is_on_screen = self.origin == Origin::StandIn;
+    pub fn pass_on(self, mut redactor: Redactor, command: BorrowedFd<'_>, progress: &Progress) {
+        let is_on_screen = self.origin == StreamOrigin::StandIn;
         let mut peers = Peers {
             command: Some(command),
             front: is_on_screen.then(|| progress.front()),
@@ -96,22 +97,33 @@ impl Stream {
         let mut shown = Vec::with_capacity(CHUNK);
         loop {
             let next = self.next(&mut redactor, &peers, progress);
-            match next {
-                Next::Output(count) => redactor.take(count, &mut shown),
-                Next::Pause | Next::EndOfCommand | Next::End => redactor.release(&mut shown),
+            match &next {
+                Next::Output(count) => redactor.take(*count, &mut shown),
                 Next::EndOfFront => {
                     peers.front = None;
                     progress.front_is_gone();
+                }
+                Next::Pause | Next::EndOfCommand | Next::End | Next::Failure(_) => {
+                    redactor.release(&mut shown);
                 }
             }
             if is_on_screen && !shown.is_empty() {
                 progress.begin();
             }
-            if sys::write_all(&self.output, &shown).is_err() || next == Next::End {
+            let written = sys::write_all(&*self.output, &shown);
+            if let Err(error) = &written
+                && !self.has_lost_reader(error)
+            {
+                progress.output_is_lost(&plain(error), self.origin);
+            }
+            if let Next::Failure(reason) = &next {
+                progress.output_is_lost(reason, self.origin);
+            }
+            if written.is_err() || matches!(next, Next::End | Next::Failure(_)) {
                 break;
             }
             shown.clear();
-            if next == Next::EndOfCommand {
+            if let Next::EndOfCommand = next {
                 peers.command = None;
                 progress.is_through();
             }
@@ -122,8 +134,20 @@ impl Stream {
         }
     }
 
+    /// Whether an error of writing says that nobody reads any more: the command learns of that by itself.
+    fn has_lost_reader(&self, error: &io::Error) -> bool {
+        let is_gone = || sys::is_terminal(&self.output).is_ok_and(|is_terminal| !is_terminal);
+        match error.kind() {
+            ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => true,
+            // What a terminal that is gone answers to everything.
+            _ => {
+                error.raw_os_error() == Some(EIO) && self.origin != StreamOrigin::Pipe && is_gone()
+            }
+        }
+    }
+
     /// Waits for what comes next.
-    fn next(&mut self, redactor: &mut Redactor, peers: &Peers<'_>, progress: &Progress) -> Next {
+    fn next(&self, redactor: &mut Redactor, peers: &Peers<'_>, progress: &Progress) -> Next {
         let events = [
             Some((self.input.as_fd(), Interest::Readable)),
             peers.command.map(|command| (command, Interest::Readable)),
@@ -131,8 +155,9 @@ impl Stream {
             peers.front.map(|front| (front, Interest::Broken)),
         ];
         let pause = redactor.may_yield().then_some(PAUSE);
-        let Ok([readable, ended, broken, left]) = sys::wait_for_events(events, pause) else {
-            return Next::End;
+        let [readable, ended, broken, left] = match sys::wait_for_events(events, pause) {
+            Ok(happened) => happened,
+            Err(error) => return Next::Failure(plain(&error)),
         };
         if left {
             return Next::EndOfFront;
@@ -143,22 +168,41 @@ impl Stream {
         if let Some(patterns) = progress.news_for(redactor) {
             redactor.learn(patterns);
         }
-        let Ok(spare) = redactor.spare() else {
-            return Next::End;
+        let spare = match redactor.spare() {
+            Ok(spare) => spare,
+            Err(reason) => return Next::Failure(reason.to_string()),
         };
-        match self.input.read(spare) {
-            Ok(count @ 1..) => Next::Output(count),
+        match sys::persist(|| read(&self.input, self.origin, spare)) {
+            Ok(Some(0)) => Next::End,
+            Ok(Some(count)) => Next::Output(count),
             // What is written before the end can be read before the end is told.
-            Err(error) if error.kind() == ErrorKind::WouldBlock && ended => Next::EndOfCommand,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Next::Output(0),
-            // A terminal of which no process has the command's side any more answers with an error.
-            _ => Next::End,
+            Ok(None) if ended => Next::EndOfCommand,
+            Ok(None) => Next::Output(0),
+            Err(error) => Next::Failure(plain(&error)),
         }
     }
 }
 
+/// Reads what there is, if there is anything.
+fn read(mut input: &File, origin: StreamOrigin, spare: &mut [u8]) -> io::Result<Option<usize>> {
+    let is_end = |read: &io::Result<usize>| {
+        let error = read.as_ref().err().and_then(io::Error::raw_os_error);
+        // What a terminal answers of which no process has the command's side any more.
+        origin != StreamOrigin::Pipe && error == Some(EIO)
+    };
+    let mut read = input.read(spare);
+    if is_end(&read) {
+        // It does so each time.
+        read = input.read(spare);
+    }
+    match read {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+        read if is_end(&read) => Ok(Some(0)),
+        read => read.map(Some),
+    }
+}
+
 /// What happens on a stream.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
     /// So many bytes have come.
     Output(usize),
@@ -170,4 +214,6 @@ enum Next {
     EndOfFront,
     /// Nothing comes any more, or nobody wants it.
     End,
+    /// What may still come cannot be passed on, for this reason.
+    Failure(String),
 }

@@ -127,10 +127,14 @@ impl Board {
 
     /// The same, and has `supervisor` look at it. A signal of this number says nothing by itself: whoever sends it, the
     /// supervisor only looks here.
-    pub fn set_and_signal(&self, stage: CandidateStage, supervisor: Pid) {
+    ///
+    /// # Errors
+    ///
+    /// Any error of kill(2) that lasts: nobody knows how far we are then. If the supervisor is gone, we are about to be
+    /// killed.
+    pub fn set_and_signal(&self, stage: CandidateStage, supervisor: Pid) -> io::Result<()> {
         self.set(stage);
-        // It may be gone: then we are about to be killed.
-        let _ = sys::send(supervisor, SIGCHLD);
+        sys::send_surely(supervisor, SIGCHLD)
     }
 
     /// Waits until the candidate is no longer at this stage.

@@ -120,7 +120,7 @@ impl Keeper {
         };
         drop(reader);
         board.set_candidate(Some(candidate));
-        if !sys::exists(candidate) {
+        if !sys::may_exist(candidate) {
             // Somebody has killed it before anybody knew of it.
             board.set_candidate(None);
             board.set(CandidateStage::None);
@@ -309,7 +309,8 @@ impl Candidate {
     /// Waits for our turn, and begins as the process that signals are for.
     fn take_turn(&self) -> Result<(), Error> {
         let supervisor = self.start.parent;
-        self.board.set_and_signal(CandidateStage::Ready, supervisor);
+        let told = self.board.set_and_signal(CandidateStage::Ready, supervisor);
+        told.map_err(Error::Supervise)?;
         self.board.wait_while(CandidateStage::Ready);
         if self.board.is_at(CandidateStage::Dismissed) {
             self.come_into_force();
@@ -323,7 +324,7 @@ impl Candidate {
         sys::die_with_parent(0)?;
         self.start.begin()?;
         self.board
-            .set_and_signal(CandidateStage::Begun, self.start.parent);
+            .set_and_signal(CandidateStage::Begun, self.start.parent)?;
         self.start.restore_mask()
     }
 

@@ -43,6 +43,15 @@ pub enum Due {
     Signal(i32),
 }
 
+/// Which child has ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Reaped {
+    /// The one that was to become the first command. Nobody follows on it: it has said why it could not.
+    First,
+    /// Another one.
+    Other,
+}
+
 impl Watch {
     /// Watches over what `keeper` starts.
     pub fn new(board: &'static Board, keeper: Pid, on_change: OnChange) -> Self {
@@ -106,14 +115,18 @@ impl Watch {
     }
 
     /// Takes note of the end of a child that is not the command.
-    pub fn reaped(&mut self, child: Pid) {
+    pub fn reaped(&mut self, child: Pid) -> Reaped {
         if self.board.candidate() == Some(child) {
             self.board.set_candidate(None);
+            if self.state == WatchState::Starting {
+                return Reaped::First;
+            }
             self.board.set(CandidateStage::None);
         } else if self.keeper == child {
             self.keeper = 0;
             self.end();
         }
+        Reaped::Other
     }
 
     /// Whether the command was told to stop by us.
