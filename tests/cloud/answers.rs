@@ -274,7 +274,7 @@ fn a_document_that_nests_too_deep_is_refused() {
     for index in 0..200_000 {
         write!(many, "{{\"{index}\":[]}},").unwrap();
     }
-    refuses_secrets(many + "0]", &["array"]);
+    refuses_secrets(many + "0]", &["values"]);
 }
 
 /// Every field of the wrong type, and every one that may not be missing.
