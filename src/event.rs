@@ -27,6 +27,11 @@ pub enum Event<'a> {
     Mirror(&'a str),
     /// The levels were cached this many seconds ago.
     Cached { freshness: Freshness, seconds: u64 },
+    /// Which custody is accepted, and why.
+    ExpectedCustody {
+        custody: &'static str,
+        reason: &'a str,
+    },
     /// How the project's key is derived.
     KeyDescriptor {
         custody: &'static str,

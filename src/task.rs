@@ -153,6 +153,11 @@ impl Task {
             variables: &self.variables,
             network: &network,
             occasion: self.occasion(),
+            in_force: self
+                .candidate
+                .as_ref()
+                .map(Candidate::in_force)
+                .unwrap_or_default(),
             inspect: &|sealed| {
                 if let Some(candidate) = &self.candidate {
                     candidate.check_documents(sealed);

@@ -104,7 +104,7 @@ fn a_warm_start_asks_nobody_and_needs_no_client_key() {
     in_every_session(|_| {
         let mut service = Service::stoppable();
         for path in PATHS {
-            let cold = cached(&service, path).client_key();
+            let cold = cached(&service, path).client_key().any_custody();
             let mut expected = Vec::new();
             assert_eq!(requests_during(&service, || expected = cold.variables()), 2);
             let warm = || cached(&service, path);
@@ -308,7 +308,7 @@ fn a_stale_answer_is_used_only_while_the_service_is_out_of_reach() {
     in_every_session(|_| {
         let mut service = Service::stoppable();
         for path in PATHS {
-            cached(&service, path).client_key().values();
+            cached(&service, path).client_key().any_custody().values();
         }
         let unavailable = Fault::Reply(Reply::error(503, "later", "later"));
         for fault in [unavailable, Fault::Hang, Fault::Close] {
@@ -452,6 +452,7 @@ fn what_holds_a_key_is_closed_though_it_is_not_read() {
     for path in ["my-app", "legacy"] {
         for _ in 0..2 {
             let run = cached(&service, path).args(["-q", "--client-key", "fd:7"]);
+            let run = run.any_custody();
             let run = run.args(["--", "sh", "-c", "test -e /dev/fd/7 || echo closed"]);
             let outcome = run.redirected(&redirection).finish();
             outcome.assert_status(0).assert_stdout("closed\n");

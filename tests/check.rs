@@ -126,6 +126,7 @@ fn a_check_on_the_service_tells_everything() {
             "expires_at": null,
         },
         "custody": "client-managed",
+        "expected_custody": { "custody": "client", "reason": "a client key is given" },
         "key_version": 1,
         "iterations": 1000,
         "few_iterations": true,
@@ -199,7 +200,7 @@ fn every_custody_is_told() {
     ];
     for (project, custody, iterations) in cases {
         for run in [tree.dotenv_run(), service.dotenv_run()] {
-            let found = checked(run.client_key().arg(project), 0);
+            let found = checked(run.client_key().any_custody().arg(project), 0);
             let told = (
                 &found["custody"],
                 &found["iterations"],
@@ -220,7 +221,11 @@ fn every_custody_is_told() {
     );
     let client = Project::new("p", Custody::client());
     let plain = Tree::of_project(client.plain_level("", "A=1\n"));
-    let found = checked(plain.run().client_key().arg("--allow-plaintext"), 0);
+    checked(plain.run().client_key().arg("--allow-plaintext"), 125);
+    let client = Project::new("p", Custody::client());
+    let plain = Service::of(World::new(vec![client.plain_level("", "A=1\n")]));
+    let run = plain.dotenv_run().client_key().arg("p");
+    let found = checked(run.arg("--allow-plaintext"), 0);
     let level = json!([{ "name": "project", "encrypted": false, "bytes": 4, "names": 1 }]);
     assert_eq!(found["levels"], level);
 }
@@ -524,7 +529,9 @@ fn a_parent_in_front_tells_nothing_itself() {
 fn a_profile_and_files_in_memory_count() {
     let (tree, dir) = (Tree::holding("A=${B}\nB=2\n"), TempDir::new());
     let url = tree.url();
-    let text = format!("path = \"p\"\napi-url = \"{url}\"\nresolve = true\ncommand = [\"true\"]\n");
+    let text = format!(
+        "path = \"p\"\napi-url = \"{url}\"\nresolve = true\ncustody = \"any\"\ncommand = [\"true\"]\n"
+    );
     let profile = dir.file("profile", text);
     let run = Run::dotenv_run().arg("--profile").arg(profile);
     let outcome = run

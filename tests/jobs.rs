@@ -62,7 +62,8 @@ impl Shell {
     fn start(name: &str, mode: &'static str) -> Self {
         let (tree, dir) = (Tree::example(), TempDir::new());
         let (program, url) = (env!("CARGO_BIN_EXE_dotenv-run"), tree.url());
-        let run = format!("exec {program} -q --api-url {url} {mode} {PLAIN} -- \"$@\"\n");
+        let run =
+            format!("exec {program} -q --api-url {url} --custody any {mode} {PLAIN} -- \"$@\"\n");
         dir.executable("run", format!("#!/bin/sh\n{run}"));
         mkfifo(&dir.path().join("go"), Mode::S_IRWXU).expect("a named pipe");
         let options: &[&str] = match name {

@@ -36,7 +36,7 @@ pub fn with(text: &str) -> (TempDir, Run) {
 
 /// The line that names a tree.
 fn api_url(tree: &Tree) -> String {
-    format!("api-url = \"{}\"\n", tree.url())
+    format!("api-url = \"{}\"\ncustody = \"any\"\n", tree.url())
 }
 
 fn a_profile_is_as_good_as_a_command_line() {
@@ -83,7 +83,7 @@ fn every_option_is_taken_under_its_long_name() {
                 format!("'{name}' can be used only on the command line\n")
             }
             (_, "") => format!("{name} must be true or false\n"),
-            (_, "SECONDS") => format!("{name} must be a number\n"),
+            (_, "SECONDS" | "N") => format!("{name} must be a number\n"),
             ("stop-timeout", _) => format!("{name} must be a number or a string\n"),
             (_, value) if value.starts_with("[=") => format!("{name} must be "),
             ("file" | "mirror", _) => format!("{name} must be an array of strings\n"),
@@ -141,7 +141,8 @@ fn what_a_profile_says_has_the_effect_of_the_command_line() {
                 .env("B", "too")
                 .env("HERE", "x")
                 .env("OTHER", "y");
-            let run = run.args(["p", "--api-url", &url]).args(words).args(command);
+            let run = run.args(["p", "--custody=any", "--api-url", &url]);
+            let run = run.args(words).args(command);
             let outcome = run.finish();
             (
                 outcome.status.code(),

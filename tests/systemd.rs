@@ -67,7 +67,10 @@ impl Manager {
     fn with(services: &[(&str, &str)], tree: &Tree, options: &str) -> Self {
         let directory = TempDir::new();
         let program = env!("CARGO_BIN_EXE_dotenv-run");
-        let ours = format!("{program} --quiet --api-url {} {options}", tree.url());
+        let ours = format!(
+            "{program} --quiet --custody any --api-url {} {options}",
+            tree.url()
+        );
         let unit = "[Unit]\nDefaultDependencies=no\n";
         // What the target is ordered after stays loaded, so that its end can be asked for.
         let names: String = services

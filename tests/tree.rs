@@ -121,10 +121,11 @@ fn a_tree_is_named_by_every_form_of_a_file_url() {
         format!("file://{}", below("/a%3Fb%23c")),
     ] {
         let run = Run::dotenv_run().args(["--api-url", &url, "legacy"]);
-        assert_eq!(run.variables(), SHARED, "{url}");
+        assert_eq!(run.any_custody().variables(), SHARED, "{url}");
     }
     let tree = Tree::example();
     let run = Run::dotenv_run().env("DOTENV_API_URL", tree.url());
+    let run = run.any_custody();
     let run = run.args(["legacy", "--", "printenv", "APP_NAME"]);
     run.finish().assert_status(0).assert_stdout("Acme\n");
 }
@@ -383,8 +384,8 @@ fn a_link_inside_the_tree_is_followed() {
     copy(Tree::example().root(), &root.join("..2025_01_02"));
     symlink("..2025_01_02", root.join("..data")).unwrap();
     symlink("..data/api", root.join("api")).unwrap();
-    let run = || Run::dotenv_run().args(["--api-url", &format!("file://{}", root.display())]);
-    assert_worked_example(run);
+    let url = format!("file://{}", root.display());
+    assert_worked_example(|| Run::dotenv_run().args(["--api-url", &url]).any_custody());
 
     let tree = Tree::example();
     replace_by_link(&tree.secrets("legacy"), "secrets.moved");
@@ -418,7 +419,7 @@ fn a_tree_may_be_replaced_while_it_is_read() {
         symlink(name, &next).unwrap();
         fs::rename(next, dir.path().join("..data")).unwrap();
         let run = Run::dotenv_run().args(["--api-url", &url, "p"]);
-        assert_eq!(run.variables(), [expected]);
+        assert_eq!(run.any_custody().variables(), [expected]);
     }
 }
 

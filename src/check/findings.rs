@@ -24,6 +24,7 @@ pub struct Findings {
     pub client_key: Option<KeyFinding>,
     pub abilities: Option<AbilitiesFinding>,
     pub custody: Option<&'static str>,
+    pub expected_custody: Option<ExpectedFinding>,
     pub key_version: Option<u64>,
     pub iterations: Option<u32>,
     pub few_iterations: Option<bool>,
@@ -84,6 +85,13 @@ pub struct SourceFinding {
 pub struct KeyFinding {
     pub source: String,
     pub fingerprint: Option<String>,
+}
+
+/// Which custody is accepted: `client`, `server` or `any`, and why.
+#[derive(Serialize)]
+pub struct ExpectedFinding {
+    pub custody: &'static str,
+    pub reason: String,
 }
 
 /// One level, with the size of its text in bytes and the number of its variables as far as it got there.
@@ -237,6 +245,10 @@ impl Findings {
                     };
                     source.age = Some(*seconds);
                 }
+            }
+            Event::ExpectedCustody { custody, reason } => {
+                let reason = (*reason).to_owned();
+                self.expected_custody = Some(ExpectedFinding { custody, reason });
             }
             Event::KeyDescriptor {
                 custody,

@@ -5,8 +5,9 @@
 use std::fmt::{self, Write};
 
 use crate::check::findings::{
-    Command, Findings, KeyFinding, LevelFinding, Size, SourceFinding, Times,
+    Command, ExpectedFinding, Findings, KeyFinding, LevelFinding, Size, SourceFinding, Times,
 };
+use crate::store::custody::GIVEN_KEY;
 use crate::sys::locked::Protection;
 
 /// The width of a line.
@@ -105,9 +106,7 @@ fn keys_and_source(screen: &mut Screen, findings: &Findings) {
             screen.line("expires", format_args!("{end}"));
         }
     }
-    if let Some(key) = &findings.client_key {
-        screen.line("client key", format_args!("{}", key.source));
-    }
+    expectation(screen, findings);
     if let Some(custody) = findings.custody {
         let version = findings.key_version;
         let version = version.map_or(String::new(), |it| format!(", key version {it}"));
@@ -121,6 +120,27 @@ fn keys_and_source(screen: &mut Screen, findings: &Findings) {
             "custody",
             format_args!("{custody}{version}{iterations}{few}"),
         );
+    }
+}
+
+/// The client key and the custody that is expected; on one line if one is the reason for the other.
+fn expectation(screen: &mut Screen, findings: &Findings) {
+    let source = findings.client_key.as_ref().map(|key| &key.source);
+    let expected = findings.expected_custody.as_ref();
+    let is_reason = expected.is_some_and(|it| it.reason == GIVEN_KEY);
+    match (source, expected) {
+        (Some(source), Some(_)) if is_reason => screen.line(
+            "client key",
+            format_args!("{source}, so client custody is expected"),
+        ),
+        (source, expected) => {
+            if let Some(source) = source {
+                screen.line("client key", format_args!("{source}"));
+            }
+            if let Some(ExpectedFinding { custody, reason }) = expected {
+                screen.line("expected", format_args!("{custody} custody: {reason}"));
+            }
+        }
     }
 }
 

@@ -28,6 +28,7 @@ pub struct Given {
     pub cache: Setting,
     pub no_cache: Setting,
     pub stale: Setting,
+    pub custody: Setting,
     pub allow_plaintext: Setting,
     pub level_only: Setting,
     pub allow_empty: Setting,

@@ -40,6 +40,8 @@ pub struct Options {
     pub allow_tracer: bool,
     /// `--allow-plaintext`.
     pub allow_plaintext: bool,
+    /// `--custody`: who may hold the project's key, and what says so.
+    pub custody: Option<(ExpectedCustody, String)>,
     /// Whether and how references are resolved.
     pub resolve: Option<Resolve>,
     /// Which secrets are taken, and what they are called.
@@ -56,6 +58,34 @@ pub struct Options {
     pub open_profile: Option<PathBuf>,
     /// `--quiet` or `--verbose`.
     pub verbosity: Verbosity,
+}
+
+/// Who may hold the key of the project.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExpectedCustody {
+    Client,
+    Server,
+    Any,
+}
+
+impl ExpectedCustody {
+    /// The word that `--custody` takes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ExpectedCustody::Client => "client",
+            ExpectedCustody::Server => "server",
+            ExpectedCustody::Any => "any",
+        }
+    }
+
+    /// Whether a project is accepted.
+    pub fn accepts(self, is_client_managed: bool) -> bool {
+        match self {
+            ExpectedCustody::Client => is_client_managed,
+            ExpectedCustody::Server => !is_client_managed,
+            ExpectedCustody::Any => true,
+        }
+    }
 }
 
 /// How what a check found is shown.

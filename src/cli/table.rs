@@ -265,7 +265,9 @@ static SPECS: &[Spec] = &[
     flag("no-cache", "do not use the cache, even if DOTENV_RUN_CACHE is set", |it| &mut it.no_cache),
     valued(("stale", Number, "SECONDS"), "with --cache, reuse SECONDS longer while the service is unreachable", |it| &mut it.stale)
         .needs(&["cache"]).excludes(&["no-cache"]),
-    flag("allow-plaintext", "accept unencrypted levels in a client-managed project", |it| &mut it.allow_plaintext),
+    valued(("custody", Text, "HOLDER"), "who may hold the project's key: client, server or any", |it| &mut it.custody)
+        .words(&["client", "server", "any"]).variable(FromEnvironment::Text("DOTENV_RUN_CUSTODY")),
+    flag("allow-plaintext", "accept unencrypted levels of a client-managed project from the service", |it| &mut it.allow_plaintext),
     flag("level-only", "use only the deepest level of PATH", |it| &mut it.level_only),
     flag("allow-empty", "start the command even if there are no secrets", |it| &mut it.allow_empty),
     flag("resolve", "resolve $NAME, ${NAME}, ${NAME:-default} and similar in values", |it| &mut it.resolve),

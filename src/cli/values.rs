@@ -13,8 +13,8 @@ use crate::cli::completions::Shell;
 use crate::cli::given::{Given, Setting, bad};
 use crate::cli::network::ProxyVariables;
 use crate::cli::options::{
-    Action, CheckForm, Destination, Inheritance, Masking, Options, Parent, Preserve, Resolve, Run,
-    Selection, StopTimeout, Supervision,
+    Action, CheckForm, Destination, ExpectedCustody, Inheritance, Masking, Options, Parent,
+    Preserve, Resolve, Run, Selection, StopTimeout, Supervision,
 };
 use crate::cli::readers::{seconds, signal};
 use crate::cli::table::SUPERVISING;
@@ -52,6 +52,7 @@ impl Given {
             allow_swap: self.allow_swap.is_given(),
             allow_tracer: self.allow_tracer.is_given(),
             allow_plaintext: self.allow_plaintext.is_given(),
+            custody: self.expected_custody()?,
             resolve: self.resolution(),
             selection: self.selection()?,
             inheritance: self.inheritance()?,
@@ -136,6 +137,11 @@ impl Given {
             watching: self.watching(api_url)?,
             redact: self.redact.is_given(),
         })
+    }
+
+    fn expected_custody(&self) -> Result<Option<(ExpectedCustody, String)>, Error> {
+        let expected = self.custody.read(custody)?;
+        Ok(expected.map(|expected| (expected, self.custody.source().to_owned())))
     }
 
     fn resolution(&self) -> Option<Resolve> {
@@ -246,6 +252,15 @@ fn organization(text: &str) -> Result<String, &'static str> {
         Ok(text.to_owned())
     } else {
         Err("must be an ID (26 characters) or a slug (lower-case letters, digits and hyphens)")
+    }
+}
+
+fn custody(text: &str) -> Result<ExpectedCustody, &'static str> {
+    match text {
+        "client" => Ok(ExpectedCustody::Client),
+        "server" => Ok(ExpectedCustody::Server),
+        "any" => Ok(ExpectedCustody::Any),
+        _ => Err("must be client, server or any"),
     }
 }
 

@@ -97,15 +97,31 @@ impl Error {
             } => {
                 "a mirror is asked without the API key; it must give the documents to everyone who asks"
             }
-            Error::Mirror { .. } => {
-                "only encrypted levels of client-managed projects are accepted from a mirror"
+            Error::Mirror {
+                refused: FromMirror::ServerManaged { .. },
+                ..
+            } => {
+                "whoever can write there could choose the values; \
+                 use --custody server or --custody any to accept it"
             }
+            Error::Mirror {
+                refused: FromMirror::Plaintext { .. },
+                ..
+            } => "only encrypted levels are accepted from a mirror",
             Error::Unreachable {
                 reason: Unreachable::Proxy { status: 407 },
                 ..
             } => "put the user name and the password in the URL of the proxy",
             Error::Empty { .. } => "use --allow-empty to start the command without secrets",
             Error::Plaintext { .. } => "use --allow-plaintext to accept it",
+            Error::PlaintextInTree { .. } => "--allow-plaintext applies to the service only",
+            Error::OtherCustody {
+                actual: "server", ..
+            } => {
+                "whoever can write there could choose the values; \
+                 use --custody server or --custody any to accept it"
+            }
+            Error::OtherCustody { .. } => "use --custody client or --custody any to accept it",
             Error::Sealed {
                 reason: Sealed::WrongClientKey,
                 ..

@@ -167,6 +167,17 @@ pub enum Error {
     /// A client-managed project has a level that is not encrypted.
     #[error("level {level} is not encrypted, although the project is client-managed")]
     Plaintext { level: LevelName },
+    /// The same in a tree, where nothing makes up for it.
+    #[error("level {level} is not encrypted, although the project is client-managed")]
+    PlaintextInTree { level: LevelName },
+    /// The project's key is not held by whom the reader expects.
+    #[error("project {project} is {actual}-managed, but {expected}-managed is expected ({reason})")]
+    OtherCustody {
+        project: String,
+        actual: &'static str,
+        expected: &'static str,
+        reason: String,
+    },
     /// A client-managed project has no salt.
     #[error("{project} is client-managed, but its key descriptor has no salt")]
     NoSalt { project: String },

@@ -230,7 +230,7 @@ impl ClientKey {
             || variables.get(CLIENT_KEY.variable).is_some()
             || CLIENT_KEY
                 .default_files(variables)
-                .any(|file| file.exists())
+                .any(|file| file.symlink_metadata().is_ok())
     }
 
     /// Whether [`ClientKey::find`] would give the key, or fail, at once: it comes from a variable or a regular file, and

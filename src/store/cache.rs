@@ -393,6 +393,6 @@ fn sealed(path: &SecretPath, secrets: &str, descriptor: &str) -> Option<SealedLe
         secrets,
         descriptor: Some(Arc::new(documents::descriptor(descriptor).ok()?)),
         texts: None,
-        origin: Origin::Cache,
+        origin: Origin::Service,
     })
 }

@@ -10,6 +10,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::cli::ExpectedCustody;
 use crate::crypto;
 use crate::error::{Error, FromMirror};
 use crate::event::{Event, Stage};
@@ -48,6 +49,15 @@ pub struct Patience {
     pub attempts: u32,
 }
 
+/// What is taken, and what of it is kept.
+#[derive(Clone, Copy)]
+pub struct Keep {
+    /// Whether the documents are given back as they came too.
+    pub texts: bool,
+    /// The custody that a mirror's project may be in.
+    pub of_mirrors: ExpectedCustody,
+}
+
 impl Fetch {
     /// One that is over.
     pub fn over(outcome: Result<SealedLevels, Error>) -> Self {
@@ -69,11 +79,11 @@ impl Fetch {
         path: SecretPath,
         organization: OrganizationHint,
         patience: Patience,
-        keep_texts: bool,
+        keep: Keep,
         report: Report,
     ) -> Result<Self, Error> {
         let (mut rounds, events) = Rounds::new(places, path, organization, patience, report);
-        rounds.keep_texts = keep_texts;
+        rounds.keep = keep;
         let thread = spawn(move || {
             let outcome = report.timed(Stage::Fetch, || rounds.run());
             let events = rounds.events.clone();
@@ -156,7 +166,7 @@ struct Rounds {
     hint: OrganizationHint,
     attempts: u32,
     deadline: Deadline,
-    keep_texts: bool,
+    keep: Keep,
     report: Report,
     events: Sender<Step>,
 }
@@ -178,7 +188,10 @@ impl Rounds {
             hint,
             attempts: patience.attempts,
             deadline: Deadline::after(patience.timeout),
-            keep_texts: false,
+            keep: Keep {
+                texts: false,
+                of_mirrors: ExpectedCustody::Client,
+            },
             report,
             events: sender,
         };
@@ -346,11 +359,11 @@ impl Rounds {
             organization: organization.map(str::to_owned),
             secrets,
             descriptor,
-            texts: self.keep_texts.then(|| mem::take(&mut endpoint.texts)),
+            texts: self.keep.texts.then(|| mem::take(&mut endpoint.texts)),
             origin: if endpoint.is_mirror {
                 Origin::Mirror
             } else {
-                Origin::Asked
+                Origin::Service
             },
         })
     }
@@ -390,7 +403,7 @@ impl Rounds {
             });
         }
         endpoint.secrets = Some(secrets);
-        if self.keep_texts {
+        if self.keep.texts {
             endpoint.texts.secrets = text;
         }
         Ok(())
@@ -406,7 +419,8 @@ impl Rounds {
         let text = answer?;
         let descriptor = decoded(&text, document, documents::descriptor)?;
         let endpoint = &mut self.endpoints[index];
-        if endpoint.is_mirror && !descriptor.is_client_managed() {
+        let is_accepted = self.keep.of_mirrors.accepts(descriptor.is_client_managed());
+        if endpoint.is_mirror && !descriptor.is_client_managed() && !is_accepted {
             return Err(Error::Mirror {
                 mirror: endpoint.name.clone(),
                 refused: FromMirror::ServerManaged {
@@ -416,7 +430,7 @@ impl Rounds {
         }
         let descriptor = Arc::new(descriptor);
         endpoint.descriptor = Some(Arc::clone(&descriptor));
-        if self.keep_texts {
+        if self.keep.texts {
             endpoint.texts.descriptor = text;
         }
         let _ = self.events.send(Step::Descriptor(descriptor));

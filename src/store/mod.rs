@@ -5,6 +5,7 @@
 mod abilities;
 mod beneath;
 mod cache;
+pub mod custody;
 pub mod documents;
 mod fetch;
 mod http;

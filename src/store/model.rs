@@ -161,8 +161,9 @@ pub struct SealedLevels {
 /// Who had the documents.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// The service that was asked for, or a tree.
-    Asked,
+    Service,
+    /// The tree that was asked for.
+    Tree,
     Mirror,
     Cache,
     /// The cache, because the service could not be reached.
@@ -202,12 +203,6 @@ impl SealedLevels {
     pub fn is_server_managed(&self) -> bool {
         let descriptor = self.descriptor.as_deref();
         descriptor.is_some_and(|descriptor| !descriptor.is_client_managed())
-    }
-
-    /// Whether the user holds the project's secret.
-    pub fn is_client_managed(&self) -> bool {
-        let descriptor = self.descriptor.as_deref();
-        descriptor.is_some_and(KeyDescriptor::is_client_managed)
     }
 }
 

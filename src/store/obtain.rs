@@ -15,7 +15,8 @@ use crate::keys::{ApiKey, ClientKey, Variables};
 use crate::report::Report;
 use crate::store::abilities;
 use crate::store::cache::{Answer, Cache, Mode};
-use crate::store::fetch::{self, Fetch, Patience};
+use crate::store::custody::{Expectation, InForce};
+use crate::store::fetch::{self, Fetch, Keep, Patience};
 use crate::store::http::attribution::{self, PRODUCT, Surroundings};
 use crate::store::http::client::Identity;
 use crate::store::model::{KeyDescriptor, OrganizationHint, Origin, SealedLevels};
@@ -36,6 +37,8 @@ pub struct Wanted<'a> {
     /// How the network is used.
     pub network: &'a Network,
     pub occasion: Occasion,
+    /// What the command that is running was started with.
+    pub in_force: InForce,
     /// Looks at the documents before any level is opened. It does not return if that is of no use.
     pub inspect: &'a dyn Fn(&SealedLevels),
     pub report: &'a Report,
@@ -109,6 +112,7 @@ impl Wanted<'_> {
         let hint = OrganizationHint::InTree(options.organization.clone());
         // Its descriptor is free again when the client key is read from one.
         let read = || places::read_tree(&Tree::open(root)?, &options.path, &hint, *report);
+        self.expected(Origin::Tree).record(report);
         let sealed = report.timed(Stage::Fetch, read);
         Ok(self.unseal(Fetch::over(sealed))?.levels)
     }
@@ -118,12 +122,16 @@ impl Wanted<'_> {
         let key = Arc::new(self.api_key()?);
         let hint = OrganizationHint::new(self.options.organization.clone(), key.organization());
         let cache = self.cache(&key, url, &hint);
-        let keep_texts = cache.is_some();
+        let keep = Keep {
+            texts: cache.is_some(),
+            of_mirrors: self.expected(Origin::Mirror).custody,
+        };
+        self.expected(Origin::Service).record(self.report);
         // Only a check still has a use for the key when everything is there.
         let again = (self.occasion == Occasion::Check).then(|| Arc::clone(&key));
         let fetch = || {
             let identity = self.identity(key);
-            self.unseal(self.fetch(url, identity, &hint, keep_texts)?)
+            self.unseal(self.fetch(url, identity, &hint, keep)?)
         };
         let (levels, pending, origin) = match (cache, self.occasion) {
             (None, _) => fetch().map(|answer| (answer.levels, None, answer.origin))?,
@@ -162,7 +170,7 @@ impl Wanted<'_> {
         url: &ServiceUrl,
         identity: Identity,
         hint: &OrganizationHint,
-        keep_texts: bool,
+        keep: Keep,
     ) -> Result<Fetch, Error> {
         let network = self.network;
         let patience = Patience {
@@ -171,14 +179,7 @@ impl Wanted<'_> {
         };
         let places = places::of_service(url, identity, network)?;
         let path = self.options.path.clone();
-        Fetch::start(
-            places,
-            path,
-            hint.clone(),
-            patience,
-            keep_texts,
-            *self.report,
-        )
+        Fetch::start(places, path, hint.clone(), patience, keep, *self.report)
     }
 
     /// Asks what the API key may do, in what is left of the time of the fetch.
@@ -226,8 +227,10 @@ impl Wanted<'_> {
         let find = || time.paused(|| ClientKey::find(variables, report));
         let client_key = || report.timed(Stage::Keys, find);
         // Nobody is asked for a key before the secrets are there, and none is derived for what is known.
+        let expected = self.expected(Origin::Service);
         let early = fetch.descriptor().filter(|descriptor| {
             open::is_fast_to_derive(descriptor)
+                && expected.accepts(descriptor)
                 && (!descriptor.is_client_managed() || ClientKey::is_at_hand(variables))
                 && self.occasion != Occasion::Renewal
         });
@@ -237,6 +240,7 @@ impl Wanted<'_> {
         });
         let mut sealed = fetch.finish()?;
         time.check()?;
+        self.check(&sealed)?;
         (self.inspect)(&sealed);
         let (texts, origin) = (sealed.texts.take(), sealed.origin);
         self.ignore_client_key(&sealed);
@@ -259,11 +263,24 @@ impl Wanted<'_> {
 
     /// Opens what was cached.
     fn reopen(&self, sealed: SealedLevels, key: DataKey) -> Result<Vec<OpenLevel>, Error> {
+        self.check(&sealed)?;
         (self.inspect)(&sealed);
         self.ignore_client_key(&sealed);
         let options = self.options;
         let opened = open::open(sealed, options.allow_plaintext, self.report, |_| Ok(key))?;
         Ok(opened.0)
+    }
+
+    /// Which custody is expected of what comes from there.
+    fn expected(&self, origin: Origin) -> Expectation {
+        Expectation::of(self.options, self.variables, origin, self.in_force)
+    }
+
+    /// Refuses documents that are not what the reader expects, before anything is derived or opened.
+    fn check(&self, sealed: &SealedLevels) -> Result<(), Error> {
+        let expected = self.expected(sealed.origin);
+        expected.record(self.report);
+        expected.check(sealed, &self.options.path)
     }
 
     /// Warns of a client key that cannot be used.

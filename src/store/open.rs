@@ -10,7 +10,7 @@ use crate::event::{Event, LevelEvent, Stage};
 use crate::keys::ClientKey;
 use crate::path::{LevelName, SecretPath};
 use crate::report::Report;
-use crate::store::model::{Custody, Format, KeyDescriptor, Level, SealedLevels, Secrets};
+use crate::store::model::{Custody, Format, KeyDescriptor, Level, Origin, SealedLevels, Secrets};
 use crate::sys::locked::Locked;
 
 /// The iterations that take no longer than a fetch may be late, which is 200 ms, on any machine of our days.
@@ -28,7 +28,8 @@ pub struct OpenLevel {
 
 /// Opens every level, and gives back the key that did it; `key` is asked for it only if a level is sealed.
 ///
-/// Levels of a client-managed project that are not encrypted are accepted only with `allow_plaintext`.
+/// Levels of a client-managed project that are not encrypted are accepted only with `allow_plaintext`, and only from the
+/// service.
 ///
 /// # Errors
 ///
@@ -42,6 +43,7 @@ pub fn open(
     let SealedLevels {
         secrets,
         descriptor: Some(descriptor),
+        origin,
         ..
     } = sealed
     else {
@@ -53,9 +55,13 @@ pub fn open(
     let client_managed = descriptor.is_client_managed();
     if let Some(level) = levels.iter().find(|level| !level.encrypted)
         && client_managed
-        && !allow_plaintext
     {
-        return Err(Error::Plaintext { level: level.name });
+        let level = level.name;
+        match origin {
+            Origin::Service if allow_plaintext => (),
+            Origin::Service => return Err(Error::Plaintext { level }),
+            _ => return Err(Error::PlaintextInTree { level }),
+        }
     }
     if levels.iter().all(|level| !level.encrypted) {
         let texts = levels.iter().map(|level| plaintext(level, format));

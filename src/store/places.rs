@@ -117,7 +117,7 @@ pub fn read_tree(
         secrets,
         descriptor,
         texts: None,
-        origin: Origin::Asked,
+        origin: Origin::Tree,
     })
 }
 

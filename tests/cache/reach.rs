@@ -136,7 +136,7 @@ fn an_entry_says_nothing_and_is_for_its_possessor_alone() {
         let before = keys::entries(keyring);
         let service = Service::example();
         for path in PATHS {
-            cached(&service, path).client_key().values();
+            cached(&service, path).client_key().any_custody().values();
         }
         let entries = new_entries(keyring, &before);
         let secrets: Vec<_> = PATHS
@@ -202,6 +202,7 @@ fn the_command_can_read_nothing_of_what_is_kept() {
             for option in ["--exec", "--supervise"] {
                 let run = cached(&service, path)
                     .client_key()
+                    .any_custody()
                     .args(["-q", option, "--"]);
                 run.clone().arg("true").finish().assert_status(0);
                 let mut entries = new_entries(keyring, &before);

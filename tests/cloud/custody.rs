@@ -5,6 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use crate::cloud::encryption_key;
+use crate::support::keys;
 use crate::support::*;
 
 tests![
@@ -18,6 +19,15 @@ tests![
     plaintext_in_a_server_managed_project_is_read,
     a_level_that_opens_and_breaks_the_grammar_starts_nothing,
     the_flag_of_the_whole_answer_decides_nothing,
+    a_client_managed_project_cannot_be_passed_off_as_another,
+    a_tree_and_a_mirror_are_held_to_client_custody_without_a_key_too,
+    another_custody_is_accepted_only_on_demand,
+    a_client_managed_project_can_be_unwanted_too,
+    a_custody_that_is_none_is_refused,
+    plaintext_is_accepted_from_the_service_alone,
+    a_renewal_never_changes_the_custody,
+    a_cached_answer_never_changes_the_custody,
+    a_check_says_which_custody_is_expected_and_why,
 ];
 
 const PLACES: [(&str, &str); 3] = [
@@ -70,14 +80,15 @@ fn one_flipped_bit_in_any_level_starts_nothing() {
             for bit in [0, 95, 96, 100] {
                 let service = Service::plain();
                 service.fail(Route::Secrets, Fault::edit(flip_bit(level, bit)));
-                let run = service.dotenv_run().client_key().arg("--allow-empty");
+                let run = service.dotenv_run().client_key().any_custody();
+                let run = run.arg("--allow-empty");
                 let path = format!("{project}/production/api");
                 let refused = run.arg(path).refuses(125, &[&format!("level {level}")]);
                 assert!(!refused.stderr.contains("wrong client key"), "{refused}");
             }
             let service = Service::plain();
             service.fail(Route::Secrets, Fault::edit(flip_tag(level)));
-            let run = service.dotenv_run().client_key();
+            let run = service.dotenv_run().client_key().any_custody();
             let path = format!("{project}/production/api");
             run.arg(path).refuses(125, &[level]);
         }
@@ -86,7 +97,7 @@ fn one_flipped_bit_in_any_level_starts_nothing() {
     let service = Service::plain();
     service.fail(Route::Secrets, Fault::edit(flip_bit("project", 100)));
     for project in ["my-app", "managed", "legacy"] {
-        let run = service.dotenv_run().client_key();
+        let run = service.dotenv_run().client_key().any_custody();
         run.arg(project).refuses(125, &["level project"]);
     }
 }
@@ -114,7 +125,8 @@ fn a_level_that_is_no_blob_is_named() {
         for (path, level) in PLACES {
             let service = Service::plain();
             service.fail(Route::Secrets, set_content(level, content));
-            let run = service.dotenv_run().client_key().arg("--allow-empty");
+            let run = service.dotenv_run().client_key().any_custody();
+            let run = run.arg("--allow-empty");
             run.arg(path)
                 .refuses(125, &[&format!("level {level}"), "blob"]);
         }
@@ -127,7 +139,7 @@ fn a_level_under_another_key_stays_closed() {
     let service = Service::plain();
     service.fail(Route::Secrets, set_content("target", &foreign));
     for project in ["my-app", "managed", "legacy"] {
-        let run = service.dotenv_run().client_key();
+        let run = service.dotenv_run().client_key().any_custody();
         let path = format!("{project}/production");
         run.arg(path).refuses(125, &["level target"]);
     }
@@ -152,7 +164,7 @@ fn a_level_under_another_key_stays_closed() {
                 set_in_descriptor(field, value.clone())(document);
             }),
         );
-        let run = service.dotenv_run().client_key();
+        let run = service.dotenv_run().client_key().any_custody();
         let path = format!("{project}/production/api");
         run.arg(path).refuses(125, &["level project", "key"]);
     }
@@ -169,6 +181,7 @@ fn a_client_key_is_needed_only_where_the_user_holds_the_key() {
     }
     for project in ["managed", "legacy"] {
         let run = service.dotenv_run().args(["--client-key", "/nonexistent"]);
+        let run = run.any_custody();
         assert_eq!(run.arg(project).variables().len(), 3);
     }
 }
@@ -241,6 +254,7 @@ fn a_level_that_opens_and_breaks_the_grammar_starts_nothing() {
             service
                 .dotenv_run()
                 .client_key()
+                .any_custody()
                 .arg("p/t/e")
                 .refuses(125, fragments);
         }
@@ -257,4 +271,301 @@ fn the_flag_of_the_whole_answer_decides_nothing() {
         let run = service.dotenv_run().client_key().arg("my-app");
         assert_eq!(run.variables().len(), 3);
     }
+}
+
+/// What somebody without any key would put in the place of a client-managed project.
+fn hostile() -> World {
+    let project = Project::new("my-app", Custody::legacy()).plain_level("", "MODE=hostile\n");
+    World::new(vec![project])
+}
+
+/// A service that fails in a way that may pass, in front of what a mirror has.
+fn with_mirror(url: &str) -> (Service, Run) {
+    let service = Service::example();
+    for route in [Route::Secrets, Route::EncryptionKey] {
+        let busy = Fault::Reply(Reply::error(503, "busy", "later"));
+        service.fail(route, busy);
+    }
+    let run = service.dotenv_run().args(["--mirror", url]);
+    (service, run)
+}
+
+/// Whatever place the client key comes from, the store cannot do without it.
+fn a_client_managed_project_cannot_be_passed_off_as_another() {
+    let (service, tree) = (Service::of(hostile()), Tree::of(&hostile()));
+    let mirror = Service::mirror_of(hostile());
+    let (_first, by_mirror) = with_mirror(&mirror.url());
+    let (_second, by_tree) = with_mirror(&tree.url());
+    let dir = TempDir::new();
+    let key = dir.file("key", CLIENT_KEY);
+    let credential = dir.file("dotenv-client-key", CLIENT_KEY);
+    for file in [&key, &credential] {
+        set_mode(file, 0o600);
+    }
+    let places: [&dyn Fn(Run) -> Run; 5] = [
+        &|run| run.client_key(),
+        &|run| run.arg("--client-key").arg(&key),
+        &|run| run.env("DOTENV_CLIENT_KEY_FILE", &key),
+        &|run| run.env("CREDENTIALS_DIRECTORY", dir.path()),
+        // A place that is set counts, though nothing can be read from it.
+        &|run| run.env("DOTENV_CLIENT_KEY", ""),
+    ];
+    let url = tree.url();
+    let from_tree = Run::dotenv_run().args(["--api-url", &url]);
+    for place in places {
+        for run in [service.dotenv_run(), from_tree.clone()] {
+            let refused = place(run).args(["-q", "--allow-empty", "my-app"]);
+            let refused = refused.refuses(125, &["my-app is server-managed", "client-managed"]);
+            assert!(refused.stderr.contains("--custody any"), "{refused}");
+        }
+        for run in [by_mirror.clone(), by_tree.clone()] {
+            let run = place(run).args(["--allow-plaintext", "-q", "my-app"]);
+            run.refuses(125, &["mirror", "hint: "]);
+        }
+    }
+}
+
+fn a_tree_and_a_mirror_are_held_to_client_custody_without_a_key_too() {
+    let (tree, service) = (Tree::example(), Service::example());
+    let (_failing, by_mirror) = with_mirror(&tree.url());
+    for project in ["managed", "legacy"] {
+        let from_tree = Run::dotenv_run().args(["--api-url", &tree.url(), project]);
+        let refused = from_tree.refuses(125, &[project, "server-managed", "a tree"]);
+        assert!(refused.stderr.contains("--custody any"), "{refused}");
+        let refused = by_mirror
+            .clone()
+            .arg(project)
+            .refuses(125, &["mirror", project]);
+        assert!(refused.stderr.contains("--custody any"), "{refused}");
+        // The service's own word is taken as before.
+        let run = service.dotenv_run().arg(project);
+        assert_eq!(run.variables().len(), 3);
+    }
+}
+
+fn another_custody_is_accepted_only_on_demand() {
+    let (service, tree) = (Service::example(), Tree::example());
+    let (_failing, by_mirror) = with_mirror(&tree.url());
+    let from_tree = Run::dotenv_run().args(["--api-url", &tree.url()]);
+    for run in [service.dotenv_run(), from_tree, by_mirror] {
+        let run = run.client_key().args(["-q", "managed"]);
+        for custody in ["any", "server"] {
+            let option = run.clone().args(["--custody", custody]);
+            assert_eq!(option.variables().len(), 3);
+            let variable = run.clone().env("DOTENV_RUN_CUSTODY", custody);
+            assert_eq!(variable.variables().len(), 4);
+            // The option counts more.
+            let both = run.clone().env("DOTENV_RUN_CUSTODY", custody);
+            let both = both.args(["--custody", "client"]);
+            both.refuses(125, &["managed"]);
+        }
+        let dir = TempDir::new();
+        let profile = dir.file("profile", "custody = \"server\"\n");
+        set_mode(&profile, 0o600);
+        let run = run.arg("--profile").arg(profile);
+        assert_eq!(run.variables().len(), 3);
+    }
+}
+
+fn a_client_managed_project_can_be_unwanted_too() {
+    let (service, tree) = (Service::example(), Tree::example());
+    for run in [service.dotenv_run(), tree.dotenv_run()] {
+        let run = run.client_key().args(["--custody", "server", "my-app"]);
+        run.refuses(
+            125,
+            &["my-app is client-managed", "set by --custody", "hint: "],
+        );
+    }
+    // That the key is missing is not even noticed.
+    let run = service.dotenv_run().arg("my-app");
+    let run = run.env("DOTENV_RUN_CUSTODY", "server");
+    run.refuses(125, &["my-app is client-managed", "DOTENV_RUN_CUSTODY"]);
+}
+
+fn a_custody_that_is_none_is_refused() {
+    let service = Service::example();
+    for word in ["Client", "both", "client,server", "0"] {
+        let run = || service.dotenv_run().arg("managed");
+        run()
+            .args(["--custody", word])
+            .refuses(125, &["--custody: must be client, server or any"]);
+        run()
+            .env("DOTENV_RUN_CUSTODY", word)
+            .refuses(125, &["DOTENV_RUN_CUSTODY: must be"]);
+    }
+    assert_eq!(service.connections(), 0);
+}
+
+fn plaintext_is_accepted_from_the_service_alone() {
+    let project = || Project::new("plain", Custody::client()).plain_level("", "A=1\n");
+    let service = Service::of(World::new(vec![project()]));
+    let run = |run: Run| run.client_key().args(["--allow-plaintext", "plain"]);
+    assert_eq!(run(service.dotenv_run()).variables(), ["A=1"]);
+    let tree = Tree::of_project(project());
+    let refused = run(tree.dotenv_run()).refuses(125, &["level project", "not encrypted"]);
+    assert!(refused.stderr.contains("the service only"), "{refused}");
+}
+
+/// The documents of another world in the place of those of the service.
+fn exchange(service: &Service, world: &World) {
+    let tree = Tree::of(world);
+    for (route, document) in [
+        (Route::Secrets, tree.secrets("my-app")),
+        (Route::EncryptionKey, tree.encryption_key("my-app")),
+    ] {
+        let text = std::fs::read(document).expect("a document");
+        let reply = Reply::new(200, "application/json", text);
+        service.fail(route, Fault::Reply(reply));
+    }
+}
+
+/// In both directions, and also where nothing but the start says which custody it is.
+fn a_renewal_never_changes_the_custody() {
+    let client = || {
+        let project = Project::new("my-app", Custody::client()).level("", "MODE=good\n");
+        World::new(vec![project])
+    };
+    let options: [&[&str]; 2] = [&[], &["--custody", "any"]];
+    let worlds: [[fn() -> World; 2]; 2] = [[client, hostile], [hostile, client]];
+    for [first, second] in worlds {
+        for options in options {
+            let service = Service::of(first());
+            let is_default = options.is_empty() && first().projects[0].custody.managed == "server";
+            // Where the service holds the key, a client key on top would be refused at the start.
+            let run = match is_default {
+                true => service.dotenv_run(),
+                false => service.dotenv_run().client_key(),
+            };
+            let command = "echo \"started $MODE\"; exec sleep 1000";
+            let run = run.args(options).args(["-v", "--watch=1", "my-app", "--"]);
+            let live = run.args(["sh", "-c", command]).spawn();
+            live.wait_for_output("started");
+            exchange(&service, &second());
+            let told = |words: &str| live.errors_so_far().matches(words).count();
+            wait_until("a warning", || told("keeps the old ones") > 0);
+            let asked = service.requests().len();
+            wait_until("more questions", || service.requests().len() >= asked + 4);
+            live.signal(nix::sys::signal::Signal::SIGTERM);
+            let outcome = live.wait();
+            assert_eq!(
+                outcome.stderr.matches("keeps the old ones").count(),
+                1,
+                "{outcome}"
+            );
+            assert!(outcome.stderr.contains("was started with it"), "{outcome}");
+            assert_eq!(outcome.text().lines().count(), 1, "{outcome}");
+        }
+    }
+}
+
+fn a_cached_answer_never_changes_the_custody() {
+    keys::enter_new_session();
+    let service = Service::of(hostile());
+    let run = || {
+        service
+            .dotenv_run()
+            .args(["--cache=60", "--stale=60", "my-app"])
+    };
+    assert_eq!(run().variables(), ["MODE=hostile"]);
+    assert_eq!(
+        keys::entries(keys::SESSION).len(),
+        0,
+        "no key, nothing is kept"
+    );
+    let sealed = Project::new("my-app", Custody::legacy()).level("", "MODE=hostile\n");
+    let service = Service::of(World::new(vec![sealed]));
+    let run = || {
+        service
+            .dotenv_run()
+            .args(["--cache=60", "--stale=60", "my-app"])
+    };
+    assert_eq!(run().variables(), ["MODE=hostile"]);
+    assert_eq!(keys::entries(keys::SESSION).len(), 2);
+    run()
+        .client_key()
+        .refuses(125, &["my-app is server-managed"]);
+    assert_eq!(run().variables(), ["MODE=hostile"]);
+    // Not even where the service cannot be asked.
+    let busy = || Fault::Reply(Reply::error(503, "busy", "later"));
+    service.fail(Route::Secrets, busy());
+    let late = run().client_key().args(["--timeout", "1"]);
+    late.refuses(124, &["503"]);
+}
+
+fn a_check_says_which_custody_is_expected_and_why() {
+    let (service, tree) = (Service::example(), Tree::example());
+    let from_tree = || Run::dotenv_run().args(["--api-url", &tree.url()]);
+    let cases = [
+        (
+            service.dotenv_run(),
+            "managed",
+            0,
+            "any",
+            "no client key is given",
+        ),
+        (
+            service.dotenv_run().client_key(),
+            "my-app",
+            0,
+            "client",
+            "a client key is given",
+        ),
+        (
+            service.dotenv_run().client_key(),
+            "managed",
+            125,
+            "client",
+            "a client key is given",
+        ),
+        (
+            from_tree().client_key(),
+            "my-app",
+            0,
+            "client",
+            "a client key is given",
+        ),
+        (
+            from_tree(),
+            "managed",
+            125,
+            "client",
+            "the secrets come from a tree",
+        ),
+        (
+            from_tree().any_custody(),
+            "managed",
+            0,
+            "any",
+            "set by --custody",
+        ),
+        (
+            from_tree().env("DOTENV_RUN_CUSTODY", "server"),
+            "managed",
+            0,
+            "server",
+            "set by DOTENV_RUN_CUSTODY",
+        ),
+    ];
+    for (run, project, status, custody, reason) in cases {
+        let run = run.args(["--check", project]);
+        let outcome = run.clone().arg("--json").finish();
+        outcome.assert_status(status);
+        let found: Value = serde_json::from_slice(&outcome.stdout).expect("JSON");
+        let expected = json!({ "custody": custody, "reason": reason });
+        assert_eq!(found["expected_custody"], expected, "{outcome}");
+        let outcome = run.finish();
+        let line = match (custody, status) {
+            ("client", 0) => {
+                "client key    DOTENV_CLIENT_KEY, so client custody is expected\n".into()
+            }
+            _ => format!("expected      {custody} custody: {reason}\n"),
+        };
+        let text = outcome.assert_status(status).text();
+        assert!(text.contains(&line), "{outcome}");
+    }
+    let (_service, by_mirror) = with_mirror(&tree.url());
+    let outcome = by_mirror
+        .args(["--check", "--json", "--custody", "any", "managed"])
+        .finish();
+    outcome.assert_status(0);
 }

@@ -67,7 +67,7 @@ fn the_key_is_derived_while_the_secrets_are_under_way() {
             ..custody
         };
         let (service, release) = holding_back(custody);
-        let run = service.dotenv_run().client_key();
+        let run = service.dotenv_run().client_key().any_custody();
         let live = run.args(["p", "--", "printenv", "A"]).spawn();
         wait_until("the key being derived", || computed(live.pid()) >= 10);
         release.send(()).unwrap();

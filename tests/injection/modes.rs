@@ -134,7 +134,7 @@ impl Mode {
         let run = match self.origin {
             Origin::Tree => tree.dotenv_run().arg("p"),
             Origin::Service => sources.service.dotenv_run().arg("p"),
-            Origin::Managed => sources.service.dotenv_run().arg("m"),
+            Origin::Managed => sources.service.dotenv_run().any_custody().arg("m"),
         };
         let script = format!(
             "{}\necho ran >>\"$DIRECTORY/ran\"\n{REPORT}\n{}",

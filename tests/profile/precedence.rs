@@ -75,7 +75,7 @@ impl Row {
         }
         if given[2] {
             profile = match self.option {
-                "cache" => format!("cache = {}\n", value(2)),
+                "cache" | "min-generation" => format!("{} = {}\n", self.option, value(2)),
                 option => format!("{option} = {:?}\n", value(2)),
             };
         }
@@ -165,6 +165,7 @@ pub fn the_first_of_the_four_places_counts() {
             ..row("ca-file", "SSL_CERT_FILE", &ca, "/no/such/file")
         },
         row("cache", "DOTENV_RUN_CACHE", "0", "-1"),
+        row("custody", "DOTENV_RUN_CUSTODY", "client", "rubbish"),
         Row {
             default: Default::Fails(125, "no PATH"),
             ..row("path", "DOTENV_RUN_PATH", "my-app", "MY_APP")

@@ -9,6 +9,7 @@ mod connection;
 mod keys;
 mod levels;
 mod sealing;
+mod trees;
 mod usage;
 mod variables;
 
@@ -138,7 +139,8 @@ fn failure(
 /// The program with all keys and nothing else.
 fn keyed() -> Scene {
     let run = Run::dotenv_run().env("DOTENV_API_KEY", token());
-    Scene::new(run.env("DOTENV_CLIENT_KEY", KEY))
+    let run = run.env("DOTENV_CLIENT_KEY", KEY);
+    Scene::new(run.env("DOTENV_RUN_CUSTODY", "any"))
 }
 
 /// A run on a tree of [`world`] with this done to it.
@@ -180,6 +182,7 @@ fn at(service: Service, mut planted: Vec<String>) -> Scene {
     let secret = service.api_key().rsplit('_').next();
     planted.push(secret.expect("the last part of the key").to_string());
     let run = service.dotenv_run().env("DOTENV_CLIENT_KEY", KEY);
+    let run = run.env("DOTENV_RUN_CUSTODY", "any");
     let scene = Scene {
         hosts: vec![service.address()],
         planted,
@@ -209,6 +212,7 @@ pub fn of_dotenv_run() -> impl Iterator<Item = Failure> {
         connection::table(),
         answers::table(),
         levels::table(),
+        trees::table(),
         variables::table(),
     ];
     groups.into_iter().flatten()

@@ -60,6 +60,7 @@ impl Vault {
     pub fn on_service(&self) -> Run {
         self.service
             .dotenv_run()
+            .any_custody()
             .env("DOTENV_CLIENT_KEY", &self.client_key)
     }
 

@@ -45,7 +45,8 @@ impl Service {
 impl Tree {
     /// `dotenv-run` that reads this tree. PATH and the command are to follow.
     pub fn dotenv_run(&self) -> Run {
-        Run::dotenv_run().args(["--api-url", &self.url()])
+        let run = Run::dotenv_run().args(["--api-url", &self.url()]);
+        run.args(self.custody())
     }
 
     /// The same with the path of [`Tree::holding`].
@@ -58,6 +59,11 @@ impl Run {
     /// With [`CLIENT_KEY`] in the environment.
     pub fn client_key(self) -> Self {
         self.env("DOTENV_CLIENT_KEY", CLIENT_KEY)
+    }
+
+    /// For a project of whatever custody, though a client key is given.
+    pub fn any_custody(self) -> Self {
+        self.args(["--custody", "any"])
     }
 
     /// Runs it with `--print json` and returns what is printed.

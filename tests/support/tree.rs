@@ -13,6 +13,8 @@ use super::world::{Custody, Project, World};
 pub struct Tree {
     dir: TempDir,
     organization: String,
+    /// Whether a project of it can be opened without the user's key.
+    has_server_managed: bool,
 }
 
 impl Tree {
@@ -26,6 +28,10 @@ impl Tree {
         let tree = Tree {
             dir: TempDir::new(),
             organization,
+            has_server_managed: world
+                .projects
+                .iter()
+                .any(|project| project.custody.managed == "server"),
         };
         let write = |path: PathBuf, document: Value| tree.write(&path, document.to_string());
         write(tree.organization(), documents::organization(world));
@@ -62,6 +68,14 @@ impl Tree {
     /// What to give as `--api-url`.
     pub fn url(&self) -> String {
         format!("file://{}", self.root().display())
+    }
+
+    /// What to give so that all of its projects are accepted.
+    pub fn custody(&self) -> &'static [&'static str] {
+        match self.has_server_managed {
+            true => &["--custody", "any"],
+            false => &[],
+        }
     }
 
     pub fn root(&self) -> &Path {

@@ -13,6 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::crypto::Digest;
+use crate::store::custody::InForce;
 use crate::sys::signal_names::SIGCHLD;
 use crate::sys::{self, Pid};
 
@@ -56,6 +57,8 @@ pub struct Board {
     asked_wait: &'static AtomicU32,
     /// Whether the candidate has ended by its own decision, or has become the command; 0 if not.
     accounted_for: &'static AtomicU32,
+    /// What the command was started with; 0 until there is one.
+    started_with: &'static AtomicU32,
     troubles: &'static [AtomicU32; TROUBLES],
 }
 
@@ -63,7 +66,7 @@ pub struct Board {
 const DIGEST: usize = size_of::<Digest>() / size_of::<u32>();
 
 /// How many numbers there are on the page.
-const WORDS: usize = 5 + 4 * DIGEST + TROUBLES;
+const WORDS: usize = 6 + 4 * DIGEST + TROUBLES;
 
 /// How long it is until somebody looks again who cannot be told of a change.
 const POLL: Duration = Duration::from_millis(10);
@@ -99,7 +102,7 @@ impl Board {
         let words: &'static [AtomicU32; WORDS] = sys::share_words()?;
         let (digests, rest) = words.split_at(4 * DIGEST);
         let digests = digests.as_chunks().0;
-        let (numbers, troubles) = rest.split_at(5);
+        let (numbers, troubles) = rest.split_at(6);
         Ok(Box::leak(Box::new(Board {
             stage: &numbers[0],
             candidate: &numbers[1],
@@ -110,6 +113,7 @@ impl Board {
             unsettled: &numbers[2],
             asked_wait: &numbers[3],
             accounted_for: &numbers[4],
+            started_with: &numbers[5],
             troubles: &troubles.as_chunks().0[0],
         })))
     }
@@ -201,6 +205,17 @@ impl Board {
     pub fn set_asked_wait(&self, seconds: u64) {
         let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
         self.asked_wait.store(seconds, Ordering::Relaxed);
+    }
+
+    /// What the command was started with.
+    pub fn started_with(&self) -> InForce {
+        InForce::from_number(self.started_with.load(Ordering::Relaxed))
+    }
+
+    /// Says what it is started with.
+    pub fn set_started_with(&self, in_force: InForce) {
+        self.started_with
+            .store(in_force.number(), Ordering::Relaxed);
     }
 
     /// Takes note of a trouble, and tells whether it is a new one.

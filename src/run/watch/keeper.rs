@@ -19,6 +19,7 @@ use crate::keys::Variables;
 use crate::report::Report;
 use crate::run::watch::board::{Board, CandidateStage};
 use crate::run::worker::{WorkerStart, die_with_parent};
+use crate::store::custody::InForce;
 use crate::store::model::SealedLevels;
 use crate::sys::locked::Locked;
 use crate::sys::signal_names::{SIGKILL, SIGTTOU};
@@ -156,6 +157,7 @@ impl Keeper {
             is_first,
             digests,
             documents: Cell::default(),
+            started_with: Cell::default(),
             values: Cell::default(),
         }
     }
@@ -194,6 +196,7 @@ pub struct Candidate {
     is_first: bool,
     digests: DigestKey,
     documents: Cell<Digest>,
+    started_with: Cell<InForce>,
     values: Cell<Digest>,
 }
 
@@ -213,6 +216,11 @@ impl Candidate {
     /// Whether there is a command already.
     pub fn is_renewal(&self) -> bool {
         !self.is_first
+    }
+
+    /// What the command that is there was started with.
+    pub fn in_force(&self) -> InForce {
+        self.board.started_with()
     }
 
     /// Whether what is prepared will be started, and not only announced to the command that is there.
@@ -236,6 +244,7 @@ impl Candidate {
     pub fn check_documents(&self, sealed: &SealedLevels) {
         let digest = self.digests.digest(|give| sealed.each_part(give));
         self.documents.set(digest);
+        self.started_with.set(InForce::of(sealed, self.in_force()));
         if self.is_first {
             return;
         }
@@ -331,6 +340,7 @@ impl Candidate {
     fn come_into_force(&self) {
         self.board.in_force.set(self.documents.get());
         self.board.values.set(self.values.get());
+        self.board.set_started_with(self.started_with.get());
     }
 
     fn end_troubles(&self) {

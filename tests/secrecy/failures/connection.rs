@@ -151,7 +151,7 @@ fn mirrors_and_proxies() -> Vec<Failure> {
     let managed = failure(
         (125, "FromMirror::ServerManaged", "is not client-managed"),
         "a project",
-        || on_mirror("managed", world()),
+        || on_mirror("managed", world()).args(&["--custody", "client"]),
     );
     let denied = failure(
         (125, "FromMirror::Denial", "are refused (404)"),

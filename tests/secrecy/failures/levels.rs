@@ -33,6 +33,17 @@ fn closed() -> Vec<Failure> {
             (125, "Error::Plaintext", "not encrypted"),
             "a level",
             || {
+                let edit = |document: &mut Value| {
+                    let levels = &mut document["data"]["attributes"]["levels"];
+                    levels["project"] = json!({ "encrypted": false, "content": VALUE });
+                };
+                on_service("app", Route::Secrets, Fault::edit(edit))
+            },
+        ),
+        failure(
+            (125, "Error::PlaintextInTree", "not encrypted"),
+            "a level",
+            || {
                 edited("app", |document| {
                     let levels = &mut document["data"]["attributes"]["levels"];
                     levels["project"] = json!({ "encrypted": false, "content": VALUE });

@@ -1,0 +1,117 @@
+//! Whose key a project may have: what the reader expects, never only what the store says.
+
+#![forbid(unsafe_code)]
+
+use crate::cli::{ApiUrl, ExpectedCustody, Options};
+use crate::error::Error;
+use crate::event::Event;
+use crate::keys::{ClientKey, Variables};
+use crate::path::SecretPath;
+use crate::report::Report;
+use crate::store::model::{KeyDescriptor, Origin, SealedLevels};
+
+/// The reason that is a client key.
+pub const GIVEN_KEY: &str = "a client key is given";
+
+/// Which custody is accepted, and why.
+pub struct Expectation {
+    pub custody: ExpectedCustody,
+    reason: String,
+}
+
+impl Expectation {
+    /// What is expected of a project whose documents come from `origin`. `in_force` is what a command was started with
+    /// that is running already.
+    pub fn of(options: &Options, variables: &Variables, origin: Origin, in_force: InForce) -> Self {
+        let expected = |custody, reason: &str| Expectation {
+            custody,
+            reason: reason.to_owned(),
+        };
+        if let Some(custody) = in_force.custody() {
+            return expected(custody, "the command was started with it");
+        }
+        match &options.custody {
+            Some((custody, source)) => expected(*custody, &format!("set by {source}")),
+            None if ClientKey::is_given(variables) => expected(ExpectedCustody::Client, GIVEN_KEY),
+            None if origin == Origin::Mirror => {
+                expected(ExpectedCustody::Client, "the secrets come from a mirror")
+            }
+            None if matches!(options.api_url, ApiUrl::Tree(_)) => {
+                expected(ExpectedCustody::Client, "the secrets come from a tree")
+            }
+            None => expected(ExpectedCustody::Any, "no client key is given"),
+        }
+    }
+
+    /// Records it for `--check`.
+    pub fn record(&self, report: &Report) {
+        report.record(|| Event::ExpectedCustody {
+            custody: self.custody.as_str(),
+            reason: &self.reason,
+        });
+    }
+
+    /// Whether a project is accepted.
+    pub fn accepts(&self, descriptor: &KeyDescriptor) -> bool {
+        self.custody.accepts(descriptor.is_client_managed())
+    }
+
+    /// Refuses the levels of a project that is not accepted.
+    ///
+    /// # Errors
+    ///
+    /// If the project of `path` is in another custody.
+    pub fn check(&self, sealed: &SealedLevels, path: &SecretPath) -> Result<(), Error> {
+        let Some(descriptor) = &sealed.descriptor else {
+            return Ok(());
+        };
+        if self.accepts(descriptor) {
+            return Ok(());
+        }
+        Err(Error::OtherCustody {
+            project: path.project().to_owned(),
+            actual: custody_of(descriptor).as_str(),
+            expected: self.custody.as_str(),
+            reason: self.reason.clone(),
+        })
+    }
+}
+
+fn custody_of(descriptor: &KeyDescriptor) -> ExpectedCustody {
+    if descriptor.is_client_managed() {
+        ExpectedCustody::Client
+    } else {
+        ExpectedCustody::Server
+    }
+}
+
+/// What a running command was started with, as far as a renewal must not change it; as one number, so that processes can
+/// share it.
+#[derive(Clone, Copy, Default)]
+pub struct InForce(u32);
+
+impl InForce {
+    /// What a command that starts with these levels is started with. Without any level it stays what it was `before`.
+    pub fn of(sealed: &SealedLevels, before: InForce) -> Self {
+        InForce(match &sealed.descriptor {
+            None => before.0,
+            Some(descriptor) => custody_of(descriptor) as u32 + 1,
+        })
+    }
+
+    /// As the number that [`InForce::number`] gave.
+    pub fn from_number(number: u32) -> Self {
+        InForce(number)
+    }
+
+    pub fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The custody of the project, if there was one.
+    fn custody(self) -> Option<ExpectedCustody> {
+        let known = [ExpectedCustody::Client, ExpectedCustody::Server];
+        let is_it = |custody: &ExpectedCustody| *custody as u32 + 1 == self.0;
+        known.into_iter().find(is_it)
+    }
+}
