@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use std::io;
+use std::ops::Range;
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -26,7 +27,10 @@ const KEY_LENGTH: usize = 32;
 const FINGERPRINT_LENGTH: usize = 8;
 
 /// The length of a new salt in bytes.
-const SALT_LENGTH: usize = 16;
+pub const SALT_LENGTH: usize = 16;
+
+/// What is authenticated with a manifest and with no level, so that neither can be taken for the other.
+const MANIFEST: &[u8] = b"dotenv-seal manifest";
 
 /// The iterations of a new project, and of a descriptor without a number.
 pub const DEFAULT_ITERATIONS: u32 = 600_000;
@@ -105,11 +109,37 @@ impl DataKey {
     ///
     /// An error if the system cannot provide random bytes.
     pub fn seal(&self, plaintext: &[u8]) -> io::Result<String> {
+        self.seal_with(&[], plaintext)
+    }
+
+    /// Seals the text of a manifest, as [`DataKey::seal`] does a level.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`DataKey::seal`].
+    pub fn seal_manifest(&self, text: &str) -> io::Result<String> {
+        self.seal_with(MANIFEST, text.as_bytes())
+    }
+
+    /// Opens a manifest, in ordinary memory: it holds nothing that the tree does not show.
+    ///
+    /// # Errors
+    ///
+    /// An [`OpenError`], also for a level.
+    pub fn open_manifest(&self, blob: &str) -> Result<Vec<u8>, OpenError> {
+        let mut bytes = decode(blob).ok_or(OpenError::Base64)?;
+        let text = open_in_place(&self.0, &mut bytes, MANIFEST)?;
+        bytes.truncate(text.end);
+        bytes.drain(..text.start);
+        Ok(bytes)
+    }
+
+    fn seal_with(&self, context: &[u8], plaintext: &[u8]) -> io::Result<String> {
         let nonce: [u8; NONCE_LEN] = random()?;
         let mut sealed = plaintext.to_vec();
         let unique = Nonce::assume_unique_for_key(nonce);
         cipher(&self.0)
-            .seal_in_place_append_tag(unique, Aad::empty(), &mut sealed)
+            .seal_in_place_append_tag(unique, Aad::from(context), &mut sealed)
             .map_err(|_| io::Error::other("the text is too long to be sealed"))?;
         sealed.splice(..0, nonce);
         Ok(BASE64.encode(sealed))
@@ -157,7 +187,7 @@ impl CacheKey {
     pub fn name_of(entry: &[u8], api_key: &[u8], answer: &[u8]) -> String {
         let mut name = [0; KEY_LENGTH];
         expand(api_key, &[b"name\0", entry, b"\0", answer], &mut name);
-        name.iter().map(|byte| format!("{byte:02x}")).collect()
+        hexadecimal(&name)
     }
 
     /// Seals the parts of `content` one after the other under a new random nonce. `header` stays readable in front of
@@ -247,15 +277,25 @@ fn expand(api_key: &[u8], purpose: &[&[u8]], output: &mut [u8]) {
 
 /// Opens `nonce[12] || ciphertext || tag[16]` in place.
 fn opened(key: &Locked, mut buffer: Locked, context: &[u8]) -> Result<Locked, OpenError> {
-    if buffer.bytes().len() < NONCE_LEN + AES_256_GCM.tag_len() {
+    let text = open_in_place(key, buffer.bytes_mut(), context)?;
+    buffer.keep(text);
+    Ok(buffer)
+}
+
+/// The same; tells where in `buffer` the text is then.
+fn open_in_place(
+    key: &Locked,
+    buffer: &mut [u8],
+    context: &[u8],
+) -> Result<Range<usize>, OpenError> {
+    if buffer.len() < NONCE_LEN + AES_256_GCM.tag_len() {
         return Err(OpenError::TooShort);
     }
-    let (nonce, sealed) = buffer.bytes_mut().split_at_mut(NONCE_LEN);
+    let (nonce, sealed) = buffer.split_at_mut(NONCE_LEN);
     let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| OpenError::TooShort)?;
     let plaintext = cipher(key).open_in_place(nonce, Aad::from(context), sealed);
     let length = plaintext.map_err(|_| OpenError::NotAuthentic)?.len();
-    buffer.keep(NONCE_LEN..NONCE_LEN + length);
-    Ok(buffer)
+    Ok(NONCE_LEN..NONCE_LEN + length)
 }
 
 fn cipher(key: &Locked) -> LessSafeKey {
@@ -308,7 +348,16 @@ pub fn fingerprint(key: &[u8]) -> String {
     }
     let digest = digest(key);
     locked::clear_stack();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&digest)
+}
+
+/// The SHA-256 of what is no secret, in hexadecimal digits.
+pub fn sha256(public: &[u8]) -> String {
+    hexadecimal(&sha2::Sha256::digest(public))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The size in bytes of the text in a blob, computed without opening it; zero if it is not a blob.

@@ -42,6 +42,10 @@ pub enum Event<'a> {
     },
     /// The levels that are present, before any is opened.
     Levels(Vec<LevelEvent>),
+    /// The levels on the way to the path that are absent.
+    AbsentLevels(Vec<&'static str>),
+    /// The generation of the manifest.
+    Generation(u64),
     /// The size of the text of a level in bytes; levels are counted as in [`Event::Levels`].
     LevelOpened { index: usize, bytes: usize },
     /// The number of variables that a level sets.

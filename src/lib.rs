@@ -21,6 +21,7 @@ pub mod keys;
 pub mod path;
 pub mod report;
 pub mod run;
+pub mod seal;
 pub mod store;
 pub mod sys;
 pub mod task;

@@ -127,6 +127,8 @@ fn a_check_on_the_service_tells_everything() {
         },
         "custody": "client-managed",
         "expected_custody": { "custody": "client", "reason": "a client key is given" },
+        "generation": null,
+        "absent_levels": [],
         "key_version": 1,
         "iterations": 1000,
         "few_iterations": true,

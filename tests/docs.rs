@@ -473,7 +473,15 @@ fn commands_of_the_readme_exist() {
     assert!(targets.contains(&"demo"), "{targets:?}");
     let commands = words_behind(&code, "dotenv-seal");
     for command in &commands {
-        let known = ["keygen", "init", "put", "list", "--help", "--version"];
+        let known = [
+            "keygen",
+            "init",
+            "put",
+            "sign",
+            "list",
+            "--help",
+            "--version",
+        ];
         assert!(known.contains(command), "dotenv-seal {command}");
     }
     assert!(commands.contains(&"put"), "{commands:?}");

@@ -76,6 +76,7 @@ fn main() -> ExitCode {
         recipes::TESTS,
         recipes::CLAIMS,
         seal::TESTS,
+        seal::signing::TESTS,
         systemd::TESTS,
         watch::TESTS,
         attribution::TESTS,
@@ -105,6 +106,7 @@ fn main() -> ExitCode {
         resolve::TESTS,
         selection::TESTS,
         tree::TESTS,
+        tree::whole::TESTS,
         vectors::TESTS,
         secrecy::TESTS,
     ])

@@ -4,6 +4,7 @@
 
 mod durability;
 mod put;
+pub mod signing;
 mod store;
 
 use std::collections::BTreeSet;
@@ -237,11 +238,14 @@ fn list_shows_paths_levels_and_sizes() {
     let outcome = seal_program(&["list"]).arg(tree.root()).finish();
     let mut expected = String::new();
     for project in ["legacy", "managed", "my-app"] {
+        if project == "my-app" {
+            expected += "my-app\tgeneration\t1\n";
+        }
         expected += &format!("{project}\tproject\t60\n");
         expected += &format!("{project}/production\ttarget\t16\n");
         expected += &format!("{project}/production/api\tenvironment\t57\n");
     }
-    expected += "zoo\tproject\t5\nzoo/production\ttarget\t0\nzoo/production/api\tenvironment\t0\n";
+    expected += "zoo\tgeneration\t1\nzoo\tproject\t5\nzoo/production\ttarget\t0\nzoo/production/api\tenvironment\t0\n";
     outcome.assert_status(0).assert_stdout(expected);
     assert_eq!(outcome.stderr, "", "{outcome}");
     assert!(snapshot(tree.root()) == before, "list changed the tree");
@@ -274,6 +278,9 @@ fn a_command_line_that_makes_no_sense_is_refused() {
         (&["put"], "put TREE PATH"),
         (&["put", root], "put TREE PATH"),
         (&["put", root, "my-app", "more"], "put TREE PATH"),
+        (&["sign"], "sign TREE PROJECT"),
+        (&["sign", root], "sign TREE PROJECT"),
+        (&["sign", root, "my-app", "more"], "sign TREE PROJECT"),
         (&["list"], "list TREE"),
         (&["list", root, "more"], "list TREE"),
         (&["put", root, "my-app", "--client-key"], "--client-key"),
@@ -295,6 +302,12 @@ fn a_command_line_that_makes_no_sense_is_refused() {
         ),
         // An option that the command has no use for is a mistake, not a wish to be passed over.
         (&["keygen", "--allow-empty"], "--allow-empty"),
+        (&["sign", root, "my-app", "--allow-empty"], "--allow-empty"),
+        (
+            &["init", root, "new", "--allow-weak-key"],
+            "--allow-weak-key",
+        ),
+        (&["list", root, "--allow-weak-key"], "--allow-weak-key"),
         (&["list", root, "--client-key", "key"], "--client-key"),
         (&["init", root, "new", "--allow-empty"], "--allow-empty"),
         (
@@ -327,7 +340,7 @@ fn help_and_version_work_in_any_environment() {
         if arguments.contains(&"--version") {
             outcome.assert_stdout(version);
         } else {
-            for word in ["keygen", "init", "put", "list"] {
+            for word in ["keygen", "init", "put", "sign", "list"] {
                 assert!(outcome.text().contains(word), "{outcome}");
             }
         }

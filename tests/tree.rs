@@ -1,6 +1,8 @@
 //! What comes from a sealed tree: the same documents through the same decoder, and nothing from
 //! outside the tree.
 
+pub mod whole;
+
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::os::unix::ffi::OsStrExt;

@@ -458,6 +458,7 @@ fn every_answer_as_a_document_of_a_tree_is_taken_as_our_rules_say() {
     for (case, (_, demand)) in Case::all().iter().zip(&DEMANDS) {
         let tree = Tree::of(&world());
         tree.write(&tree.secrets(&case.path), case.response);
+        tree.sign("p", world().projects[0].key(), 1);
         // No option makes up for a level in a tree that is not encrypted.
         let demand = match demand {
             Plaintext(_) => &Refusal(&["level project", "encrypted"]),

@@ -104,18 +104,56 @@ fn put(tree: &Tree, generation: usize) {
             .arg("put")
             .arg(aside.root())
             .arg(project_path(place))
+            .arg("--allow-weak-key")
             .env("DOTENV_CLIENT_KEY", CLIENT_KEY)
             .stdin(level(place, generation));
         run.finish().assert_status(0);
     }
     let document = fs::read(aside.secrets(PATH)).expect("a document");
-    replace(tree, &tree.secrets(PATH), document);
+    replace_secrets(tree, PATH, document);
 }
 
 fn project_path(place: &str) -> String {
     match place {
         "" => "my-app".into(),
         place => format!("my-app/{place}"),
+    }
+}
+
+/// Puts the secrets of a path in place in one step, with a manifest that lists their levels before and after.
+fn replace_secrets(tree: &Tree, path: &str, content: impl AsRef<[u8]>) {
+    let document = tree.secrets(path);
+    let project = self::project(1);
+    let states = |content: &[u8]| -> Option<Vec<String>> {
+        let document: serde_json::Value = serde_json::from_slice(content).ok()?;
+        let levels = &document["data"]["attributes"]["levels"];
+        let kinds = ["project", "target", "environment"].iter();
+        let state = |kind: &&str| levels[*kind]["content"].as_str().map(digest);
+        Some(
+            kinds
+                .map(|kind| state(kind).unwrap_or("-".into()))
+                .collect(),
+        )
+    };
+    let new = states(content.as_ref());
+    let old = fs::read(&document)
+        .ok()
+        .and_then(|content| states(&content));
+    let sign = |states: &dyn Fn(usize) -> Option<String>| {
+        let slugs: Vec<_> = path.split('/').collect();
+        let entry = |depth: usize| (slugs[..=depth].join("/"), states(depth));
+        let entries: Vec<_> = (0..slugs.len()).map(entry).collect();
+        let text = manifest_text(ORGANIZATION, "my-app", 1, &entries);
+        let manifest = manifest(project.key(), 1, &text);
+        replace(tree, &tree.manifest("my-app"), manifest.to_string());
+    };
+    if let Some(new) = &new {
+        let old = old.as_ref().unwrap_or(new);
+        sign(&|depth| Some(format!("{} {}", old[depth], new[depth])));
+    }
+    replace(tree, &document, content);
+    if let Some(new) = &new {
+        sign(&|depth| Some(new[depth].clone()));
     }
 }
 

@@ -28,7 +28,9 @@ pub struct Findings {
     pub key_version: Option<u64>,
     pub iterations: Option<u32>,
     pub few_iterations: Option<bool>,
+    pub generation: Option<u64>,
     pub levels: Vec<LevelFinding>,
+    pub absent_levels: Vec<String>,
     pub names: Option<Vec<String>>,
     pub empty: Vec<String>,
     pub left_out: Vec<String>,
@@ -267,6 +269,10 @@ impl Findings {
 
     fn add_level(&mut self, event: &Event<'_>) {
         match event {
+            Event::Generation(generation) => self.generation = Some(*generation),
+            Event::AbsentLevels(levels) => {
+                self.absent_levels = levels.iter().map(|level| (*level).to_owned()).collect();
+            }
             Event::Levels(levels) => self.levels = levels.iter().map(LevelFinding::of).collect(),
             Event::LevelOpened { index, bytes } => {
                 if let Some(level) = self.levels.get_mut(*index) {

@@ -59,9 +59,13 @@ pub fn show(findings: &Findings) -> String {
         ),
     }
     keys_and_source(&mut screen, findings);
+    if let Some(generation) = findings.generation {
+        screen.line("manifest", format_args!("generation {generation}"));
+    }
     for level in &findings.levels {
         tell_level(&mut screen, level);
     }
+    screen.list("absent levels", &findings.absent_levels);
     environment(&mut screen, findings);
     if let Some(memory) = &findings.memory {
         tell_memory(&mut screen, memory);

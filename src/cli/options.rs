@@ -11,7 +11,7 @@ use crate::cli::caching::Caching;
 use crate::cli::network::Network;
 use crate::cli::watching::Watching;
 use crate::dotenv::render::Form;
-use crate::path::SecretPath;
+use crate::path::{LevelName, SecretPath};
 use crate::report::Verbosity;
 
 /// Everything that decides what a run does.
@@ -40,6 +40,12 @@ pub struct Options {
     pub allow_tracer: bool,
     /// `--allow-plaintext`.
     pub allow_plaintext: bool,
+    /// `--allow-unsigned-tree`.
+    pub allow_unsigned_tree: bool,
+    /// `--min-generation`.
+    pub min_generation: Option<u64>,
+    /// `--require-levels`: levels that must be there.
+    pub require_levels: Vec<LevelName>,
     /// `--custody`: who may hold the project's key, and what says so.
     pub custody: Option<(ExpectedCustody, String)>,
     /// Whether and how references are resolved.

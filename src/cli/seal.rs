@@ -26,6 +26,8 @@ pub enum SealRequest {
     Init(SealOptions, Named),
     /// Seal a level.
     Put(SealOptions, Named),
+    /// Make a manifest for what is there.
+    Sign(SealOptions, Named),
     /// Print what is there.
     List {
         /// The directory of the tree.
@@ -33,7 +35,7 @@ pub enum SealRequest {
     },
 }
 
-/// What `init` and `put` go by.
+/// What `init`, `put` and `sign` go by.
 pub struct SealOptions {
     /// The directory of the tree.
     pub tree: PathBuf,
@@ -43,6 +45,8 @@ pub struct SealOptions {
     pub organization: Option<String>,
     /// `--allow-empty`: seal a text without any variable.
     pub allow_empty: bool,
+    /// `--allow-weak-key`: seal under a key descriptor that `init` would not make.
+    pub allow_weak_key: bool,
     /// `--allow-swap`: go on where memory cannot be locked.
     pub allow_swap: bool,
 }
@@ -51,7 +55,8 @@ pub struct SealOptions {
 pub const HELP: &str = "\
 Usage: dotenv-seal keygen
        dotenv-seal init TREE PROJECT [--organization ID] [--allow-swap] [--client-key FILE]
-       dotenv-seal put TREE PATH [--allow-empty] [--allow-swap] [--client-key FILE]
+       dotenv-seal put TREE PATH [--allow-empty] [--allow-swap] [--allow-weak-key] [--client-key FILE]
+       dotenv-seal sign TREE PROJECT [--allow-swap] [--allow-weak-key] [--client-key FILE]
        dotenv-seal list TREE
 Create and update a sealed tree, which dotenv-run reads with --api-url file://TREE.
 
@@ -59,7 +64,8 @@ Create and update a sealed tree, which dotenv-run reads with --api-url file://TR
   init    create a project without secrets
   put     seal the .env text on standard input as the deepest level of PATH
           (project[/target[/environment]])
-  list    print paths, levels and sizes in bytes
+  sign    make a manifest for a tree without one, or for a tree that was changed otherwise
+  list    print paths, levels and sizes in bytes, and the generation of each project
 
       --client-key FILE   read the client key from FILE or 'fd:N'; the default is
                           DOTENV_CLIENT_KEY_FILE, DOTENV_CLIENT_KEY, the other places
@@ -67,6 +73,7 @@ Create and update a sealed tree, which dotenv-run reads with --api-url file://TR
       --organization ID   with init, the organization of a new tree (default: a new ID)
       --allow-empty       seal a text without variables
       --allow-swap        continue if memory cannot be locked and the machine has swap space
+      --allow-weak-key    seal under fewer than 600000 iterations, or another salt than init makes
       --help              print this help and exit
       --version           print the version and exit
 
@@ -84,7 +91,7 @@ impl SealRequest {
         variable: &dyn Fn(&str) -> Option<&'a OsStr>,
     ) -> Result<Self, Error> {
         let (mut words, mut given, mut organization) = (Vec::new(), Given::default(), None);
-        let (mut allow_empty, mut allow_swap) = (false, false);
+        let (mut allow_empty, mut allow_swap, mut allow_weak_key) = (false, false, false);
         let mut parser = Parser::from_args(arguments);
         while let Some(argument) = parser.next().map_err(usage)? {
             match argument {
@@ -95,6 +102,7 @@ impl SealRequest {
                 Arg::Long("organization") => organization = Some(parser.value().map_err(usage)?),
                 Arg::Long("allow-empty") => allow_empty = true,
                 Arg::Long("allow-swap") => allow_swap = true,
+                Arg::Long("allow-weak-key") => allow_weak_key = true,
                 Arg::Long("help") => return Ok(SealRequest::Help),
                 Arg::Long("version") => return Ok(SealRequest::Version),
                 Arg::Value(word) => words.push(word),
@@ -104,7 +112,13 @@ impl SealRequest {
         let form: Vec<_> = words.iter().map(|word| word.to_str()).collect();
         let used: &[&str] = match form[..] {
             [Some("init"), ..] => &["--client-key", "--organization", "--allow-swap"],
-            [Some("put"), ..] => &["--client-key", "--allow-empty", "--allow-swap"],
+            [Some("put"), ..] => &[
+                "--client-key",
+                "--allow-empty",
+                "--allow-swap",
+                "--allow-weak-key",
+            ],
+            [Some("sign"), ..] => &["--client-key", "--allow-swap", "--allow-weak-key"],
             _ => &[],
         };
         let options = [
@@ -112,6 +126,7 @@ impl SealRequest {
             (organization.is_some(), "--organization"),
             (allow_empty, "--allow-empty"),
             (allow_swap, "--allow-swap"),
+            (allow_weak_key, "--allow-weak-key"),
         ];
         if let Some((_, option)) = options
             .into_iter()
@@ -132,12 +147,14 @@ impl SealRequest {
                 organization,
                 allow_empty,
                 allow_swap,
+                allow_weak_key,
             })
         };
         match form[..] {
             [Some("keygen")] => Ok(SealRequest::Keygen),
             [Some("init"), _, Some(project)] => Ok(SealRequest::Init(options(project)?, named)),
             [Some("put"), _, Some(path)] => Ok(SealRequest::Put(options(path)?, named)),
+            [Some("sign"), _, Some(project)] => Ok(SealRequest::Sign(options(project)?, named)),
             [Some("list"), _] => Ok(SealRequest::List {
                 tree: PathBuf::from(&words[1]),
             }),

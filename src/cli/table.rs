@@ -268,6 +268,11 @@ static SPECS: &[Spec] = &[
     valued(("custody", Text, "HOLDER"), "who may hold the project's key: client, server or any", |it| &mut it.custody)
         .words(&["client", "server", "any"]).variable(FromEnvironment::Text("DOTENV_RUN_CUSTODY")),
     flag("allow-plaintext", "accept unencrypted levels of a client-managed project from the service", |it| &mut it.allow_plaintext),
+    flag("allow-unsigned-tree", "accept a tree or mirror without a manifest", |it| &mut it.allow_unsigned_tree),
+    valued(("min-generation", Number, "N"), "fail if the manifest of a tree or mirror is older than N", |it| &mut it.min_generation)
+        .variable(FromEnvironment::Text("DOTENV_RUN_MIN_GENERATION")),
+    valued(("require-levels", List, "LEVEL,..."), "fail if any of these levels is absent: project, target, environment", |it| &mut it.require_levels)
+        .variable(FromEnvironment::Text("DOTENV_RUN_REQUIRE_LEVELS")),
     flag("level-only", "use only the deepest level of PATH", |it| &mut it.level_only),
     flag("allow-empty", "start the command even if there are no secrets", |it| &mut it.allow_empty),
     flag("resolve", "resolve $NAME, ${NAME}, ${NAME:-default} and similar in values", |it| &mut it.resolve),

@@ -21,7 +21,7 @@ use crate::cli::table::SUPERVISING;
 use crate::dotenv::parse::is_name;
 use crate::dotenv::render::Form;
 use crate::error::{Error, Usage};
-use crate::path::{SecretPath, is_slug, is_ulid};
+use crate::path::{LevelName, SecretPath, is_slug, is_ulid};
 use crate::report::Verbosity;
 use crate::sys::signal_names;
 
@@ -53,6 +53,9 @@ impl Given {
             allow_tracer: self.allow_tracer.is_given(),
             allow_plaintext: self.allow_plaintext.is_given(),
             custody: self.expected_custody()?,
+            allow_unsigned_tree: self.allow_unsigned_tree.is_given(),
+            min_generation: self.min_generation.read(generation)?,
+            require_levels: self.required_levels()?,
             resolve: self.resolution(),
             selection: self.selection()?,
             inheritance: self.inheritance()?,
@@ -142,6 +145,21 @@ impl Given {
     fn expected_custody(&self) -> Result<Option<(ExpectedCustody, String)>, Error> {
         let expected = self.custody.read(custody)?;
         Ok(expected.map(|expected| (expected, self.custody.source().to_owned())))
+    }
+
+    fn required_levels(&self) -> Result<Vec<LevelName>, Error> {
+        let path = self.secret_path()?;
+        let read = |word: String| {
+            let level = LevelName::ALL.into_iter().find(|it| it.as_str() == word);
+            let setting = &self.require_levels;
+            let level =
+                level.ok_or_else(|| setting.bad("levels are project, target and environment"))?;
+            if level > path.deepest() {
+                return Err(setting.bad(format!("PATH has no {level}")));
+            }
+            Ok(level)
+        };
+        self.require_levels.list()?.into_iter().map(read).collect()
     }
 
     fn resolution(&self) -> Option<Resolve> {
@@ -253,6 +271,11 @@ fn organization(text: &str) -> Result<String, &'static str> {
     } else {
         Err("must be an ID (26 characters) or a slug (lower-case letters, digits and hyphens)")
     }
+}
+
+fn generation(text: &str) -> Result<u64, &'static str> {
+    let generation = text.parse();
+    generation.map_err(|_| "must be a whole number from 0 to 18446744073709551615")
 }
 
 fn custody(text: &str) -> Result<ExpectedCustody, &'static str> {

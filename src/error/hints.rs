@@ -115,6 +115,7 @@ impl Error {
             Error::Empty { .. } => "use --allow-empty to start the command without secrets",
             Error::Plaintext { .. } => "use --allow-plaintext to accept it",
             Error::PlaintextInTree { .. } => "--allow-plaintext applies to the service only",
+            Error::NotWhole { flaw, .. } => return flaw.hint(),
             Error::OtherCustody {
                 actual: "server", ..
             } => {
@@ -142,6 +143,15 @@ impl Error {
                  or use --allow-swap"
             }
             Error::OtherOrganization { .. } => "check --organization and the source of the secrets",
+            Error::Seal(
+                Seal::FewIterations { .. } | Seal::ForeignSalt { .. } | Seal::NoLevel { .. },
+            ) => "use --allow-weak-key to accept it, if it was you who made the key descriptor",
+            Error::Seal(Seal::NoManifest { .. }) => {
+                "check the tree, then make a manifest with 'dotenv-seal sign TREE PROJECT'"
+            }
+            Error::Seal(Seal::LevelOf { .. }) => {
+                "use the key that the secrets of this project were sealed with"
+            }
             Error::Seal(Seal::EmptyText) => "use --allow-empty to empty the level",
             Error::Seal(Seal::KeyOf32Bytes) => "create a key with 'dotenv-seal keygen'",
             _ => return None,

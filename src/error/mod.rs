@@ -7,6 +7,7 @@
 
 mod hints;
 mod key_flaw;
+mod manifest_flaw;
 mod profile_flaw;
 mod sealing;
 mod unreachable;
@@ -26,6 +27,7 @@ use crate::sys::locked::NoMemory;
 use crate::sys::plain;
 
 pub use key_flaw::{BadKey, MissingKey, Sealed};
+pub use manifest_flaw::ManifestFlaw;
 pub use profile_flaw::ProfileFlaw;
 pub use sealing::Seal;
 pub use unreachable::{Denied, Flaw, FromMirror, Unreachable};
@@ -178,6 +180,12 @@ pub enum Error {
         expected: &'static str,
         reason: String,
     },
+    /// A tree or mirror does not have the levels that belong together.
+    #[error("{project}: {flaw}")]
+    NotWhole { project: String, flaw: ManifestFlaw },
+    /// Levels of `--require-levels` are absent.
+    #[error("{path}: required levels are absent: {levels}")]
+    AbsentLevels { path: String, levels: String },
     /// A client-managed project has no salt.
     #[error("{project} is client-managed, but its key descriptor has no salt")]
     NoSalt { project: String },

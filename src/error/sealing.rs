@@ -5,6 +5,7 @@
 use std::io;
 
 use crate::dotenv::parse::ParseError;
+use crate::error::Sealed;
 use crate::path::LevelName;
 use crate::sys::plain;
 
@@ -13,7 +14,7 @@ use crate::sys::plain;
 pub enum Seal {
     #[error("project {project} already exists in the tree")]
     ProjectExists { project: String },
-    #[error("init takes a project, not a longer path")]
+    #[error("this command takes a project, not a longer path")]
     ProjectOnly,
     #[error(
         "a client key must not have exactly 32 bytes: it would be its own proof, which the service stores"
@@ -23,6 +24,33 @@ pub enum Seal {
     NotClientManaged { project: String },
     #[error("level {level} is not encrypted")]
     Plaintext { level: LevelName },
+    /// A level of another path does not open.
+    #[error("level {level} in the document of {path}: {reason}")]
+    LevelOf {
+        path: String,
+        level: LevelName,
+        reason: Sealed,
+    },
+    #[error("{project} has no manifest")]
+    NoManifest { project: String },
+    /// Nothing is sealed under the key.
+    #[error(
+        "{project} has no level, so it cannot be checked that the key and its salt are the right ones"
+    )]
+    NoLevel { project: String },
+    #[error("the generation of the manifest cannot grow")]
+    LastGeneration,
+    #[error("a target in a tree cannot be named manifest")]
+    ReservedTarget,
+    /// The iterations are fewer than those of a new project.
+    #[error(
+        "the key of {project} is weakly protected: {count} PBKDF2 iterations, 600000 are required"
+    )]
+    FewIterations { project: String, count: u32 },
+    #[error(
+        "the key of {project} has a salt that dotenv-seal did not make: it is not 16 bytes long"
+    )]
+    ForeignSalt { project: String },
     /// The levels are not `.env` text.
     #[error("the levels of {path} have the format json; only .env text can be sealed")]
     NotEnv { path: String },

@@ -43,7 +43,7 @@ pub enum Usage {
         reason: Cow<'static, str>,
     },
     /// No such command of `dotenv-seal`, or not with these words.
-    #[error("expected keygen, init TREE PROJECT, put TREE PATH or list TREE")]
+    #[error("expected keygen, init TREE PROJECT, put TREE PATH, sign TREE PROJECT or list TREE")]
     SealForm,
     /// A command with an option that takes none.
     #[error("--{option} takes no command")]

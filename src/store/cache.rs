@@ -28,13 +28,16 @@ use crate::sys::locked::Locked;
 use crate::sys::{plain, time_since_start};
 
 /// Stands in front of every entry. Another version, and every other program version, has other entries.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// The length in bytes of the time in front of what an entry holds.
 const TIME: usize = size_of::<u64>();
 
-/// The length in bytes of what stands in front of the documents: the length of the first one.
-const PREFIX: usize = size_of::<u32>();
+/// How many texts an entry holds: the organization, if it is known, and the documents.
+const TEXTS: usize = 4;
+
+/// The length in bytes of what stands in front of them: whether a mirror had them, and the length of each.
+const PREFIX: usize = 1 + TEXTS * size_of::<u32>();
 
 /// The size in bytes of what is not even tried to be kept; sealing adds a little.
 const MAX_CONTENT: usize = keyring::MAX_SIZE;
@@ -154,8 +157,9 @@ impl Cache {
         }
         let error = match ask() {
             Ok(answer) => {
-                let fetched = answer.texts.zip(answer.key);
-                return Ok((answer.levels, self.pending(fetched), answer.origin));
+                let origin = answer.origin;
+                let (levels, fetched) = answer.fetched();
+                return Ok((levels, self.pending(fetched), origin));
             }
             Err(error) => error,
         };
@@ -191,11 +195,12 @@ impl Cache {
                 self.delete();
             }
         })?;
-        let fetched = answer.texts.zip(answer.key);
-        Ok((answer.levels, self.pending(fetched), answer.origin))
+        let origin = answer.origin;
+        let (levels, fetched) = answer.fetched();
+        Ok((levels, self.pending(fetched), origin))
     }
 
-    fn pending(self, fetched: Option<(Texts, DataKey)>) -> Option<Pending> {
+    fn pending(self, fetched: Option<Fetched>) -> Option<Pending> {
         Some(Pending {
             cache: self,
             fetched,
@@ -218,13 +223,19 @@ impl Cache {
     }
 
     fn entry(&self, since: Duration, documents: &Locked, key: &Locked) -> Option<Entry> {
-        let (length, texts) = documents.bytes().split_first_chunk()?;
-        let length = u32::from_be_bytes(*length) as usize;
-        let texts = str::from_utf8(texts).ok()?;
-        let (secrets, descriptor) = texts.split_at_checked(length)?;
+        let (prefix, texts) = documents.bytes().split_first_chunk::<PREFIX>()?;
+        let origin = match prefix[0] {
+            0 => Origin::Service,
+            _ => Origin::Mirror,
+        };
+        let mut rest = str::from_utf8(texts).ok()?;
+        let mut texts = [""; TEXTS];
+        for (text, length) in texts.iter_mut().zip(prefix[1..].as_chunks().0) {
+            (*text, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+        }
         Some(Entry {
             age: time_since_start().ok()?.checked_sub(since)?,
-            sealed: sealed(&self.path, secrets, descriptor)?,
+            sealed: sealed(&self.path, texts, origin)?,
             key: DataKey::restored(key.bytes())?,
         })
     }
@@ -251,18 +262,25 @@ impl Cache {
     }
 
     /// Keeps an answer in place of the one before.
-    fn store(&self, texts: &Texts, key: &DataKey) -> io::Result<()> {
+    fn store(&self, fetched: &Fetched) -> io::Result<()> {
         let now = time_since_start()?.as_nanos() as u64;
         let time = now.to_be_bytes();
-        let Texts {
-            secrets,
-            descriptor,
-        } = texts;
-        if TIME + PREFIX + secrets.len() + descriptor.len() > MAX_CONTENT {
+        let Fetched { texts, key, origin } = fetched;
+        let is_of_mirror = [u8::from(*origin == Origin::Mirror)];
+        let texts: [&str; TEXTS] = [
+            &texts.organization,
+            &texts.secrets,
+            &texts.descriptor,
+            &texts.manifest,
+        ];
+        let size: usize = texts.iter().map(|text| text.len()).sum();
+        if TIME + PREFIX + size > MAX_CONTENT {
             return Err(io::Error::other("the answer is too long for a key"));
         }
-        let length = (secrets.len() as u32).to_be_bytes();
-        let content: [&[u8]; 4] = [&time, &length, secrets.as_bytes(), descriptor.as_bytes()];
+        let lengths = texts.map(|text| (text.len() as u32).to_be_bytes());
+        let parts = [&time[..], &is_of_mirror].into_iter();
+        let parts = parts.chain(lengths.iter().map(|length| &length[..]));
+        let content: Vec<_> = parts.chain(texts.map(str::as_bytes)).collect();
         let lifetime = self.caching.age + self.caching.stale;
         let add = |part: Part, content: &[&[u8]]| {
             let sealed = self.sealing.seal(&part.header(), content)?;
@@ -342,6 +360,23 @@ pub struct Answer {
     pub origin: Origin,
 }
 
+impl Answer {
+    /// The levels, and what can be kept.
+    fn fetched(self) -> (Vec<OpenLevel>, Option<Fetched>) {
+        let origin = self.origin;
+        let fetched = self.texts.zip(self.key);
+        let fetched = fetched.map(|(texts, key)| Fetched { texts, key, origin });
+        (self.levels, fetched)
+    }
+}
+
+/// What is kept of an answer.
+struct Fetched {
+    texts: Texts,
+    key: DataKey,
+    origin: Origin,
+}
+
 /// Whether an error says that the API key may not, or no longer, have the answer.
 fn is_denial(error: &Error) -> bool {
     matches!(
@@ -353,7 +388,7 @@ fn is_denial(error: &Error) -> bool {
 /// What is left to do with a cache when its answer has turned out to be good.
 pub struct Pending {
     cache: Cache,
-    fetched: Option<(Texts, DataKey)>,
+    fetched: Option<Fetched>,
 }
 
 impl Pending {
@@ -364,9 +399,9 @@ impl Pending {
             return;
         }
         let stored = match &self.fetched {
-            Some((texts, key)) => self
+            Some(fetched) => self
                 .cache
-                .store(texts, key)
+                .store(fetched)
                 .inspect_err(|_| self.cache.delete()),
             None => Ok(()),
         };
@@ -385,14 +420,20 @@ struct Entry {
 }
 
 /// What the documents of a path say; `None` if one is not what it should be.
-fn sealed(path: &SecretPath, secrets: &str, descriptor: &str) -> Option<SealedLevels> {
+fn sealed(
+    path: &SecretPath,
+    [organization, secrets, descriptor, manifest]: [&str; TEXTS],
+    origin: Origin,
+) -> Option<SealedLevels> {
+    let manifest = (!manifest.is_empty()).then(|| documents::manifest(manifest));
     let secrets = documents::secrets(secrets).ok()?;
     secrets.check_depth(path).ok()?;
     Some(SealedLevels {
-        organization: None,
+        organization: (!organization.is_empty()).then(|| organization.to_owned()),
         secrets,
         descriptor: Some(Arc::new(documents::descriptor(descriptor).ok()?)),
+        manifest: manifest.transpose().ok()?,
         texts: None,
-        origin: Origin::Service,
+        origin,
     })
 }

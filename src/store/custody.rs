@@ -6,7 +6,7 @@ use crate::cli::{ApiUrl, ExpectedCustody, Options};
 use crate::error::Error;
 use crate::event::Event;
 use crate::keys::{ClientKey, Variables};
-use crate::path::SecretPath;
+use crate::path::{LevelName, SecretPath};
 use crate::report::Report;
 use crate::store::model::{KeyDescriptor, Origin, SealedLevels};
 
@@ -85,18 +85,25 @@ fn custody_of(descriptor: &KeyDescriptor) -> ExpectedCustody {
     }
 }
 
-/// What a running command was started with, as far as a renewal must not change it; as one number, so that processes can
+/// How many bits the custody takes in [`InForce`]; behind them is one for each level that was there, then one that says
+/// that this is known.
+const CUSTODY_BITS: u32 = 2;
+
+/// What a running command was started with, as far as a renewal is held to it; as one number, so that processes can
 /// share it.
 #[derive(Clone, Copy, Default)]
 pub struct InForce(u32);
 
 impl InForce {
-    /// What a command that starts with these levels is started with. Without any level it stays what it was `before`.
+    /// What a command that starts with these levels is started with. Without any level the custody stays what it was
+    /// `before`.
     pub fn of(sealed: &SealedLevels, before: InForce) -> Self {
-        InForce(match &sealed.descriptor {
-            None => before.0,
+        let custody = match &sealed.descriptor {
+            None => before.0 & ((1 << CUSTODY_BITS) - 1),
             Some(descriptor) => custody_of(descriptor) as u32 + 1,
-        })
+        };
+        let levels = sealed.secrets.levels.iter();
+        InForce(levels.fold(custody | IS_KNOWN, |bits, level| bits | bit_of(level.name)))
     }
 
     /// As the number that [`InForce::number`] gave.
@@ -110,8 +117,20 @@ impl InForce {
 
     /// The custody of the project, if there was one.
     fn custody(self) -> Option<ExpectedCustody> {
+        let number = self.0 & ((1 << CUSTODY_BITS) - 1);
         let known = [ExpectedCustody::Client, ExpectedCustody::Server];
-        let is_it = |custody: &ExpectedCustody| *custody as u32 + 1 == self.0;
+        let is_it = |custody: &ExpectedCustody| *custody as u32 + 1 == number;
         known.into_iter().find(is_it)
     }
+
+    /// Whether a level is known to have been absent.
+    pub fn was_absent(self, level: LevelName) -> bool {
+        self.0 & (IS_KNOWN | bit_of(level)) == IS_KNOWN
+    }
+}
+
+const IS_KNOWN: u32 = 1 << (CUSTODY_BITS + LevelName::ALL.len() as u32);
+
+fn bit_of(level: LevelName) -> u32 {
+    1 << (CUSTODY_BITS + level as u32)
 }

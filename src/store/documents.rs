@@ -10,7 +10,9 @@ mod api_keys;
 use crate::crypto::{self, DEFAULT_ITERATIONS};
 use crate::path::{LevelName, is_slug, is_ulid};
 use crate::store::json::{Fields, Json, Malformed, shown};
-use crate::store::model::{Custody, Format, KeyDescriptor, Level, OrganizationRecord, Secrets};
+use crate::store::model::{
+    Custody, Format, KeyDescriptor, Level, OrganizationRecord, SealedManifest, Secrets,
+};
 
 pub use api_keys::{ApiKeyRecord, api_keys};
 
@@ -146,6 +148,29 @@ pub fn descriptor(text: &str) -> Result<KeyDescriptor, Malformed> {
         iterations,
         version: key.optional_number("version")?,
     })
+}
+
+/// Reads the manifest of a project.
+///
+/// # Errors
+///
+/// What is wrong with it, naming the field.
+pub fn manifest(text: &str) -> Result<SealedManifest, Malformed> {
+    let mut data = data(text)?;
+    if data.optional_string("type")?.as_deref() != Some("manifests") {
+        return Err("data.type is not 'manifests'".to_owned());
+    }
+    let mut attributes = attributes_in(data)?;
+    let generation = attributes.optional_number("generation")?;
+    let generation =
+        generation.ok_or_else(|| format!("{} is missing", attributes.path_of("generation")))?;
+    match attributes.required("content")? {
+        Json::String(content) => Ok(SealedManifest {
+            generation,
+            content,
+        }),
+        other => Err(attributes.wrong("content", &other, "a string")),
+    }
 }
 
 /// Reads the answer to the question whose organization a key is.

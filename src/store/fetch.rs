@@ -20,7 +20,7 @@ use crate::store::documents;
 use crate::store::http::deadline::{Deadline, Time};
 use crate::store::http::retry::{WORTHWHILE, backoff, jitter};
 use crate::store::model::{
-    Document, KeyDescriptor, OrganizationHint, Origin, SealedLevels, Secrets, Texts,
+    Document, KeyDescriptor, OrganizationHint, Origin, SealedLevels, SealedManifest, Secrets, Texts,
 };
 use crate::store::places::{Place, decoded, record_organization};
 use crate::store::requests::{About, Requested, request, single, spawn};
@@ -138,7 +138,9 @@ struct Endpoint {
     organization: Option<String>,
     secrets: Option<Secrets>,
     descriptor: Option<Arc<KeyDescriptor>>,
-    /// The two documents, as far as they are there and are kept.
+    /// Whether there is a manifest; only a mirror is asked for it.
+    manifest: Option<Option<SealedManifest>>,
+    /// The documents, as far as they are there and are kept.
     texts: Texts,
     /// From when on it may be asked; `None` if never again.
     next: Option<Instant>,
@@ -153,10 +155,19 @@ impl Endpoint {
             organization: None,
             secrets: None,
             descriptor: None,
+            manifest: None,
             texts: Texts::default(),
             next: Some(Instant::now()),
         }
     }
+}
+
+/// Why documents of an endpoint are not there.
+#[derive(Default)]
+struct Failures {
+    secrets: Option<Error>,
+    descriptor: Option<Error>,
+    manifest: Option<Error>,
 }
 
 /// The rounds over all endpoints.
@@ -316,49 +327,55 @@ impl Rounds {
                 .is_none()
                 .then_some(Requested::EncryptionKey),
         );
+        let is_mirror = endpoint.is_mirror;
+        let lacks_manifest = is_mirror && endpoint.manifest.is_none();
+        wanted.extend(lacks_manifest.then_some(Requested::Manifest));
         let place = Arc::clone(&endpoint.place);
         let about = Arc::new((organization, self.path.clone()));
-        let (mut failed_secrets, mut failed_descriptor) = (None, None);
+        let mut failed = Failures::default();
         request(&place, &about, &wanted, time, &mut |wanted, answer| {
             match wanted {
                 Requested::Secrets => {
-                    failed_secrets = self.accept_secrets(index, &about, answer).err()
+                    failed.secrets = self.accept_secrets(index, &about, answer).err()
                 }
-                _ => failed_descriptor = self.accept_descriptor(index, &about, answer).err(),
+                Requested::Manifest => {
+                    failed.manifest = self.accept_manifest(index, &about, answer).err()
+                }
+                _ => failed.descriptor = self.accept_descriptor(index, &about, answer).err(),
             }
             let secrets = self.endpoints[index].secrets.as_ref();
             let stays = |error: &Error| !error.may_pass();
-            // The descriptor makes no difference then.
-            match failed_secrets.as_ref().is_some_and(stays)
-                || secrets.is_some_and(Secrets::are_none)
+            // The descriptor makes no difference then; that of a mirror tells that it may have no level.
+            match failed.secrets.as_ref().is_some_and(stays)
+                || !is_mirror && secrets.is_some_and(Secrets::are_none)
             {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             }
         })?;
-        self.outcome(index, failed_secrets, failed_descriptor)
+        self.outcome(index, failed)
     }
 
     /// What the answers of one endpoint, as far as there are any, come to.
-    fn outcome(
-        &mut self,
-        index: usize,
-        failed_secrets: Option<Error>,
-        failed_descriptor: Option<Error>,
-    ) -> Result<SealedLevels, Error> {
+    fn outcome(&mut self, index: usize, failed: Failures) -> Result<SealedLevels, Error> {
         let endpoint = &mut self.endpoints[index];
-        let is_needed = !endpoint.secrets.as_ref().is_some_and(Secrets::are_none);
-        let failed_descriptor = failed_descriptor.filter(|_| is_needed);
-        if let Some(error) = decisive(failed_secrets, failed_descriptor) {
+        let has_levels = !endpoint.secrets.as_ref().is_some_and(Secrets::are_none);
+        let is_needed = has_levels || endpoint.is_mirror;
+        let failed_descriptor = failed.descriptor.filter(|_| is_needed);
+        let others = decisive(failed_descriptor, failed.manifest);
+        if let Some(error) = decisive(failed.secrets, others) {
             return Err(error);
         }
         let secrets = endpoint.secrets.take().expect("secrets that did not fail");
         let descriptor = endpoint.descriptor.clone().filter(|_| is_needed);
         let organization = endpoint.organization.as_deref().or(self.hint.known());
+        let organization = organization.map(str::to_owned);
+        endpoint.texts.organization = organization.clone().unwrap_or_default();
         Ok(SealedLevels {
-            organization: organization.map(str::to_owned),
+            organization,
             secrets,
             descriptor,
+            manifest: endpoint.manifest.take().flatten(),
             texts: self.keep.texts.then(|| mem::take(&mut endpoint.texts)),
             origin: if endpoint.is_mirror {
                 Origin::Mirror
@@ -405,6 +422,29 @@ impl Rounds {
         endpoint.secrets = Some(secrets);
         if self.keep.texts {
             endpoint.texts.secrets = text;
+        }
+        Ok(())
+    }
+
+    fn accept_manifest(
+        &mut self,
+        index: usize,
+        about: &About,
+        answer: Result<String, Error>,
+    ) -> Result<(), Error> {
+        let document = Requested::Manifest.document(about);
+        let text = match answer {
+            // What that means is decided where it is known whether one is needed.
+            Err(Error::NotFound { .. }) => None,
+            answer => Some(answer?),
+        };
+        let manifest = text
+            .as_ref()
+            .map(|text| decoded(text, document, documents::manifest));
+        let endpoint = &mut self.endpoints[index];
+        endpoint.manifest = Some(manifest.transpose()?);
+        if self.keep.texts {
+            endpoint.texts.manifest = text.unwrap_or_default();
         }
         Ok(())
     }

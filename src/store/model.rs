@@ -19,6 +19,11 @@ pub enum Document<'a> {
         organization: &'a str,
         path: &'a SecretPath,
     },
+    /// The manifest of a project, which only trees have.
+    Manifest {
+        organization: &'a str,
+        path: &'a SecretPath,
+    },
     /// The levels of a path.
     Secrets {
         organization: &'a str,
@@ -35,6 +40,9 @@ impl fmt::Display for Document<'_> {
             Document::Organization => write!(f, "api/v1/organization"),
             Document::EncryptionKey { organization, path } => {
                 write!(f, "api/v1/{organization}/{}/encryption-key", path.project())
+            }
+            Document::Manifest { organization, path } => {
+                write!(f, "api/v1/{organization}/{}/manifest", path.project())
             }
             Document::Secrets { organization, path } => {
                 write!(f, "api/v1/{organization}/{path}/secrets")
@@ -62,6 +70,14 @@ impl Secrets {
     /// Whether there is no level.
     pub fn are_none(&self) -> bool {
         self.levels.is_empty()
+    }
+
+    /// The levels on the way to `path` that are absent.
+    pub fn absent(&self, path: &SecretPath) -> Vec<LevelName> {
+        let is_there = |name: &LevelName| self.levels.iter().any(|level| level.name == *name);
+        let all = LevelName::ALL.into_iter();
+        all.filter(|name| *name <= path.deepest() && !is_there(name))
+            .collect()
     }
 
     /// Checks that no level is deeper than the path that was asked for.
@@ -153,6 +169,8 @@ pub struct SealedLevels {
     pub secrets: Secrets,
     /// How they are opened; `None` only if there is no level.
     pub descriptor: Option<Arc<KeyDescriptor>>,
+    /// What a tree or mirror says about which levels there are, if it says so.
+    pub manifest: Option<SealedManifest>,
     /// The documents that say so, where they are to be kept.
     pub texts: Option<Texts>,
     pub origin: Origin,
@@ -170,13 +188,25 @@ pub enum Origin {
     StaleCache,
 }
 
-/// The two documents of a path as they came.
+/// The documents of a path as they came.
 #[derive(Default)]
 pub struct Texts {
+    /// The organization; empty if it was not asked for.
+    pub organization: String,
     /// The levels.
     pub secrets: String,
     /// The key descriptor.
     pub descriptor: String,
+    /// The manifest; empty if there is none.
+    pub manifest: String,
+}
+
+/// The manifest of a project as it lies in a tree.
+pub struct SealedManifest {
+    /// The generation, for those who have no key.
+    pub generation: u64,
+    /// The sealed text.
+    pub content: String,
 }
 
 impl SealedLevels {

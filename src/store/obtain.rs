@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use crate::cli::{ApiUrl, Network, Options, ServiceUrl};
 use crate::crypto::DataKey;
 use crate::error::Error;
-use crate::event::Stage;
+use crate::event::{Event, Stage};
 use crate::keys::{ApiKey, ClientKey, Variables};
+use crate::path::LevelName;
 use crate::report::Report;
 use crate::store::abilities;
 use crate::store::cache::{Answer, Cache, Mode};
@@ -22,6 +23,7 @@ use crate::store::http::client::Identity;
 use crate::store::model::{KeyDescriptor, OrganizationHint, Origin, SealedLevels};
 use crate::store::open::{self, OpenLevel};
 use crate::store::places;
+use crate::store::proof::Proof;
 use crate::store::tree::Tree;
 use crate::sys::Environ;
 
@@ -114,7 +116,9 @@ impl Wanted<'_> {
         let read = || places::read_tree(&Tree::open(root)?, &options.path, &hint, *report);
         self.expected(Origin::Tree).record(report);
         let sealed = report.timed(Stage::Fetch, read);
-        Ok(self.unseal(Fetch::over(sealed))?.levels)
+        Ok(self
+            .unseal(Fetch::over(sealed), self.network.timeout)?
+            .levels)
     }
 
     fn ask(&self, url: &ServiceUrl) -> Result<Obtained, Error> {
@@ -130,8 +134,21 @@ impl Wanted<'_> {
         // Only a check still has a use for the key when everything is there.
         let again = (self.occasion == Occasion::Check).then(|| Arc::clone(&key));
         let fetch = || {
-            let identity = self.identity(key);
-            self.unseal(self.fetch(url, identity, &hint, keep)?)
+            let timeout = self.network.timeout;
+            let fetched = |key, timeout| {
+                let identity = self.identity(key);
+                self.unseal(self.fetch(url, identity, &hint, (keep, timeout))?, timeout)
+            };
+            let has_mirrors = !self.network.mirrors.is_empty();
+            let spare = has_mirrors.then(|| Arc::clone(&key));
+            let answer = fetched(key, timeout);
+            // A mirror may have been asked in the middle of a change. A key that was typed is not asked for again.
+            let may_be_torn = matches!(&answer, Err(Error::NotWhole { flaw, .. }) if flaw.may_be_torn())
+                && ClientKey::is_at_hand(self.variables);
+            match (spare, timeout.checked_sub(begun.elapsed())) {
+                (Some(key), Some(rest)) if may_be_torn => fetched(key, rest),
+                _ => answer,
+            }
         };
         let (levels, pending, origin) = match (cache, self.occasion) {
             (None, _) => fetch().map(|answer| (answer.levels, None, answer.origin))?,
@@ -170,11 +187,11 @@ impl Wanted<'_> {
         url: &ServiceUrl,
         identity: Identity,
         hint: &OrganizationHint,
-        keep: Keep,
+        (keep, timeout): (Keep, Duration),
     ) -> Result<Fetch, Error> {
         let network = self.network;
         let patience = Patience {
-            timeout: network.timeout,
+            timeout,
             attempts: network.attempts,
         };
         let places = places::of_service(url, identity, network)?;
@@ -220,10 +237,10 @@ impl Wanted<'_> {
     }
 
     /// Opens what a fetch brings, with a key that is derived as soon as its descriptor is there.
-    fn unseal(&self, mut fetch: Fetch) -> Result<Answer, Error> {
+    fn unseal(&self, mut fetch: Fetch, timeout: Duration) -> Result<Answer, Error> {
         let (options, variables, report) = (self.options, self.variables, self.report);
         let path = &options.path;
-        let time = Stopwatch::start(self.network.timeout);
+        let time = Stopwatch::start(timeout);
         let find = || time.paused(|| ClientKey::find(variables, report));
         let client_key = || report.timed(Stage::Keys, find);
         // Nobody is asked for a key before the secrets are there, and none is derived for what is known.
@@ -244,6 +261,8 @@ impl Wanted<'_> {
         (self.inspect)(&sealed);
         let (texts, origin) = (sealed.texts.take(), sealed.origin);
         self.ignore_client_key(&sealed);
+        let proof = Proof::of(&mut sealed, options, report)?;
+        self.tell_absent(&sealed, proof.is_some());
         let key = |descriptor: &Arc<KeyDescriptor>| {
             open::warn_of_few_iterations(descriptor, path, report);
             match early {
@@ -251,8 +270,17 @@ impl Wanted<'_> {
                 _ => open::data_key(descriptor, path, report, client_key),
             }
         };
-        let (levels, key) = open::open(sealed, options.allow_plaintext, report, key)?;
+        let (levels, key) = match (&proof, &sealed.descriptor) {
+            // That there is no level has to be shown too.
+            (Some(_), Some(descriptor)) if sealed.secrets.are_none() => {
+                (Vec::new(), Some(key(descriptor)?))
+            }
+            _ => open::open(sealed, options.allow_plaintext, report, key)?,
+        };
         time.check()?;
+        if let Some(proof) = proof {
+            proof.check(key.as_ref(), options, report)?;
+        }
         Ok(Answer {
             levels,
             key,
@@ -262,12 +290,17 @@ impl Wanted<'_> {
     }
 
     /// Opens what was cached.
-    fn reopen(&self, sealed: SealedLevels, key: DataKey) -> Result<Vec<OpenLevel>, Error> {
+    fn reopen(&self, mut sealed: SealedLevels, key: DataKey) -> Result<Vec<OpenLevel>, Error> {
         self.check(&sealed)?;
         (self.inspect)(&sealed);
         self.ignore_client_key(&sealed);
-        let options = self.options;
-        let opened = open::open(sealed, options.allow_plaintext, self.report, |_| Ok(key))?;
+        let (options, report) = (self.options, self.report);
+        let proof = Proof::of(&mut sealed, options, report)?;
+        self.tell_absent(&sealed, proof.is_some());
+        if let Some(proof) = proof {
+            proof.check(Some(&key), options, report)?;
+        }
+        let opened = open::open(sealed, options.allow_plaintext, report, |_| Ok(key))?;
         Ok(opened.0)
     }
 
@@ -280,7 +313,33 @@ impl Wanted<'_> {
     fn check(&self, sealed: &SealedLevels) -> Result<(), Error> {
         let expected = self.expected(sealed.origin);
         expected.record(self.report);
-        expected.check(sealed, &self.options.path)
+        expected.check(sealed, &self.options.path)?;
+        let path = &self.options.path;
+        let mut absent = sealed.secrets.absent(path);
+        self.report
+            .record(|| Event::AbsentLevels(absent.iter().map(|level| level.as_str()).collect()));
+        absent.retain(|level| self.options.require_levels.contains(level));
+        if absent.is_empty() {
+            return Ok(());
+        }
+        Err(Error::AbsentLevels {
+            path: path.to_string(),
+            levels: words(&absent),
+        })
+    }
+
+    /// Warns of levels that are absent and were not when the command was started, unless a manifest proves that they
+    /// have to be.
+    fn tell_absent(&self, sealed: &SealedLevels, is_proven: bool) {
+        let path = &self.options.path;
+        let mut absent = sealed.secrets.absent(path);
+        absent.retain(|level| !self.in_force.was_absent(*level));
+        if !is_proven && !absent.is_empty() {
+            let levels = words(&absent);
+            self.report.warn(format_args!(
+                "{path}: there is no level {levels}; --require-levels makes that an error"
+            ));
+        }
     }
 
     /// Warns of a client key that cannot be used.
@@ -291,4 +350,9 @@ impl Wanted<'_> {
             ));
         }
     }
+}
+
+fn words(levels: &[LevelName]) -> String {
+    let words: Vec<_> = levels.iter().map(|level| level.as_str()).collect();
+    words.join(", ")
 }

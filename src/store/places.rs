@@ -102,23 +102,48 @@ pub fn read_tree(
     let record = decoded(&text, Document::Organization, documents::organization)?;
     let organization = &organization.check(record)?;
     record_organization(organization, &report);
+    let (text, manifest) = read_settled(tree, organization, path)?;
     let document = Document::Secrets { organization, path };
-    let secrets = decoded(&read(document)?, document, documents::secrets)?;
+    let secrets = decoded(&text, document, documents::secrets)?;
     secrets.check_depth(path)?;
-    let descriptor = if secrets.are_none() {
-        None
-    } else {
-        let document = Document::EncryptionKey { organization, path };
-        let descriptor = decoded(&read(document)?, document, documents::descriptor)?;
-        Some(Arc::new(descriptor))
-    };
+    let document = Document::EncryptionKey { organization, path };
+    let descriptor = decoded(&read(document)?, document, documents::descriptor)?;
+    let document = Document::Manifest { organization, path };
+    let manifest = manifest.map(|text| decoded(&text, document, documents::manifest));
     Ok(SealedLevels {
         organization: Some(organization.clone()),
         secrets,
-        descriptor,
+        descriptor: Some(Arc::new(descriptor)),
+        manifest: manifest.transpose()?,
         texts: None,
         origin: Origin::Tree,
     })
+}
+
+/// How often a manifest may have changed while the secrets were read: each time somebody has sealed a level meanwhile.
+const MAX_CHANGES: usize = 100;
+
+/// Reads the secrets of a path, and the manifest that was in place before they were read and after. Both belong
+/// together then: `dotenv-seal` writes the manifest before and after it writes anything else, never twice the same.
+fn read_settled(
+    tree: &Tree,
+    organization: &str,
+    path: &SecretPath,
+) -> Result<(String, Option<String>), Error> {
+    let read_manifest = || match tree.read(Document::Manifest { organization, path }) {
+        Err(Error::NotFound { .. }) => Ok(None),
+        read => read.map(Some),
+    };
+    let mut before = read_manifest();
+    for change in 0.. {
+        let secrets = tree.read(Document::Secrets { organization, path })?;
+        let after = read_manifest()?;
+        if before? == after || change == MAX_CHANGES {
+            return Ok((secrets, after));
+        }
+        before = Ok(after);
+    }
+    unreachable!("a number has no end")
 }
 
 /// Records whose secrets they are.

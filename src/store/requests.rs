@@ -23,6 +23,7 @@ pub type About = (String, SecretPath);
 pub enum Requested {
     Organization,
     EncryptionKey,
+    Manifest,
     Secrets,
     ApiKeys { page: u64 },
 }
@@ -32,6 +33,7 @@ impl Requested {
         match self {
             Requested::Organization => Document::Organization,
             Requested::EncryptionKey => Document::EncryptionKey { organization, path },
+            Requested::Manifest => Document::Manifest { organization, path },
             Requested::Secrets => Document::Secrets { organization, path },
             Requested::ApiKeys { page } => Document::ApiKeys { organization, page },
         }

@@ -63,6 +63,12 @@ struct KeyContent<'a> {
 }
 
 #[derive(Serialize)]
+struct ManifestAttributes<'a> {
+    generation: u64,
+    content: &'a str,
+}
+
+#[derive(Serialize)]
 struct Organization<'a> {
     data: OrganizationData<'a>,
 }
@@ -125,6 +131,20 @@ pub fn descriptor_document(salt: &str, iterations: u32) -> String {
             attributes: DescriptorAttributes {
                 format: "json",
                 content: json::to_string(&content),
+            },
+        },
+        meta: NoMeta {},
+    })
+}
+
+/// Writes the manifest of a project.
+pub fn manifest_document(generation: u64, content: &str) -> String {
+    document(&Envelope {
+        data: Data {
+            kind: "manifests",
+            attributes: ManifestAttributes {
+                generation,
+                content,
             },
         },
         meta: NoMeta {},

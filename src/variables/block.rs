@@ -29,15 +29,17 @@ const FILE_NAME: usize = 4096;
 const UNSAFE_PREFIXES: [&str; 3] = ["BASH_FUNC_", "DYLD_", "LD_"];
 
 /// Names that affect a loader, a shell or an interpreter, and those of our own settings.
-const UNSAFE_NAMES: [&str; 33] = [
+const UNSAFE_NAMES: [&str; 35] = [
     "BASHOPTS",
     "BASH_ENV",
     "DOTENV_API_URL",
     "DOTENV_ORGANIZATION",
     "DOTENV_RUN_CACHE",
     "DOTENV_RUN_CUSTODY",
+    "DOTENV_RUN_MIN_GENERATION",
     "DOTENV_RUN_MIRRORS",
     "DOTENV_RUN_PATH",
+    "DOTENV_RUN_REQUIRE_LEVELS",
     "ENV",
     "GCONV_PATH",
     "GIT_EXEC_PATH",

@@ -117,7 +117,7 @@ fn a_tree_served_by_nginx_takes_over() {
     let outcome = assert_from(run, host);
     assert!(outcome.elapsed < Duration::from_secs(5), "{outcome}");
     let log = std::fs::read_to_string(dir.path().join("access")).unwrap();
-    assert_eq!(log.matches("\" 200 ").count(), 2, "{log}");
+    assert_eq!(log.matches("\" 200 ").count(), 3, "{log}");
 }
 
 fn a_mirror_is_not_asked_while_the_service_answers() {
@@ -156,7 +156,7 @@ fn a_mirror_never_gets_the_key() {
         run(&service, &[&mirror.url()]),
         &mirror.address().to_string(),
     );
-    assert_eq!(mirror.requests().len(), 2);
+    assert_eq!(mirror.requests().len(), 3);
     for request in mirror.requests() {
         let all = format!("{request:?}");
         assert!(!all.contains(service.api_key()), "{all}");

@@ -238,7 +238,11 @@ fn a_mirror_takes_over_where_the_service_is_swallowed_up() {
         scope.spawn(|| takes_over(HOST, &["--timeout", "1"], 0.5));
     });
     let log = std::fs::read_to_string(dir.path().join("access")).expect("the log of nginx");
-    assert_eq!(log.matches("\" 200 ").count(), 8, "{log}");
-    assert_eq!(log.matches("\" 200 authorization: -\n").count(), 8, "{log}");
+    assert_eq!(log.matches("\" 200 ").count(), 12, "{log}");
+    assert_eq!(
+        log.matches("\" 200 authorization: -\n").count(),
+        12,
+        "{log}"
+    );
     assert!(!log.contains("dotenv_"), "{log}");
 }

@@ -166,6 +166,13 @@ pub fn the_first_of_the_four_places_counts() {
         },
         row("cache", "DOTENV_RUN_CACHE", "0", "-1"),
         row("custody", "DOTENV_RUN_CUSTODY", "client", "rubbish"),
+        row("min-generation", "DOTENV_RUN_MIN_GENERATION", "0", "-1"),
+        row(
+            "require-levels",
+            "DOTENV_RUN_REQUIRE_LEVELS",
+            "project",
+            "target",
+        ),
         Row {
             default: Default::Fails(125, "no PATH"),
             ..row("path", "DOTENV_RUN_PATH", "my-app", "MY_APP")

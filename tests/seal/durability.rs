@@ -100,7 +100,7 @@ pub fn a_reader_sees_old_or_new_documents_only() {
 }
 
 /// Ends the loops of the readers, also when the writer panics.
-struct SetOnDrop<'a>(&'a AtomicBool);
+pub struct SetOnDrop<'a>(pub &'a AtomicBool);
 
 impl Drop for SetOnDrop<'_> {
     fn drop(&mut self) {
@@ -258,7 +258,7 @@ pub fn a_failed_write_leaves_every_document_old_or_new() {
 /// That a tree has no file but its documents.
 fn assert_no_other_files(root: &Path) {
     let is_document = |path: &PathBuf| {
-        let documents = ["organization", "encryption-key", "secrets"];
+        let documents = ["organization", "encryption-key", "manifest", "secrets"];
         path.is_dir() || documents.iter().any(|document| path.ends_with(document))
     };
     let others: Vec<_> = snapshot(root)
@@ -292,7 +292,11 @@ pub fn documents_are_on_the_disk_before_they_are_in_place() {
             _ => (),
         }
     }
-    assert_eq!(in_place.len(), 3, "{:?}", trace.calls);
+    // The manifest before and after the documents.
+    assert_eq!(in_place.len(), 5, "{:?}", trace.calls);
+    for index in [0, 4] {
+        assert!(in_place[index].ends_with("my-app/manifest"), "{in_place:?}");
+    }
     for document in &in_place {
         let directory = document.parent().unwrap().to_str().unwrap();
         assert!(
@@ -305,7 +309,7 @@ pub fn documents_are_on_the_disk_before_they_are_in_place() {
         .iter()
         .filter(|call| call.opens_for_writing())
         .count();
-    assert_eq!(written, 3, "something else is written: {:?}", trace.calls);
+    assert_eq!(written, 5, "something else is written: {:?}", trace.calls);
 }
 
 pub fn only_ciphertext_is_written() {
@@ -380,7 +384,7 @@ pub fn what_a_killed_put_left_behind_disturbs_nobody() {
         let below = tree.secrets("my-app");
         let script = format!(
             "set -e; d=${{1%/*}}; for f in \"$d/.secrets.$$\" \"$d/.secrets.1\"; do \
-             set -- \"$f\" \"$2\" \"$3\" \"$4\"; {plant}; done; exec \"$3\" put \"$4\" my-app"
+             set -- \"$f\" \"$2\" \"$3\" \"$4\"; {plant}; done; exec \"$3\" put \"$4\" my-app --allow-weak-key"
         );
         let run = Run::shell(&script).arg("sh");
         let run = run
@@ -395,7 +399,7 @@ pub fn what_a_killed_put_left_behind_disturbs_nobody() {
         assert_eq!(fs::read(&target).unwrap(), b"untouched");
         assert_eq!(snapshot(outside.path()).len(), 2, "{plant}");
         let list = seal_program(&["list"]).arg(tree.root()).finish();
-        assert_eq!(list.assert_status(0).text().lines().count(), 9, "{list}");
+        assert_eq!(list.assert_status(0).text().lines().count(), 10, "{list}");
     }
 }
 

@@ -387,7 +387,7 @@ pub fn keys_come_from_where_dotenv_run_takes_them() {
     ];
     for (index, (arguments, variables)) in cases.into_iter().enumerate() {
         let script = "exec 7<\"$1\"; shift; exec \"$@\"";
-        let run = seal_program(&["put"])
+        let run = seal_program(&["put", "--allow-weak-key"])
             .arg(tree.root())
             .arg("my-app")
             .args(arguments);

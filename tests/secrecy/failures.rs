@@ -252,12 +252,13 @@ pub fn without_client_key() -> Scene {
 }
 
 /// Variants whose reason is an enum of its own, which the table goes by.
-const WRAPPERS: [&str; 12] = [
+const WRAPPERS: [&str; 13] = [
     "Error::BadKey",
     "Error::Certificate",
     "Error::Forbidden",
     "Error::Mirror",
     "Error::NoKey",
+    "Error::NotWhole",
     "Error::Parse",
     "Error::Profile",
     "Error::Resolve",
@@ -342,6 +343,7 @@ pub fn every_failure_of_the_program_is_in_the_table() {
         include_str!("../../src/error/mod.rs"),
         include_str!("../../src/error/unreachable.rs"),
         include_str!("../../src/error/profile_flaw.rs"),
+        include_str!("../../src/error/manifest_flaw.rs"),
         include_str!("../../src/error/sealing.rs"),
         include_str!("../../src/error/usage.rs"),
         include_str!("../../src/error/key_flaw.rs"),

@@ -3,7 +3,9 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
+use super::seal::seal_manifest;
 use super::world::{Custody, Project, World};
 
 const TIMESTAMP: &str = "2025-01-02T03:04:05+00:00";
@@ -63,6 +65,53 @@ pub fn secrets(organization: &str, project: &Project, place: &str) -> Value {
             "action": "read",
         },
     })
+}
+
+/// The manifest of a project: the text that is sealed, and its generation for everyone.
+pub fn manifest(key: &[u8; 32], generation: u64, text: &str) -> Value {
+    json!({ "data": {
+        "type": "manifests",
+        "attributes": { "generation": generation, "content": seal_manifest(key, text) },
+    } })
+}
+
+/// The manifest of all that a project holds.
+pub fn manifest_of(organization: &str, project: &Project) -> Value {
+    let state = |place: &str| {
+        let own = project.levels(place).into_iter().last();
+        let depth = place.split('/').filter(|slug| !slug.is_empty()).count();
+        let own = own.filter(|(kind, _, _)| *kind == ["project", "target", "environment"][depth]);
+        (
+            project.path(place),
+            own.map(|(_, _, level)| digest(&level.content)),
+        )
+    };
+    let mut states: Vec<_> = project.places().map(state).collect();
+    states.sort_by_key(|(path, _)| path.split('/').map(str::to_owned).collect::<Vec<_>>());
+    let text = manifest_text(organization, &project.slug, 1, &states);
+    manifest(project.key(), 1, &text)
+}
+
+/// The text of a manifest; the paths must be in order.
+pub fn manifest_text(
+    organization: &str,
+    project: &str,
+    generation: u64,
+    states: &[(String, Option<String>)],
+) -> String {
+    let head = format!(
+        "dotenv-manifest 1\norganization {organization}\nproject {project}\ngeneration {generation}\n"
+    );
+    let line = |(path, state): &(String, Option<String>)| {
+        format!("{path} {}\n", state.as_deref().unwrap_or("-"))
+    };
+    head + &states.iter().map(line).collect::<String>()
+}
+
+/// What a manifest says of a sealed text.
+pub fn digest(content: &str) -> String {
+    let digest = Sha256::digest(content.as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The levels that hold something; none at all are an empty array, as PHP writes its empty map.

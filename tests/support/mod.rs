@@ -33,7 +33,7 @@ mod wait;
 mod world;
 
 pub use client::Client;
-pub use documents::{flip_bit, set_in_descriptor};
+pub use documents::{digest, flip_bit, manifest, manifest_text, set_in_descriptor};
 pub use injector::{Injection, Target, injector, refusing};
 pub use lock::{Lock, set_mode};
 pub use names::{Answer, Names};

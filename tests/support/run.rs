@@ -100,6 +100,12 @@ impl Run {
         self
     }
 
+    /// Without an argument that was given.
+    pub fn without(mut self, argument: &str) -> Self {
+        self.words.retain(|word| word != argument);
+        self
+    }
+
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         let (name, value) = (name.as_ref().into(), value.as_ref().into());
         self.environment.insert(name, value);

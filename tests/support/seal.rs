@@ -44,12 +44,23 @@ pub fn seal(key: &[u8; 32], text: &[u8]) -> String {
     seal_with_nonce(key, nonce, text)
 }
 
+/// The blob of a manifest, which is no level's.
+pub fn seal_manifest(key: &[u8; 32], text: &str) -> String {
+    let mut nonce = [0; NONCE_LEN];
+    SystemRandom::new().fill(&mut nonce).expect("random bytes");
+    seal_in(key, nonce, b"dotenv-seal manifest", text.as_bytes())
+}
+
 pub fn seal_with_nonce(key: &[u8; 32], nonce: [u8; NONCE_LEN], text: &[u8]) -> String {
+    seal_in(key, nonce, b"", text)
+}
+
+fn seal_in(key: &[u8; 32], nonce: [u8; NONCE_LEN], context: &[u8], text: &[u8]) -> String {
     let mut sealed = text.to_vec();
     cipher(key)
         .seal_in_place_append_tag(
             Nonce::assume_unique_for_key(nonce),
-            Aad::empty(),
+            Aad::from(context),
             &mut sealed,
         )
         .expect("a text that fits");

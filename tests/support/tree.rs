@@ -1,5 +1,6 @@
 //! A sealed tree on disk, written without the help of `dotenv-seal`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -41,6 +42,10 @@ impl Tree {
                 tree.encryption_key(slug),
                 documents::encryption_key(project),
             );
+            if project.custody.managed == "client" {
+                let document = documents::manifest_of(&world.organization, project);
+                write(tree.manifest(slug), document);
+            }
             for place in project.places() {
                 let document = documents::secrets(&world.organization, project, place);
                 write(tree.secrets(&project.path(place)), document);
@@ -90,6 +95,53 @@ impl Tree {
     /// Where the key descriptor of a project lies.
     pub fn encryption_key(&self, project: &str) -> PathBuf {
         self.below(project).join("encryption-key")
+    }
+
+    /// Where the manifest of a project lies.
+    pub fn manifest(&self, project: &str) -> PathBuf {
+        self.below(project).join("manifest")
+    }
+
+    /// Makes a manifest for the levels of a project as they are on the disk, each from the shortest path that has it.
+    pub fn sign(&self, project: &str, key: &[u8; 32], generation: u64) {
+        let text = self.manifest_text(project, generation);
+        let document = documents::manifest(key, generation, &text);
+        self.write(&self.manifest(project), document.to_string());
+    }
+
+    fn manifest_text(&self, project: &str, generation: u64) -> String {
+        let mut states = BTreeMap::new();
+        let mut found = vec![project.to_owned()];
+        while let Some(path) = found.pop() {
+            let names = fs::read_dir(self.below(&path)).expect("a directory of the tree");
+            for name in names.map(|entry| entry.expect("an entry")) {
+                if name.path().is_dir() {
+                    found.push(format!("{path}/{}", name.file_name().display()));
+                }
+            }
+            found.sort_by(|one, other| other.cmp(one));
+            let Ok(text) = fs::read(self.secrets(&path)) else {
+                continue;
+            };
+            let document: Value = serde_json::from_slice(&text).unwrap_or_default();
+            let levels = &document["data"]["attributes"]["levels"];
+            let segments: Vec<_> = path.split('/').collect();
+            for (depth, kind) in ["project", "target", "environment"].iter().enumerate() {
+                if depth < segments.len() {
+                    let content = levels[kind]["content"].as_str();
+                    let content = content.filter(|content| !content.is_empty());
+                    let at: Vec<String> =
+                        segments[..=depth].iter().map(|it| (*it).into()).collect();
+                    let state = states.entry(at).or_insert(None);
+                    *state = state.take().or(content.map(documents::digest));
+                }
+            }
+        }
+        let states: Vec<_> = states
+            .into_iter()
+            .map(|(path, state)| (path.join("/"), state))
+            .collect();
+        documents::manifest_text(&self.organization, project, generation, &states)
     }
 
     /// Where the secrets of a path lie: `my-app/production/api`.

@@ -142,6 +142,11 @@ impl Project {
         }
     }
 
+    /// The key that its levels are sealed with.
+    pub fn key(&self) -> &[u8; 32] {
+        &self.key
+    }
+
     /// Every place that exists.
     pub fn places(&self) -> impl Iterator<Item = &str> {
         self.places.keys().map(String::as_str)

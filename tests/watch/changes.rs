@@ -94,7 +94,7 @@ pub fn a_set_is_used_only_after_it_has_stayed_the_same() {
     let documents = (2..=4).map(|generation| fs::read(Tree::of(&world(generation)).secrets(PATH)));
     let documents: Vec<_> = documents.map(|it| it.expect("a document")).collect();
     for (generation, document) in (2..).zip(documents) {
-        replace(&tree, &tree.secrets(PATH), document);
+        replace_secrets(&tree, PATH, document);
         wait_until("a change that is seen", || seen() >= generation - 1);
         assert_eq!(starts(&live).len(), 1);
     }
@@ -110,7 +110,7 @@ pub fn what_changes_back_changes_nothing() {
     wait_for_starts(&live, 1);
     put(&tree, 2);
     wait_for_message(&live, "the sealed documents have changed");
-    replace(&tree, &tree.secrets(PATH), good);
+    replace_secrets(&tree, PATH, good);
     wait_for_questions(&live, 2);
     wait_for_starts(&live, 1);
     assert!(!end(live).stderr.contains("the secrets have changed"));

@@ -55,6 +55,8 @@ pub fn a_rotated_client_key_is_read_again() {
     let other = Tree::of(&World::new(vec![sealed]));
     let new = fs::read(other.secrets(PATH)).expect("a document");
     replace(&tree, &tree.secrets(PATH), new);
+    let manifest = fs::read(other.manifest("my-app")).expect("a document");
+    replace(&tree, &tree.manifest("my-app"), manifest);
     wait_for_message(&live, "wrong client key");
     fs::write(&file, OTHER).expect("a key");
     wait_for_starts(&live, 2);

@@ -133,7 +133,7 @@ pub fn what_is_written_after_a_restart_is_filtered_too() {
     for generation in 1..=3 {
         if generation > 1 {
             let document = fs::read(of(generation).secrets("my-app")).expect("a document");
-            replace(&tree, &tree.secrets("my-app"), document);
+            replace_secrets(&tree, "my-app", document);
         }
         // The secrets of the set before are still looked for, and no older ones.
         let lines = [

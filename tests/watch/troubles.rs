@@ -121,12 +121,12 @@ pub fn no_broken_set_reaches_the_command() {
         let live = run.args([PATH, "--", "sh", "-c", command]).spawn();
         live.wait_for_output("started 1");
         let good = fs::read(tree.secrets(PATH)).expect("a document");
-        replace(&tree, &tree.secrets(PATH), set);
+        replace_secrets(&tree, PATH, set);
         wait_for_message(&live, "the command keeps the old ones");
         let opened = || live.errors_so_far().matches("client key from").count();
         // It is tried again, and nothing more is said.
         wait_until("another attempt", || opened() >= 3);
-        replace(&tree, &tree.secrets(PATH), good);
+        replace_secrets(&tree, PATH, good);
         wait_for_message(&live, "can be renewed again");
         let outcome = end(live);
         assert_eq!(outcome.text(), "started 1\n", "{outcome}");
@@ -177,18 +177,18 @@ pub fn a_trouble_is_told_once_and_so_is_its_end() {
     let good = fs::read(tree.secrets(PATH)).expect("a document");
     for round in 1..=2 {
         let count = |text: &str| live.errors_so_far().matches(text).count();
-        replace(&tree, &tree.secrets(PATH), "{}");
+        replace_secrets(&tree, PATH, "{}");
         wait_until("a warning", || count("keeps the old ones") == 2 * round - 1);
         fs::remove_file(tree.secrets(PATH)).expect("a document");
         wait_until("another warning", || {
             count("keeps the old ones") == 2 * round
         });
-        replace(&tree, &tree.secrets(PATH), "{}");
+        replace_secrets(&tree, PATH, "{}");
         // The first one again, which is known.
         let before = count("organization");
         wait_until("another attempt", || count("organization") > before + 1);
         assert_eq!(count("keeps the old ones"), 2 * round);
-        replace(&tree, &tree.secrets(PATH), &good);
+        replace_secrets(&tree, PATH, &good);
         wait_until("the end of it", || count("can be renewed again") == round);
     }
     wait_for_starts(&live, 1);

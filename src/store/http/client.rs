@@ -241,6 +241,12 @@ fn refused(
             what: "no key descriptor of its project",
             place: host,
         },
+        // A store of objects that may not be listed says so of one that is not there.
+        (403 | 404, Document::Manifest { path, .. }) => Error::NotFound {
+            path: path.to_string(),
+            what: "no manifest of its project",
+            place: host,
+        },
         (404, Document::Secrets { path, .. }) => Error::NotFound {
             path: path.to_string(),
             what: "no such project, target or environment",

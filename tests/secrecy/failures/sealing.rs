@@ -10,7 +10,12 @@ fn sealing(words: &[&str], input: &str, change: impl FnOnce(&Tree)) -> Scene {
     let tree = Tree::of(&world);
     change(&tree);
     let run = Run::dotenv_seal().arg(words[0]).arg(tree.root());
-    let run = run.args(&words[1..]).env("DOTENV_CLIENT_KEY", KEY);
+    let is_weak = matches!(words[0], "put" | "sign");
+    let weak: &[&str] = if is_weak { &["--allow-weak-key"] } else { &[] };
+    let run = run
+        .args(&words[1..])
+        .args(weak)
+        .env("DOTENV_CLIENT_KEY", KEY);
     let scene = Scene {
         planted: blobs(&world),
         ..Scene::new(run.stdin(input))
@@ -29,6 +34,7 @@ pub fn table() -> Vec<Failure> {
     let good = format!("A={VALUE}\n");
     let put = move |path: &str, change: fn(&Tree)| sealing(&["put", path], &good, change);
     let (same, plain, json) = (put.clone(), put.clone(), put.clone());
+    let (unsigned, reserved, last) = (put.clone(), put.clone(), put.clone());
     vec![
         text("invalid name", format!("A=1\n{VALUE}={WORD}\n")),
         text("never closed", format!("A='{VALUE}\n{WORD}\n")),
@@ -83,6 +89,70 @@ pub fn table() -> Vec<Failure> {
                 })
             },
         ),
+        failure(
+            (125, "Seal::NoManifest", "has no manifest"),
+            "put",
+            move || {
+                unsigned("app", |tree| {
+                    std::fs::remove_file(tree.manifest("app")).expect("a manifest");
+                })
+            },
+        ),
+        failure(
+            (125, "Seal::ReservedTarget", "named manifest"),
+            "put",
+            move || reserved("app/manifest", |_| ()),
+        ),
+        failure(
+            (125, "Seal::LastGeneration", "cannot grow"),
+            "put",
+            move || {
+                last("app", |tree| {
+                    let world = world();
+                    let app = world.project("app").expect("a project");
+                    tree.sign("app", app.key(), u64::MAX);
+                })
+            },
+        ),
+        failure(
+            (125, "Seal::LevelOf", "in the document of app/t"),
+            "sign",
+            || {
+                sealing(&["sign", "app"], "", |tree| {
+                    tree.edit(&tree.secrets("app/t"), flip_bit("target", 200));
+                })
+            },
+        ),
+        failure((125, "Seal::NoLevel", "has no level"), "sign", || {
+            sealing(&["sign", "app"], "", |tree| {
+                let strong = set_in_descriptor("key_check_iterations", json!(600_000));
+                tree.edit(&tree.encryption_key("app"), strong);
+                std::fs::remove_file(tree.manifest("app")).expect("a manifest");
+                let edit = replacing("/data/attributes/levels", json!([]));
+                for path in ["app", "app/t", "app/t/e"] {
+                    tree.edit(&tree.secrets(path), &edit);
+                }
+            })
+            .with(|run| run.without("--allow-weak-key"))
+        }),
+        failure((125, "Seal::FewIterations", "1000 PBKDF2"), "put", || {
+            let scene = sealing(&["put", "app"], "A=1\n", |_| ());
+            scene.with(|run| run.without("--allow-weak-key"))
+        }),
+        failure((125, "Seal::ForeignSalt", "did not make"), "put", || {
+            let scene = sealing(&["put", "app"], "A=1\n", |tree| {
+                let document = tree.encryption_key("app");
+                tree.edit(
+                    &document,
+                    set_in_descriptor("key_check_salt", json!("c2FsdA==")),
+                );
+                tree.edit(
+                    &document,
+                    set_in_descriptor("key_check_iterations", json!(600_000)),
+                );
+            });
+            scene.with(|run| run.without("--allow-weak-key"))
+        }),
         failure((125, "Seal::NotEnv", "format json"), "put", move || {
             json("app/t", |tree| {
                 let edit = replacing("/data/attributes/format", json!("json"));

@@ -14,6 +14,8 @@ pub enum Route {
     Organization,
     Secrets,
     EncryptionKey,
+    /// Of a mirror only.
+    Manifest,
     ApiKeys,
 }
 
@@ -40,6 +42,7 @@ impl Shared {
         let project = self.project(key, &resource)?;
         let document = match resource.route {
             Route::Secrets => self.secrets(key, project, &resource.place),
+            Route::Manifest => self.manifest(project),
             _ => encryption_key(key, project),
         };
         Ok((resource.route, document?))
@@ -77,6 +80,13 @@ impl Shared {
         check(is_ours, || not_found("Organization"))?;
         let project = self.world.project(resource.project);
         project.ok_or_else(|| not_found("Project"))
+    }
+
+    /// The service has no such route.
+    fn manifest(&self, project: &Project) -> Result<Value, Reply> {
+        let has_one = self.keys.is_none() && project.custody.managed == "client";
+        check(has_one, || not_found("Route"))?;
+        Ok(documents::manifest_of(&self.world.organization, project))
     }
 
     fn secrets(&self, key: &Key, project: &Project, place: &str) -> Result<Value, Reply> {
@@ -135,6 +145,7 @@ fn parse(target: &str) -> Option<Resource<'_>> {
         [organization, project, "encryption-key"] => {
             (organization, project, &[][..], Route::EncryptionKey)
         }
+        [organization, project, "manifest"] => (organization, project, &[][..], Route::Manifest),
         [organization, project, ref place @ .., "secrets"] => {
             (organization, project, place, Route::Secrets)
         }

@@ -1,0 +1,156 @@
+//! Keeping a sealed tree: what only `dotenv-seal` does.
+
+#![forbid(unsafe_code)]
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::error::Error;
+use crate::path::SecretPath;
+use crate::store::model::Document;
+use crate::store::tree::Tree;
+
+impl Tree {
+    /// Makes a directory for a tree if there is none, and opens it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made or opened.
+    pub fn create(root: &Path) -> Result<Self, Error> {
+        fs::create_dir_all(root).map_err(|error| Error::Tree {
+            path: root.to_owned(),
+            error,
+        })?;
+        Tree::open(root)
+    }
+
+    /// Waits until no other process keeps the tree, and keeps it until this `Tree` is dropped.
+    ///
+    /// # Errors
+    ///
+    /// If the file system has no locks.
+    pub fn lock(&self) -> Result<(), Error> {
+        self.directory.lock().map_err(|error| Error::Tree {
+            path: self.root.clone(),
+            error,
+        })
+    }
+
+    /// Whether the tree has a document.
+    ///
+    /// # Errors
+    ///
+    /// If that cannot be told; what is there and cannot be opened must not pass for missing.
+    pub fn has(&self, document: Document<'_>) -> Result<bool, Error> {
+        match self.open_document(document) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(self.failed(document, error)),
+        }
+    }
+
+    /// Puts a document in place: a reader sees the old one or the new one, never a part, whatever happens.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written; the old document is then still there, and nothing else is left behind.
+    pub fn write(&self, document: Document<'_>, text: &str) -> Result<(), Error> {
+        let path = self.root.join(document.to_string());
+        replace(&path, text.as_bytes()).map_err(|error| Error::Tree { path, error })
+    }
+
+    /// The paths that have secrets, in order, each before those below it: those of a project or,
+    /// without one, of the whole organization.
+    ///
+    /// # Errors
+    ///
+    /// If a directory or document cannot be read.
+    pub fn paths(&self, organization: &str, project: &str) -> Result<Vec<SecretPath>, Error> {
+        let top = self.root.join("api/v1").join(organization);
+        let (mut paths, mut found) = (Vec::new(), vec![project.to_owned()]);
+        while let Some(prefix) = found.pop() {
+            if let Ok(path) = SecretPath::parse(&prefix)
+                && self.has(Document::Secrets {
+                    organization,
+                    path: &path,
+                })?
+            {
+                paths.push(path);
+            }
+            let directory = top.join(&prefix);
+            let names = subdirectories(&directory).map_err(|error| Error::Tree {
+                path: directory,
+                error,
+            })?;
+            let below = |name: String| {
+                if prefix.is_empty() {
+                    name
+                } else {
+                    format!("{prefix}/{name}")
+                }
+            };
+            let is_path = |below: &String| SecretPath::parse(below).is_ok();
+            found.extend(names.into_iter().map(below).filter(is_path));
+        }
+        paths.sort();
+        Ok(paths)
+    }
+}
+
+/// The names of the directories in a directory; none if it is missing.
+fn subdirectories(directory: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if fs::metadata(entry.path()).is_ok_and(|metadata| metadata.is_dir()) {
+            names.extend(entry.file_name().into_string());
+        }
+    }
+    Ok(names)
+}
+
+/// Replaces a file by way of a temporary one beside it, and waits until both are on the disk.
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    make_directory(directory)?;
+    let temporary = directory.join(format!(".{}.{}", name.display(), std::process::id()));
+    // A process of the same number may have been killed and left one; whatever stands there is not followed.
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => (),
+    }
+    let written = File::create_new(&temporary).and_then(|mut file| {
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    });
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written?;
+    File::open(directory)?.sync_all()
+}
+
+/// Makes a directory and those that lead to it, where they are missing, so that they survive a crash.
+fn make_directory(directory: &Path) -> io::Result<()> {
+    match fs::create_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) => (),
+        Err(error) => {
+            make_directory(directory.parent().ok_or(error)?)?;
+            return make_directory(directory);
+        }
+    }
+    match directory.parent() {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
