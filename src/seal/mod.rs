@@ -161,9 +161,10 @@ pub fn sign(options: &SealOptions, client_key: ClientKey, report: &Report) -> Re
     project.sign(options.allow_weak_key, report)
 }
 
-/// Waits until nobody else changes the tree.
+/// Waits until nobody else changes the tree, and cleans up behind those who could not.
 fn locked(tree: Tree) -> Result<Tree, Error> {
     tree.lock()?;
+    tree.remove_leftovers();
     Ok(tree)
 }
 

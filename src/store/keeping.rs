@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::fs::{self, File};
+use std::fs::{self, DirEntry, File};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -10,6 +10,13 @@ use crate::error::Error;
 use crate::path::SecretPath;
 use crate::store::model::Document;
 use crate::store::tree::Tree;
+use crate::sys::{self, Pid};
+
+/// The last segments of the routes of the documents that are written.
+const DOCUMENTS: [&str; 4] = ["encryption-key", "manifest", "organization", "secrets"];
+
+/// How deep below `api/v1` there are documents.
+const DEEPEST: usize = 4;
 
 impl Tree {
     /// Makes a directory for a tree if there is none, and opens it.
@@ -35,6 +42,27 @@ impl Tree {
             path: self.root.clone(),
             error,
         })
+    }
+
+    /// Removes what was left behind by writers that were killed, which is only known while the tree is locked: then no
+    /// writer is at work but those that know nothing of the lock, and theirs stays. What cannot be removed disturbs
+    /// nobody.
+    pub fn remove_leftovers(&self) {
+        let mut found = vec![(self.root.join("api/v1"), 0)];
+        while let Some((directory, depth)) = found.pop() {
+            // Not through a link: it may lead elsewhere, and what it leads to in the tree is found without it.
+            for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() && depth < DEEPEST => {
+                        found.push((entry.path(), depth + 1));
+                    }
+                    Ok(kind) if kind.is_file() && is_leftover(&entry) => {
+                        let _ = fs::remove_file(entry.path());
+                    }
+                    _ => (),
+                }
+            }
+        }
     }
 
     /// Whether the tree has a document.
@@ -120,7 +148,7 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
         return Err(io::ErrorKind::InvalidInput.into());
     };
     make_directory(directory)?;
-    let temporary = directory.join(format!(".{}.{}", name.display(), std::process::id()));
+    let temporary = directory.join(temporary_name(&name.to_string_lossy(), std::process::id()));
     // A process of the same number may have been killed and left one; whatever stands there is not followed.
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -153,4 +181,27 @@ fn make_directory(directory: &Path) -> io::Result<()> {
         Some(parent) => File::open(parent)?.sync_all(),
         None => Ok(()),
     }
+}
+
+/// The name of the file that a process writes before it puts it in place.
+fn temporary_name(document: &str, process: u32) -> String {
+    format!(".{document}.{process}")
+}
+
+/// Whether a file has the name of one that is not in place yet, and the process that would put it there is gone.
+fn is_leftover(entry: &DirEntry) -> bool {
+    let name = entry.file_name();
+    let parts = name.to_str().and_then(|name| name.rsplit_once('.'));
+    let Some((document, process)) = parts else {
+        return false;
+    };
+    let document = document.strip_prefix('.').unwrap_or_default();
+    let Ok(process) = process.parse::<Pid>() else {
+        return false;
+    };
+    let own = std::process::id();
+    DOCUMENTS.contains(&document)
+        && name == *temporary_name(document, process.unsigned_abs())
+        && process > 0
+        && (process.unsigned_abs() == own || !sys::may_exist(process))
 }

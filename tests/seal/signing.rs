@@ -1,7 +1,9 @@
 //! The manifest that `dotenv-seal` keeps: it is right at every moment, whoever else writes and whenever a writer is
 //! killed; and what is refused so that nobody without the key gets something signed or sealed.
 
-use std::fs;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -26,6 +28,7 @@ tests![
     a_writer_killed_at_a_random_moment_leaves_a_whole_tree,
     an_interrupted_change_is_brought_to_an_end,
     nothing_is_sealed_under_a_weak_key_unless_that_is_said,
+    leftovers_of_the_dead_are_removed_and_nothing_else,
     a_target_may_not_lie_where_the_manifest_does,
 ];
 
@@ -339,6 +342,13 @@ fn a_writer_killed_at_a_random_moment_leaves_a_whole_tree() {
         let path = "my-app/production/e0";
         assert_eq!(text(path, level), text(PATHS[2], level));
     }
+    let files = snapshot(tree.root()).into_keys();
+    let names = files.filter_map(|path| path.file_name().map(|name| name.to_owned()));
+    let left: BTreeSet<_> = names
+        .filter(|name| name.to_str().unwrap().starts_with('.'))
+        .collect();
+    let own = tree.root().file_name().unwrap();
+    assert!(left.iter().all(|name| name == own), "{left:?}");
 }
 
 /// Killed at the rename of each document in turn.
@@ -452,6 +462,86 @@ fn nothing_is_sealed_under_a_weak_key_unless_that_is_said() {
     fs::remove_file(tree.manifest("my-app")).unwrap();
     let strict = sign(tree.root(), "my-app").without("--allow-weak-key");
     assert_refused_untouched(tree.root(), strict, &["no level", "--allow-weak-key"]);
+}
+
+fn leftovers_of_the_dead_are_removed_and_nothing_else() {
+    let dead = Run::program("true").spawn();
+    let number = dead.pid();
+    dead.wait();
+    let living = Run::program("sleep").arg("1000").spawn();
+    let tree = Tree::of(&world());
+    let elsewhere = TempDir::new();
+    let outside = elsewhere.file("outside", "outside");
+    let top = tree.root().join("api/v1");
+    let organization = top.join(ORGANIZATION);
+    let project = organization.join("my-app");
+    let left = [
+        top.join(format!(".organization.{number}")),
+        project.join(format!(".secrets.{number}")),
+        project.join(format!(".encryption-key.{number}")),
+        project.join(format!(".manifest.{number}")),
+        project.join(format!("production/api/.secrets.{number}")),
+        organization
+            .join("my-app/production")
+            .join(format!(".secrets.{number}")),
+    ];
+    let stays = [
+        project.join(format!(".secrets.{}", living.pid())),
+        project.join(".secrets.1"),
+        project.join(".secrets.0"),
+        project.join(format!(".secrets.0{number}")),
+        project.join(format!(".secrets.+{number}")),
+        project.join(format!(".secrets.-{number}")),
+        project.join(format!(".secrets.{number}x")),
+        project.join(format!(".secrets.{number}.bak")),
+        project.join(format!("secrets.{number}")),
+        project.join(format!("..secrets.{number}")),
+        project.join(format!(".other.{number}")),
+        project.join(".secrets."),
+        project.join(".secrets.99999999999999999999"),
+        project.join(".gitignore"),
+        tree.root().join(format!(".secrets.{number}")),
+        outside.clone(),
+    ];
+    let plant = || {
+        for file in left.iter().chain(&stays) {
+            let _ = fs::create_dir_all(file.parent().unwrap());
+            File::create(file).unwrap();
+        }
+    };
+    let link = project.join(format!(".manifest.1{number}"));
+    let runs: [fn(&Path) -> Run; 4] = [
+        |root| put(root, PATHS[1], "A=1\n"),
+        |root| sign(root, "my-app"),
+        |root| init(root, "new"),
+        // One that fails has cleaned up all the same.
+        |root| init(root, "my-app"),
+    ];
+    let _ = fs::remove_file(&link);
+    symlink(&outside, &link).unwrap();
+    for run in runs {
+        plant();
+        run(tree.root()).finish();
+        for file in &left {
+            assert!(!file.exists(), "{}", file.display());
+        }
+        for file in stays.iter().chain([&link]) {
+            assert!(fs::symlink_metadata(file).is_ok(), "{}", file.display());
+        }
+    }
+    living.signal(Signal::SIGKILL);
+    living.wait();
+    plant();
+    put(tree.root(), PATHS[1], "A=1\n")
+        .finish()
+        .assert_status(0);
+    assert!(!stays[0].exists(), "its process is gone too");
+    let directory = project.join(format!(".secrets.2{number}"));
+    fs::create_dir(&directory).unwrap();
+    put(tree.root(), PATHS[1], "A=1\n")
+        .finish()
+        .assert_status(0);
+    assert!(directory.exists());
 }
 
 fn a_target_may_not_lie_where_the_manifest_does() {
