@@ -48,7 +48,8 @@ check:
 	tests/tools mandoc
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps
+	RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' \
+		$(CARGO) doc --no-deps --document-private-items
 	$(CARGO) test --test structure
 	mandoc -T lint -W style $(PAGES:%=man/%)
 

@@ -4,33 +4,25 @@
 
 use std::process::ExitCode;
 
-use dotenv_run::check::Check;
-use dotenv_run::cli::{self, Named, Options, Outside, Refusal, Request};
-use dotenv_run::deliver::output;
-use dotenv_run::error::Error;
-use dotenv_run::keys::{Claimed, profile_file};
-use dotenv_run::report::{self, Report, Verbosity};
-use dotenv_run::run::beginning::{Side, WorkerContext, supervise};
-use dotenv_run::run::exec::Ready;
-use dotenv_run::run::watch::keeper::Keeper;
-use dotenv_run::sys::{self, Environ};
-use dotenv_run::task::{self, Assignment, Task};
+use dotenv_run::programs::{
+    Assignment, Check, Claimed, Environ, Error, Keeper, Named, Options, Outside, Ready, Refusal,
+    Report, Request, Side, Task, Verbosity, WorkerContext, check_start, completions,
+    end_as_failures, help, parse, print, read_profile, restore_signals, supervise,
+};
 
 fn main() -> ExitCode {
-    report::end_as_failures("dotenv-run");
-    let restored = sys::restore_signals().map_err(Error::Signals);
+    end_as_failures("dotenv-run");
+    let restored = restore_signals().map_err(Error::Signals);
     let environ = Environ::take();
     let outside = Outside {
         variable: &|name| environ.value(name),
-        profile: profile_file::read,
+        profile: read_profile,
     };
-    let outcome = match cli::parse(std::env::args_os().skip(1), &outside) {
+    let outcome = match parse(std::env::args_os().skip(1), &outside) {
         Ok(Request::Run(options, named)) => restored.and_then(|()| run(options, named, environ)),
-        Ok(Request::Help) => output::print(&cli::help()),
-        Ok(Request::Version) => {
-            output::print(concat!("dotenv-run ", env!("CARGO_PKG_VERSION"), "\n"))
-        }
-        Ok(Request::Completions(shell)) => output::print(&cli::completions(shell)),
+        Ok(Request::Help) => print(&help()),
+        Ok(Request::Version) => print(concat!("dotenv-run ", env!("CARGO_PKG_VERSION"), "\n")),
+        Ok(Request::Completions(shell)) => print(&completions(shell)),
         Err(Refusal { error, check }) => match check {
             Some(form) => Check::of(form, None).conclude(Err(error)),
             None => Err(error),
@@ -48,7 +40,7 @@ fn run(options: Box<Options>, named: Named, environ: Environ) -> Result<ExitCode
     let report = Report::new("dotenv-run", options.verbosity);
     let report = check.map_or(report, |check| report.with_listener(check));
     let begun = Claimed::claim(named).and_then(|claimed| {
-        task::check_start(&options, &report)?;
+        check_start(&options, &report)?;
         let side = supervise(options.supervision())?;
         Ok((
             Assignment {

@@ -281,7 +281,9 @@ impl Task {
                 if options.check.is_some() || candidate.is_some_and(Candidate::is_renewal) {
                     ready.look_up(report)?;
                 }
-                let masks = options.check.map_or(Masks::OnEither, |_| Masks::OnNone);
+                let masks = options
+                    .check
+                    .map_or(Masks::OnEitherStream, |_| Masks::Nowhere);
                 output::mask(secrets, audience, masks, report)?;
                 if candidate.is_none_or(Candidate::may_start) {
                     audit.done()?;
@@ -292,7 +294,7 @@ impl Task {
                 let names = secrets.iter().map(|secret| &*secret.name);
                 refuse_unsafe(names, &options.inheritance)?;
                 let text = output::rendered(secrets, *form)?;
-                output::mask(secrets, audience, Masks::OnError, report)?;
+                output::mask(secrets, audience, Masks::OnStandardError, report)?;
                 audit.done()?;
                 output::write(text.bytes())?;
                 None

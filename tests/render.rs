@@ -5,8 +5,8 @@ mod compose;
 mod readers;
 mod values;
 
-use dotenv_run::dotenv::parse::{self, Value};
-use dotenv_run::dotenv::render::{Form, NoSpelling, render};
+use dotenv_run::inside::dotenv::parse::{self, Value};
+use dotenv_run::inside::dotenv::render::{Form, NoSpelling, render};
 
 use crate::support::*;
 use readers::*;

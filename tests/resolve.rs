@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-use dotenv_run::dotenv::resolve::{ResolveError, Template, resolve};
+use dotenv_run::inside::dotenv::resolve::{ResolveError, Template, resolve};
 use serde_json::{Map, Value, json};
 
 use crate::support::*;

@@ -4,12 +4,12 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use dotenv_run::crypto::{self, DataKey, OpenError};
-use dotenv_run::dotenv::parse::parse;
-use dotenv_run::path::SecretPath;
-use dotenv_run::report::{Report, Verbosity};
-use dotenv_run::store::documents;
-use dotenv_run::store::open;
+use dotenv_run::inside::crypto::{self, DataKey, OpenError};
+use dotenv_run::inside::dotenv::parse::parse;
+use dotenv_run::inside::path::SecretPath;
+use dotenv_run::inside::report::{Report, Verbosity};
+use dotenv_run::inside::store::documents;
+use dotenv_run::inside::store::open;
 use serde_json::{Deserializer, Value, json};
 
 use crate::support::*;

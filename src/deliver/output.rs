@@ -67,11 +67,11 @@ pub fn memory_file(variables: &[Variable<'_>], form: Form) -> Result<File, Error
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Masks {
     /// Standard error, or else standard output.
-    OnEither,
+    OnEitherStream,
     /// Standard error alone: standard output is for data.
-    OnError,
+    OnStandardError,
     /// None: it is only found out who would be told.
-    OnNone,
+    Nowhere,
 }
 
 /// Tells the runner in `audience` to mask the values, on a stream that somebody reads as it comes. To a terminal or into
@@ -99,7 +99,7 @@ pub fn mask(
         Audience::Runner(runner) => runner,
     };
     let stream = match (pipe(io::stderr().as_fd()), streams) {
-        (Ok(None), Masks::OnEither | Masks::OnNone) => pipe(io::stdout().as_fd()),
+        (Ok(None), Masks::OnEitherStream | Masks::Nowhere) => pipe(io::stdout().as_fd()),
         (stream, _) => stream,
     };
     let Some(stream) = stream.map_err(Error::Mask)? else {
@@ -109,8 +109,10 @@ pub fn mask(
         return Ok(());
     };
     let skipped = mask::register(runner, variables, |lines| match streams {
-        Masks::OnNone => Ok(()),
-        Masks::OnEither | Masks::OnError => sys::write_all(&stream, lines).map_err(Error::Mask),
+        Masks::Nowhere => Ok(()),
+        Masks::OnEitherStream | Masks::OnStandardError => {
+            sys::write_all(&stream, lines).map_err(Error::Mask)
+        }
     })?;
     found(Some(runner.name()), &skipped);
     if !skipped.is_empty() {

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod program;
 mod project;
 
 use crate::cli::seal::SealOptions;

@@ -49,7 +49,7 @@ pub use crate::sys::ending::end_child;
 pub use crate::sys::environ::{Environ, name_of, names_of, value_of, wipe_arguments};
 pub use crate::sys::errno::plain;
 pub use crate::sys::execution::{argument_limit, become_command, clear_traces};
-pub use crate::sys::exposure::{tracer, was_exposed};
+pub use crate::sys::exposure::tracer;
 pub use crate::sys::files::{check_executable, matches, sealed_memory_file};
 pub use crate::sys::forgetting::{forget_caller, release_program};
 pub use crate::sys::forking::{Fork, fork, fork_beside};

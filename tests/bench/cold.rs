@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use dotenv_run::crypto::{DEFAULT_ITERATIONS, DataKey};
+use dotenv_run::inside::crypto::{DEFAULT_ITERATIONS, DataKey};
 use rustls::client::Resumption;
 use rustls::crypto::ring::default_provider;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::process::{Command, Stdio};
 
-use dotenv_run::crypto::{DEFAULT_ITERATIONS, DataKey};
+use dotenv_run::inside::crypto::{DEFAULT_ITERATIONS, DataKey};
 use ring::pbkdf2::{PBKDF2_HMAC_SHA256, derive};
 use sha2::compress256;
 use sha2::digest::generic_array::GenericArray;

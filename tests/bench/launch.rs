@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use dotenv_run::crypto::DataKey;
+use dotenv_run::inside::crypto::DataKey;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 

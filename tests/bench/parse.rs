@@ -6,7 +6,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use dotenv_run::dotenv::parse::parse;
+use dotenv_run::inside::dotenv::parse::parse;
 
 const SIZES: [usize; 3] = [1_000, 100_000, 10_000_000];
 

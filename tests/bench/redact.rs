@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dotenv_run::run::redact::{CHUNK, Patterns, Redactor};
+use dotenv_run::inside::run::redact::{CHUNK, Patterns, Redactor};
 
 use super::launch::Scratch;
 use super::{median, time};

@@ -78,7 +78,7 @@ fn iterations_out_of_bounds_are_refused() {
     }
     let (_service, run) = with("my-app", "key_check_iterations", json!(999));
     run.refuses(125, &["999", "1000", "10000000"]);
-    assert_eq!(dotenv_run::crypto::ITERATIONS, 1_000..=10_000_000);
+    assert_eq!(dotenv_run::inside::crypto::ITERATIONS, 1_000..=10_000_000);
 }
 
 fn few_iterations_draw_a_warning() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use dotenv_run::dotenv::parse;
+use dotenv_run::inside::dotenv::parse;
 use serde_json::Value as Json;
 
 use super::compose;

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use dotenv_run::dotenv::parse::is_name;
+use dotenv_run::inside::dotenv::parse::is_name;
 use serde_json::Value as Json;
 
 /// What means something to some reader, or stands for what means nothing.

@@ -29,7 +29,7 @@ const PLANTS: &[Plant] = &[
     Plant {
         name: "dumpable again",
         file: "main.rs",
-        anchor: "let restored = sys::restore_signals()",
+        anchor: "let restored = restore_signals()",
         code: "unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) };",
     },
     Plant {

@@ -2,7 +2,7 @@
 //!
 //! The input is a blob, and a text to make one of.
 
-use dotenv_run::crypto::{self, DataKey, OpenError};
+use dotenv_run::inside::crypto::{self, DataKey, OpenError};
 
 pub fn holds(input: &[u8]) {
     let key = DataKey::legacy(b"fuzz").expect("memory");

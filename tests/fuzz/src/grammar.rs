@@ -1,7 +1,7 @@
 //! The grammar of `.env` texts told a second time, from the page and not from the parser: one
 //! character after the other, with copies wherever they make it simpler.
 
-use dotenv_run::dotenv::parse::Reason;
+use dotenv_run::inside::dotenv::parse::Reason;
 
 /// What a text says.
 #[derive(Debug, Default, PartialEq)]

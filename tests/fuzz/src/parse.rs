@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use dotenv_run::dotenv::parse::{ParseError, Parsed, Reason, is_name, parse};
+use dotenv_run::inside::dotenv::parse::{ParseError, Parsed, Reason, is_name, parse};
 
 use super::grammar;
 

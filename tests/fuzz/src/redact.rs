@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use dotenv_run::run::redact::{Patterns, Redactor};
+use dotenv_run::inside::run::redact::{Patterns, Redactor};
 
 /// As many secrets as there are letters to call them by.
 const NAMES: [&str; 4] = ["A", "B", "C", "D"];

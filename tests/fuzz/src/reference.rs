@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use dotenv_run::dotenv::resolve::{MAX_RESULT, MAX_TOTAL, ResolveError, Template};
+use dotenv_run::inside::dotenv::resolve::{MAX_RESULT, MAX_TOTAL, ResolveError, Template};
 
 /// The values of all variables, those that refer to a name that is not set, and those with a `${` that means nothing.
 pub type Resolution = (Vec<String>, Vec<String>, Vec<String>);

@@ -2,8 +2,8 @@
 //!
 //! The input is a value as it stands and, where it is a `.env` text, also a set of variables.
 
-use dotenv_run::dotenv::parse::{Value, is_name, parse};
-use dotenv_run::dotenv::render::{Form, NoSpelling, render};
+use dotenv_run::inside::dotenv::parse::{Value, is_name, parse};
+use dotenv_run::inside::dotenv::render::{Form, NoSpelling, render};
 use saphyr::LoadableYamlNode;
 
 /// Names and decoded values.

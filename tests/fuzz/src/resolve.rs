@@ -3,8 +3,8 @@
 //! The input is a `.env` text; names that begin with `E_` are inherited, and the rest of the name is
 //! the value.
 
-use dotenv_run::dotenv::parse::{Entry, parse};
-use dotenv_run::dotenv::resolve::{MAX_RESULT, MAX_TOTAL, Resolved, Template, resolve};
+use dotenv_run::inside::dotenv::parse::{Entry, parse};
+use dotenv_run::inside::dotenv::resolve::{MAX_RESULT, MAX_TOTAL, Resolved, Template, resolve};
 
 use super::reference;
 

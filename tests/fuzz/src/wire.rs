@@ -1,12 +1,12 @@
 //! The documents of the service: what is taken is JSON and says what we took from it, and what is
 //! written reads back.
 
-use dotenv_run::crypto;
-use dotenv_run::dotenv::parse::is_name;
-use dotenv_run::path::{LevelName, SecretPath, is_slug, is_ulid};
-use dotenv_run::store::documents as wire;
-use dotenv_run::store::model::{Custody, Level};
-use dotenv_run::store::writing;
+use dotenv_run::inside::crypto;
+use dotenv_run::inside::dotenv::parse::is_name;
+use dotenv_run::inside::path::{LevelName, SecretPath, is_slug, is_ulid};
+use dotenv_run::inside::store::documents as wire;
+use dotenv_run::inside::store::model::{Custody, Level};
+use dotenv_run::inside::store::writing;
 use serde_json::Value;
 
 pub fn holds(input: &[u8]) {
