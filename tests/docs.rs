@@ -2,6 +2,8 @@
 //! command and file that the manuals and the README name exists, and everything that exists is
 //! named.
 
+mod claims;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +19,7 @@ tests![
     exit_statuses_are_the_same_everywhere,
     commands_of_the_readme_exist,
     files_of_the_readme_exist,
+    claims::every_claim_names_tests_that_run,
 ];
 
 type Names = BTreeSet<String>;

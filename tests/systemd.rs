@@ -9,6 +9,7 @@ use crate::support::*;
 tests![
     a_service_that_notifies_becomes_active_and_stops_with_success needs(ROOT, SYSTEMD, PYTHON),
     a_credential_of_the_service_is_the_key needs(ROOT, SYSTEMD),
+    a_key_that_systemd_opens_is_out_of_the_commands_reach needs(ROOT, SYSTEMD),
     the_signal_that_ends_the_command_is_the_services needs(ROOT, SYSTEMD),
     an_ignored_sigpipe_stays_ignored needs(ROOT, SYSTEMD),
     a_filter_that_kills_for_other_calls_kills_no_run needs(ROOT, SYSTEMD),
@@ -192,6 +193,50 @@ fn a_credential_of_the_service_is_the_key() {
     manager.systemctl(&["start", "with.service"]);
     manager.wait_for_state("with", "inactive");
     assert_eq!(fs::read_to_string(&output).unwrap(), "Acme\n");
+}
+
+/// The manager opens the file before it changes the user. A credential the command could read as we do.
+fn a_key_that_systemd_opens_is_out_of_the_commands_reach() {
+    let (tree, keys) = (Tree::example(), TempDir::new());
+    let copied = Run::dotenv_run().copied_to(keys.path());
+    drop(copied);
+    let key = keys.file("key", CLIENT_KEY).display().to_string();
+    let program = keys.path().join("dotenv-run").display().to_string();
+    set_mode(Path::new(&key), 0o400);
+    [tree.root(), keys.path()]
+        .into_iter()
+        .for_each(|directory| set_mode(directory, 0o755));
+    let service = |source: &str, option: &str, readable: &str| {
+        let output = keys.path().join(readable.replace(['$', '/'], "_"));
+        let script = format!("printenv APP_NAME; cat {readable} >/dev/null 2>&1 && echo read; cat");
+        let lines = format!(
+            "Type=oneshot\nUser=nobody\n{source}\nStandardError=null\nStandardOutput=file:{}\n\
+             ExecStart={program} -q --custody any --api-url {} {option} my-app -- sh -c '{}'",
+            output.display(),
+            tree.url(),
+            script.replace('$', "$$"),
+        );
+        (lines, output)
+    };
+    let (opened, output_of_opened) =
+        service(&format!("StandardInput=file:{key}"), "--client-key -", &key);
+    let credential = format!("LoadCredential=dotenv-client-key:{key}");
+    let readable = "$CREDENTIALS_DIRECTORY/dotenv-client-key";
+    let (loaded, output_of_loaded) = service(&credential, "", readable);
+    let services = [("opened", &*opened), ("loaded", &*loaded)];
+    let manager = Manager::with(&services, &tree, "my-app --");
+    for (name, output, shown) in [
+        ("opened", output_of_opened, "Acme\n"),
+        ("loaded", output_of_loaded, "Acme\nread\n"),
+    ] {
+        manager.systemctl(&["start", &format!("{name}.service")]);
+        manager.wait_for_state(name, "inactive");
+        assert_eq!(
+            fs::read_to_string(output).expect("an output"),
+            shown,
+            "{name}"
+        );
+    }
 }
 
 /// What systemd.exec(5) recommends for services, and the same with what the recipe adds.
