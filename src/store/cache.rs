@@ -263,9 +263,9 @@ impl Cache {
 
     /// Keeps an answer in place of the one before.
     fn store(&self, fetched: &Fetched) -> io::Result<()> {
-        let now = time_since_start()?.as_nanos() as u64;
-        let time = now.to_be_bytes();
         let Fetched { texts, key, origin } = fetched;
+        let received = texts.received.ok_or(io::ErrorKind::Unsupported)?;
+        let time = (received.as_nanos() as u64).to_be_bytes();
         let is_of_mirror = [u8::from(*origin == Origin::Mirror)];
         let texts: [&str; TEXTS] = [
             &texts.organization,

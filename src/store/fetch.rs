@@ -38,7 +38,7 @@ pub struct Fetch {
 /// How far a fetch is.
 enum Step {
     Descriptor(Arc<KeyDescriptor>),
-    Over(Result<SealedLevels, Error>),
+    Over(Box<Result<SealedLevels, Error>>),
 }
 
 /// How much is done for an answer.
@@ -89,7 +89,7 @@ impl Fetch {
             let events = rounds.events.clone();
             // With it goes the API key.
             drop(rounds);
-            let _ = events.send(Step::Over(outcome));
+            let _ = events.send(Step::Over(Box::new(outcome)));
         })?;
         Ok(Fetch {
             events,
@@ -107,7 +107,7 @@ impl Fetch {
         match self.events.recv().expect("a fetch comes to an end") {
             Step::Descriptor(descriptor) => Some(descriptor),
             Step::Over(outcome) => {
-                self.over = Some(outcome);
+                self.over = Some(*outcome);
                 self.thread.take().map(JoinHandle::join);
                 None
             }
@@ -422,6 +422,7 @@ impl Rounds {
         endpoint.secrets = Some(secrets);
         if self.keep.texts {
             endpoint.texts.secrets = text;
+            endpoint.texts.receive();
         }
         Ok(())
     }
@@ -472,6 +473,7 @@ impl Rounds {
         endpoint.descriptor = Some(Arc::clone(&descriptor));
         if self.keep.texts {
             endpoint.texts.descriptor = text;
+            endpoint.texts.receive();
         }
         let _ = self.events.send(Step::Descriptor(descriptor));
         Ok(())

@@ -4,10 +4,12 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::crypto::{DEFAULT_ITERATIONS, ITERATIONS};
 use crate::error::Error;
 use crate::path::{LevelName, SecretPath, is_ulid};
+use crate::sys::time_since_start;
 
 /// A document of the API, named as its route names it.
 #[derive(Clone, Copy)]
@@ -199,6 +201,15 @@ pub struct Texts {
     pub descriptor: String,
     /// The manifest; empty if there is none.
     pub manifest: String,
+    /// When the first of them was received, since the machine was started; `None` if that is not known.
+    pub received: Option<Duration>,
+}
+
+impl Texts {
+    /// Records that a document has just been received.
+    pub fn receive(&mut self) {
+        self.received = self.received.or_else(|| time_since_start().ok());
+    }
 }
 
 /// The manifest of a project as it lies in a tree.

@@ -1,7 +1,9 @@
 //! Where keeping fails, is not wanted, or something else lies where an answer should: the service is asked, and the
 //! command starts.
 
+use std::fs;
 use std::thread;
+use std::time::Duration;
 
 use super::{cached, requests_during};
 use crate::support::keys::{self, Key, SESSION};
@@ -17,6 +19,7 @@ tests![
     a_damaged_answer_counts_as_none_and_is_replaced,
     what_is_in_the_way_of_an_answer_is_no_reason_to_fail,
     an_answer_from_elsewhere_is_not_taken_for_another,
+    the_age_is_that_of_the_answer,
     an_answer_of_another_boot_is_not_found needs(ROOT, NAMESPACES),
     two_halves_of_different_answers_are_none,
     starts_at_the_same_time_do_not_disturb_each_other,
@@ -254,6 +257,23 @@ fn an_answer_of_another_boot_is_not_found() {
         let asked = requests_during(&service, || assert_eq!(notes(&run).len(), 1));
         assert_eq!(asked, 4);
     }
+}
+
+/// The secrets are there at once, and what opens them more than a second later.
+fn the_age_is_that_of_the_answer() {
+    keys::enter_new_session();
+    let (service, tree) = (Service::example(), Tree::example());
+    let descriptor = fs::read_to_string(tree.encryption_key("managed")).expect("a document");
+    let reply = Reply::new(200, "application/json", descriptor);
+    let late = Fault::Late(Duration::from_millis(1200), reply);
+    service.fail_times(1, Route::EncryptionKey, late);
+    cached(&service, "managed").values();
+    let [note] = &notes(&cached(&service, "managed"))[..] else {
+        panic!("not one note");
+    };
+    let (_, age) = note.split_once("cached ").expect("an age");
+    let seconds = age.split(' ').next().expect("a number");
+    assert!(seconds.parse::<u64>().expect("a number") >= 1, "{note}");
 }
 
 fn by_size(keys: &[Key]) -> Vec<Key> {
