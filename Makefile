@@ -24,7 +24,9 @@ demo: build
 test:
 	tests/tools strace mandoc dash bash node:nodejs npm python3 pip3:python3-pip \
 		zsh fish /usr/share/bash-completion/bash_completion:bash-completion runc \
-		busybox:busybox-static systemctl:systemd nginx make less vim
+		busybox:busybox-static systemctl:systemd nginx make less vim \
+		ksh93:ksh93u+m mksh yash posh git perl ruby lua:lua5.4 php:php-cli \
+		tclsh:tcl ssh-keygen:openssh-client rsync gpg man:man-db groff zip curl wget
 	+$(MAKE) --jobs=3 static tested readers
 	$(CARGO) test
 

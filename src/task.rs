@@ -23,8 +23,8 @@ use crate::store::obtain::{Obtained, Occasion, Pending, Wanted};
 use crate::store::open::OpenLevel;
 use crate::sys::locked::{self, Protection};
 use crate::sys::{self, Environ};
-use crate::variables::block::refuse_unsafe;
 use crate::variables::select::select;
+use crate::variables::takeover::refuse_unsafe;
 use crate::variables::{self, LevelVariables, Variable};
 
 /// What a run was given.
@@ -291,8 +291,10 @@ impl Task {
                 options.check.is_none().then_some(ready)
             }
             Action::Print { form, .. } => {
-                let names = secrets.iter().map(|secret| &*secret.name);
-                refuse_unsafe(names, &options.inheritance)?;
+                if form.becomes_variables() {
+                    let names = secrets.iter().map(|secret| &*secret.name);
+                    refuse_unsafe(names, &options.inheritance)?;
+                }
                 let text = output::rendered(secrets, *form)?;
                 output::mask(secrets, audience, Masks::OnStandardError, report)?;
                 audit.done()?;

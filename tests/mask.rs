@@ -487,7 +487,7 @@ fn a_run_that_fails_masks_nothing() {
     let tree = holding("swordfish");
     let run = |options: &[&str]| tree.run().arg("--mask=github").args(options);
     run(&["--require", "X"]).refuses(125, &["required secrets that are missing or empty: X"]);
-    run(&["--rename", "V=LD_PRELOAD"]).refuses(125, &["unsafe names"]);
+    run(&["--rename", "V=LD_PRELOAD"]).refuses(125, &["take over a program: LD_PRELOAD"]);
     run(&["--only", "X"]).refuses(125, &["no secret"]);
     let tree = Tree::holding_json(&json!({ "V": "'\\$\"`\nx\\", "W": "swordfish" }));
     let outcome = tree

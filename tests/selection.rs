@@ -389,25 +389,29 @@ fn a_final_name_that_takes_over_the_command_is_refused() {
         );
         assert_eq!(taken(&tree, &format!("--except {name}")), "B=b");
     }
-    assert_refused(&renamed, "--prefix LD_", &["LD_A, LD_B\n"]);
+    assert_refused(
+        &renamed,
+        "--prefix LD_",
+        &["LD_A (loader and C library), LD_B ("],
+    );
     assert_refused(
         &renamed,
         "--prefix DYLD_ --allow-unsafe-env DYLD_A",
-        &["DYLD_B\n"],
+        &["program: DYLD_B ("],
     );
     let close = "--rename A=LDX,B=ld_preload";
     assert_eq!(taken(&renamed, close), "LDX=a ld_preload=b");
     for action in [
         "--print env",
-        "--print json",
+        "--print shell",
         "--file F",
         "--file F --file-only",
     ] {
         let run = renamed.run().args(["--rename", "A=LD_PRELOAD"]);
         let run = run.args(action.split(' '));
         match action.starts_with("--print") {
-            true => drop(run.finish().assert_refused(125, &["LD_PRELOAD\n"])),
-            false => drop(run.refuses(125, &["LD_PRELOAD\n"])),
+            true => drop(run.finish().assert_refused(125, &["program: LD_PRELOAD ("])),
+            false => drop(run.refuses(125, &["program: LD_PRELOAD ("])),
         }
     }
 }
@@ -436,12 +440,12 @@ fn a_name_that_takes_over_the_command_can_be_allowed() {
         "--rename A=LD_X,B=ENV --allow-unsafe-env ENV",
     ];
     for options in options {
-        assert_refused(&tree, options, &["LD_X\n"]);
+        assert_refused(&tree, options, &["program: LD_X ("]);
     }
     // The name as stored counts no more than a name that is not there.
     let stored = Tree::holding("ENV=a\n");
     let options = "--rename ENV=IFS --allow-unsafe-env ENV";
-    assert_refused(&stored, options, &["IFS\n"]);
+    assert_refused(&stored, options, &["program: IFS ("]);
     // An inherited variable that wins keeps the secret out.
     let run = tree
         .run()

@@ -300,7 +300,7 @@ impl Findings {
             message: error.to_string(),
         });
         if let Error::UnsafeNames { names } = error {
-            self.refused = names.clone();
+            self.refused = names.iter().map(|refused| refused.name.clone()).collect();
         }
     }
 }

@@ -33,6 +33,14 @@ impl Form {
         }
     }
 
+    /// Whether its readers make environment variables of the names, rather than take them as data.
+    pub fn becomes_variables(self) -> bool {
+        match self {
+            Form::Env | Form::Shell => true,
+            Form::Json | Form::Yaml => false,
+        }
+    }
+
     pub fn named(name: &str) -> Option<Form> {
         Form::ALL.into_iter().find(|form| form.name() == name)
     }

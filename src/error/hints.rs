@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use crate::error::unsafe_name::accepting;
 use crate::error::{
     BadKey, Denied, Error, Flaw, FromMirror, MissingKey, ProfileFlaw, Seal, Sealed, Unreachable,
     Usage,
@@ -16,6 +17,9 @@ impl Error {
         if let Error::Usage(Usage::MissingSeparator { path: Some(path) }) = self {
             let line = format!("dotenv-run [OPTION]... {path} -- COMMAND [ARG]...");
             return Some(line.into());
+        }
+        if let Error::UnsafeNames { names } = self {
+            return Some(accepting(names).into());
         }
         self.fixed_hint().map(Cow::Borrowed)
     }
@@ -127,7 +131,6 @@ impl Error {
                 reason: Sealed::WrongClientKey,
                 ..
             } => "use the key that the secrets of this project were sealed with",
-            Error::UnsafeNames { .. } => "use --allow-unsafe-env NAME,... to accept them",
             Error::PrintToFile => "use --allow-file to store the secrets on disk",
             Error::Profile {
                 flaw: ProfileFlaw::UnknownKey { .. } | ProfileFlaw::NotInProfile { .. },

@@ -11,6 +11,7 @@ mod manifest_flaw;
 mod profile_flaw;
 mod sealing;
 mod unreachable;
+mod unsafe_name;
 mod usage;
 mod wording;
 
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use crate::dotenv::parse::ParseError;
 use crate::dotenv::resolve::ResolveError;
+use crate::error::unsafe_name::listed;
 use crate::error::wording::{Seconds, Wait};
 use crate::path::LevelName;
 use crate::sys::StartFailure;
@@ -31,6 +33,7 @@ pub use manifest_flaw::ManifestFlaw;
 pub use profile_flaw::ProfileFlaw;
 pub use sealing::Seal;
 pub use unreachable::{Denied, Flaw, FromMirror, Unreachable};
+pub use unsafe_name::UnsafeName;
 pub use usage::Usage;
 pub use wording::shown;
 
@@ -231,12 +234,9 @@ pub enum Error {
     /// No path by which the command could open a file in memory.
     #[error("--file: neither /dev/fd nor /proc/self/fd has the command's descriptors")]
     NoPathOfDescriptor,
-    /// Secrets have names that would take over the command.
-    #[error(
-        "secrets with unsafe names, which affect the loader, shell or interpreter of the command: {}",
-        names.join(", ")
-    )]
-    UnsafeNames { names: Vec<String> },
+    /// Secrets have names that would take over a program.
+    #[error("secrets whose names take over a program: {}", listed(names))]
+    UnsafeNames { names: Vec<UnsafeName> },
     /// One variable is larger than the kernel allows, in bytes.
     #[error("{name} has {size} bytes; the kernel limit for one variable is {limit}")]
     VariableTooLong {

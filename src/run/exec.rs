@@ -21,7 +21,8 @@ use crate::run::lookup;
 use crate::run::redact::connection::CommandEnd;
 use crate::sys::{self, Pid, names_of};
 use crate::variables::Variable;
-use crate::variables::block::{Environment, is_passed, refuse_unsafe};
+use crate::variables::block::{Environment, is_passed};
+use crate::variables::takeover::refuse_unsafe;
 
 /// All that the command is given. What it was made from is gone by the time that it starts.
 pub struct Ready<'a> {
@@ -120,14 +121,14 @@ impl Ready<'_> {
     }
 }
 
-/// The files that `--file` asks for. A command that reads one sets what is in it, as a shell does, so
-/// that the rules about names hold for them too.
+/// The files that `--file` asks for. Whoever reads one that is made to become variables sets what is in it, as a shell
+/// does, so that the rules about names hold for it too.
 fn memory_files(
     run: &Run,
     secrets: &[Variable<'_>],
     inheritance: &Inheritance,
 ) -> Result<Vec<File>, Error> {
-    if !run.files.is_empty() {
+    if run.files.iter().any(|(_, form)| form.becomes_variables()) {
         refuse_unsafe(secrets.iter().map(|secret| &*secret.name), inheritance)?;
     }
     let forms = run.files.iter().map(|(_, form)| *form);

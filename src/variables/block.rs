@@ -9,11 +9,11 @@ use std::ffi::{CStr, CString};
 use crate::cli::Inheritance;
 use crate::error::Error;
 use crate::event::Event;
-use crate::keys;
 use crate::report::Report;
 use crate::sys::locked::Locked;
 use crate::sys::{self, name_of};
 use crate::variables::Variable;
+use crate::variables::takeover::refuse_unsafe;
 
 /// How many pages the largest `NAME=value` that Linux passes on has, with its NUL (`MAX_ARG_STRLEN`, execve(2)).
 const MAX_PAGES: usize = 32;
@@ -24,48 +24,6 @@ const MAX_TOTAL: usize = 6 * 1024 * 1024;
 /// The part of that which is left for the name of the command's file and, if it is a script, of its interpreter,
 /// which the kernel counts too.
 const FILE_NAME: usize = 4096;
-
-/// Prefixes of names that affect a loader or a shell.
-const UNSAFE_PREFIXES: [&str; 3] = ["BASH_FUNC_", "DYLD_", "LD_"];
-
-/// Names that affect a loader, a shell or an interpreter, and those of our own settings.
-const UNSAFE_NAMES: [&str; 35] = [
-    "BASHOPTS",
-    "BASH_ENV",
-    "DOTENV_API_URL",
-    "DOTENV_ORGANIZATION",
-    "DOTENV_RUN_CACHE",
-    "DOTENV_RUN_CUSTODY",
-    "DOTENV_RUN_MIN_GENERATION",
-    "DOTENV_RUN_MIRRORS",
-    "DOTENV_RUN_PATH",
-    "DOTENV_RUN_REQUIRE_LEVELS",
-    "ENV",
-    "GCONV_PATH",
-    "GIT_EXEC_PATH",
-    "GIT_SSH_COMMAND",
-    "GLIBC_TUNABLES",
-    "IFS",
-    "JAVA_TOOL_OPTIONS",
-    "JDK_JAVA_OPTIONS",
-    "NODE_OPTIONS",
-    "PATH",
-    "PERL5LIB",
-    "PERL5OPT",
-    "PROMPT_COMMAND",
-    "PS4",
-    "PYTHONHOME",
-    "PYTHONPATH",
-    "PYTHONSTARTUP",
-    "RUBYLIB",
-    "RUBYOPT",
-    "SHELLOPTS",
-    "_JAVA_OPTIONS",
-    keys::VARIABLES[0],
-    keys::VARIABLES[1],
-    keys::VARIABLES[2],
-    keys::VARIABLES[3],
-];
 
 /// The environment of the command.
 pub struct Environment<'a> {
@@ -145,36 +103,6 @@ pub fn is_passed(entry: &CStr, inheritance: &Inheritance) -> bool {
             .pass
             .iter()
             .any(|name| Some(name.as_str()) == name_of(entry))
-}
-
-/// Refuses names that affect the loader, shell or interpreter of the command.
-///
-/// # Errors
-///
-/// If there are any that `--allow-unsafe-env` does not list.
-pub fn refuse_unsafe<'a>(
-    names: impl Iterator<Item = &'a str>,
-    inheritance: &Inheritance,
-) -> Result<(), Error> {
-    let is_unsafe = |name: &str| {
-        UNSAFE_NAMES.contains(&name)
-            || UNSAFE_PREFIXES
-                .iter()
-                .any(|prefix| name.starts_with(prefix))
-    };
-    let is_allowed = |name: &str| {
-        inheritance
-            .allow_unsafe
-            .iter()
-            .any(|allowed| allowed == name)
-    };
-    let refused = names.filter(|name| is_unsafe(name) && !is_allowed(name));
-    let names: Vec<_> = refused.map(str::to_owned).collect();
-    if names.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::UnsafeNames { names })
-    }
 }
 
 /// The size of a secret as `NAME=value`, without its NUL.

@@ -4,6 +4,7 @@
 
 pub mod block;
 pub mod select;
+pub mod takeover;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, hash_map};

@@ -6,56 +6,63 @@ use super::{HIDDEN, OneLevel, PATH, entries, levels, refused_unseen, variables};
 use crate::docs;
 use crate::support::*;
 
-/// The names that the manual calls refused; of the families of names, some members.
-static REFUSED: LazyLock<Vec<String>> = LazyLock::new(|| {
+/// The manual's table: the programs, each with the names that take it over.
+pub static TABLE: LazyLock<Vec<(String, Vec<String>)>> = LazyLock::new(|| {
     let manual = docs::read("man/dotenv-run.1");
-    let (_, list) = manual.split_once("These names are:\n").expect("the list");
+    let start = "These names are refused:\n";
+    let (_, list) = manual.split_once(start).expect("the list");
     let (list, _) = list.split_once("\n.El").expect("the end of the list");
-    let names = docs::arguments_of(list, "Ev").into_iter();
-    let members = names.flat_map(|name| match name.strip_suffix('*') {
-        Some(family) => ["", "PRELOAD", "anything"]
-            .map(|rest| format!("{family}{rest}"))
+    let groups = list.split("\n.It ").skip(1);
+    let group = |text: &str| {
+        let (program, names) = text.split_once('\n').expect("a group");
+        (program.to_owned(), docs::arguments_of(names, "Ev"))
+    };
+    groups.map(group).collect()
+});
+
+/// Every name of the table with its program; of the families of names, some members.
+static REFUSED: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
+    let members = |name: &String| match name.contains('*') {
+        true => ["", "PRELOAD", "anything"]
+            .map(|rest| name.replace('*', rest))
             .into(),
-        None => vec![name],
-    });
-    members.collect()
+        false => vec![name.clone()],
+    };
+    let of_group = |(program, names): &(String, Vec<String>)| {
+        let names: Vec<_> = names.iter().flat_map(members).collect();
+        names
+            .into_iter()
+            .map(|name| (name, program.clone()))
+            .collect::<Vec<_>>()
+    };
+    TABLE.iter().flat_map(of_group).collect()
 });
 
 fn is_refused(name: &str) -> bool {
-    REFUSED.iter().any(|refused| refused == name)
+    let lower = name.to_ascii_lowercase();
+    let is_match = |refused: &String| match refused.split_once('*') {
+        Some((start, rest)) => {
+            let end = rest.rsplit('*').next().expect("a last part");
+            let is_npm = start.ends_with("npm_config_") && lower.starts_with(start);
+            is_npm || name.starts_with(start) && name.ends_with(end)
+        }
+        None => refused == name,
+    };
+    TABLE.iter().flat_map(|(_, names)| names).any(is_match)
 }
 
-/// Names that merely look alike.
-const HARMLESS: [&str; 22] = [
-    "LD",
-    "LDX",
-    "XLD_PRELOAD",
-    "ld_preload",
-    "Ld_Preload",
-    "DYLD",
-    "BASH_FUNC",
-    "BASH",
-    "BASH_ENVS",
-    "ENVIRONMENT",
-    "env",
-    "MY_ENV",
-    "PATHS",
-    "MYPATH",
-    "path",
-    "PS1",
-    "IFS_",
-    "NODE_OPTIONS_",
-    "PYTHON_PATH",
-    "DOTENV_KEY",
-    "DOTENV_PATH",
-    "LIBRARY_LD_PATH",
+/// Names that merely look alike, and names of ordinary settings and secrets.
+const HARMLESS: &[&str] = &[
+    "LD LDX XLD_PRELOAD ld_preload Ld_Preload DYLD BASH_FUNC BASH BASH_ENVS ENVIRONMENT env MY_ENV PATHS MYPATH path",
+    "PS5 IFS_ NODE_OPTIONS_ PYTHON_PATH DOTENV_KEY DOTENV_PATH LIBRARY_LD_PATH NPM_CONFIG HOME_URL EDITOR_KEY XNPM_CONFIG_A",
+    "DATABASE_URL NODE_ENV RAILS_ENV APP_ENV FLASK_APP DJANGO_SETTINGS_MODULE PORT HOST DEBUG TZ LANG LC_ALL LANGUAGE",
+    "USER LOGNAME TERM TMPDIR PWD COLUMNS LINES SECRET_KEY API_KEY NPM_TOKEN GITHUB_TOKEN GH_TOKEN CI COMPOSE_FILE",
+    "AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_REGION AWS_PROFILE PGHOST PGPASSWORD PGUSER MYSQL_ROOT_PASSWORD REDIS_URL",
+    "HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy SSL_CERT_FILE SSL_CERT_DIR NODE_EXTRA_CA_CERTS REQUESTS_CA_BUNDLE",
+    "RUST_LOG RUST_BACKTRACE GOOGLE_APPLICATION_CREDENTIALS PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE CGO_ENABLED GOPROXY",
+    "CARGO_REGISTRY_TOKEN CARGO_REGISTRIES_X_TOKEN CARGO_TERM_COLOR GIT_COMMIT GIT_BRANCH GIT_TOKEN GIT_AUTHOR_NAME",
+    "PIP_INDEX_URL COMPOSER_AUTH TF_VAR_a DOCKER_HOST SSH_AUTH_SOCK SSH_PRIVATE_KEY DISPLAY MAIL_HOST SMTP_PASS NAME VERSION",
 ];
-
-/// The words of a message that could be names.
-fn words(outcome: &Outcome) -> Vec<&str> {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    outcome.stderr.split(|c| !is_part(c)).collect()
-}
 
 pub fn a_name_that_takes_over_the_command_is_refused_at_every_level() {
     let bad = format!("GOOD=1\nLD_PRELOAD={HIDDEN}\n");
@@ -82,13 +89,30 @@ pub fn a_name_that_takes_over_the_command_is_refused_at_every_level() {
 }
 
 pub fn each_of_these_names_is_refused_alone() {
-    for name in &*REFUSED {
+    for (program, names) in &*TABLE {
+        let name = names[0].replace('*', "x");
         let level = OneLevel::env(&format!("GOOD=1\n{name}=1\n"));
-        level.run().refuses(125, &[name]);
+        let expected = format!("take over a program: {name} ({program})\nhint: ");
+        let hint = format!("use --allow-unsafe-env {name} to accept it\n");
+        level.run().refuses(125, &[&expected, &hint]);
     }
     OneLevel::env("IFS=\n").run().refuses(125, &["IFS"]);
     let json = format!("{{\"LD_PRELOAD\":\"{HIDDEN}\"}}");
     refused_unseen(OneLevel::of("json", &json).run(), &["LD_PRELOAD"]);
+}
+
+/// The manual and the program have the same table.
+pub fn the_manual_lists_the_table() {
+    let source = docs::read("src/variables/takeover.rs");
+    let (source, _) = source.split_once("#[cfg(test)]").expect("tests");
+    let (_, table) = source.split_once("const GROUPS").expect("the table");
+    let strings: Vec<_> = table.split('"').skip(1).step_by(2).collect();
+    let listed: Vec<_> = TABLE
+        .iter()
+        .flat_map(|(program, names)| [program].into_iter().chain(names))
+        .collect();
+    assert_eq!(strings, listed);
+    assert!(listed.len() > 300);
 }
 
 /// A secret must not become the setting of a run that is nested in this one.
@@ -121,137 +145,18 @@ pub fn no_name_is_refused_that_is_not_in_the_manual() {
     let outcome = OneLevel::env(&lines.concat()).run().refuses(125, &[]);
     // The hint behind it has words of its own.
     let message = outcome.stderr.lines().next().expect("a message");
-    let told: Vec<_> = message.split(|c| !is_part(c)).collect();
-    let told: Vec<_> = names
-        .iter()
-        .filter(|name| told.contains(&name.as_str()))
-        .collect();
+    let is_told = |name: &&String| message.contains(&format!(" {name} ("));
+    let told: Vec<_> = names.iter().filter(is_told).collect();
     assert!(told.len() > 20, "{told:?}");
     for name in told {
         assert!(is_refused(name), "{name} is not in the list of the manual");
     }
 }
 
-/// What takes a program over: the name, a value, and the words of a command that shows it.
-type Takeover = (&'static str, &'static str, &'static [&'static str]);
-
-/// What the values make the programs say, in a file to read or in an error.
-const TAKEN: &str = "taken-over";
-
-/// Each name makes a real program do something else by itself, and so is refused.
-#[track_caller]
-fn take_over(cases: &[Takeover]) {
-    let dir = TempDir::new();
-    let script = dir.file("script", format!("echo {TAKEN}\n"));
-    let script = script.to_str().expect("a path of ours");
-    for (name, value, command) in cases {
-        let value = value.replace("SCRIPT", script);
-        let run = Run::program(command[0]).args(&command[1..]).dir(dir.path());
-        let shows = |run: Run| {
-            let outcome = run.finish();
-            outcome.text().contains(TAKEN) || outcome.stderr.contains(TAKEN)
-        };
-        assert!(!shows(run.clone()), "{command:?}");
-        assert!(
-            shows(run.env(name, &value)),
-            "{name} does nothing to {command:?}"
-        );
-        let level = OneLevel::env(&format!("{name}='{value}'\n"));
-        level.run().refuses(125, &[name]);
-    }
-}
-
-pub fn names_that_take_over_the_loader() {
-    take_over(&[
-        ("LD_PRELOAD", "/taken-over.so", &["true"]),
-        ("LD_AUDIT", "/taken-over.so", &["true"]),
-        ("LD_DEBUG", "taken-over", &["true"]),
-    ]);
-}
-
-pub fn names_that_take_over_a_shell() {
-    take_over(&[
-        ("ENV", "SCRIPT", &["sh", "-i", "-c", ":"]),
-        ("PS4", "taken-over", &["sh", "-xc", ":"]),
-    ]);
-}
-
-pub fn names_that_take_over_bash() {
-    take_over(&[
-        ("BASH_ENV", "SCRIPT", &["bash", "-c", ":"]),
-        ("SHELLOPTS", "verbose", &["bash", "-c", ": taken-over"]),
-        (
-            "BASHOPTS",
-            "xpg_echo",
-            &["bash", "-c", r"echo 'taken\055over'"],
-        ),
-        (
-            "PROMPT_COMMAND",
-            "echo taken-over",
-            &["bash", "--norc", "-i"],
-        ),
-    ]);
-}
-
-pub fn names_that_take_over_node() {
-    take_over(&[(
-        "NODE_OPTIONS",
-        "--require=/taken-over",
-        &["node", "-e", "0"],
-    )]);
-}
-
-pub fn names_that_take_over_python() {
-    take_over(&[
-        ("PYTHONSTARTUP", "/taken-over", &["python3", "-i"]),
-        (
-            "PYTHONPATH",
-            "/taken-over",
-            &["python3", "-c", "import sys; print(sys.path)"],
-        ),
-        ("PYTHONHOME", "/taken-over", &["python3", "-c", "0"]),
-    ]);
-}
-
-pub fn names_that_take_over_perl() {
-    take_over(&[
-        (
-            "PERL5OPT",
-            "-Mlib=/taken-over",
-            &["perl", "-e", "print @INC"],
-        ),
-        ("PERL5LIB", "/taken-over", &["perl", "-e", "print @INC"]),
-    ]);
-}
-
-pub fn names_that_take_over_ruby() {
-    take_over(&[
-        ("RUBYOPT", "-rtaken-over", &["ruby", "-e", "0"]),
-        ("RUBYLIB", "/taken-over", &["ruby", "-e", "puts $:"]),
-    ]);
-}
-
-pub fn names_that_take_over_java() {
-    take_over(&[
-        ("JAVA_TOOL_OPTIONS", "-Dtaken-over=1", &["java", "-version"]),
-        ("_JAVA_OPTIONS", "-Dtaken-over=1", &["java", "-version"]),
-        ("JDK_JAVA_OPTIONS", "-Dtaken-over=1", &["java", "-version"]),
-    ]);
-}
-
-pub fn names_that_take_over_git() {
-    take_over(&[
-        ("GIT_EXEC_PATH", "/taken-over", &["git", "--exec-path"]),
-        (
-            "GIT_SSH_COMMAND",
-            "echo taken-over >&2; :",
-            &["git", "ls-remote", "ssh://127.0.0.1:1/x"],
-        ),
-    ]);
-}
-
 pub fn names_that_only_resemble_them_are_accepted() {
-    let lines: Vec<_> = HARMLESS.iter().map(|name| format!("{name}=1")).collect();
+    let lines: Vec<_> = super::words(HARMLESS)
+        .map(|name| format!("{name}=1"))
+        .collect();
     let level = OneLevel::env(&lines.join("\n"));
     let mut expected = lines;
     expected.sort();
@@ -259,12 +164,14 @@ pub fn names_that_only_resemble_them_are_accepted() {
 }
 
 pub fn a_name_is_accepted_when_it_is_allowed_by_name() {
-    for name in &*REFUSED {
-        let line = format!("{name}=");
-        let level = OneLevel::env(&line);
-        let run = level.run().args(["--allow-unsafe-env", name]);
-        assert_eq!(entries(run.arg("--clean-env")), [line.into_bytes()]);
-    }
+    let names: Vec<_> = REFUSED.iter().map(|(name, _)| name.as_str()).collect();
+    let lines: Vec<_> = names.iter().map(|name| format!("{name}=")).collect();
+    let level = OneLevel::env(&lines.join("\n"));
+    let run = level
+        .run()
+        .args(["--clean-env", "--allow-unsafe-env", &names.join(",")]);
+    let expected: Vec<_> = lines.into_iter().map(String::into_bytes).collect();
+    assert_eq!(entries(run), expected);
     let level = OneLevel::env("LD_PRELOAD=\nIFS=x\nPS4=y\n");
     let run = level.run().args(["--allow-unsafe-env=PS4,LD_PRELOAD"]);
     let found = variables(run.args(["--allow-unsafe-env", "IFS"]));
@@ -276,19 +183,64 @@ pub fn a_name_is_accepted_when_it_is_allowed_by_name() {
 }
 
 pub fn every_refused_name_is_told_at_once() {
-    let refused = REFUSED.iter().map(String::as_str);
-    let names: Vec<_> = refused.chain(HARMLESS).collect();
+    let refused = REFUSED.iter().map(|(name, _)| name.as_str());
+    let names: Vec<_> = refused.chain(super::words(HARMLESS)).collect();
     let lines: Vec<_> = names.iter().map(|name| format!("{name}=1\n")).collect();
     let level = OneLevel::env(&lines.concat());
-    let outcome = level
-        .run()
-        .args(["--allow-unsafe-env", "PS4,IFS"])
-        .refuses(125, &[]);
-    for name in names {
-        let expected = is_refused(name) && !["PS4", "IFS"].contains(&name);
-        // The word "env" of the option in the hint is no name.
-        let told = words(&outcome).contains(&name) && name != "env";
-        assert_eq!(told, expected, "{name}\n{outcome}");
+    let run = level.run().args(["--allow-unsafe-env", "PS4,IFS"]);
+    let outcome = run.refuses(125, &[]);
+    let told: Vec<_> = REFUSED
+        .iter()
+        .filter(|(name, _)| !["PS4", "IFS"].contains(&name.as_str()))
+        .collect();
+    let with_program = |(name, program): &&(String, String)| format!("{name} ({program})");
+    let list: Vec<_> = told.iter().map(with_program).collect();
+    let names: Vec<_> = told.iter().map(|(name, _)| name.as_str()).collect();
+    let expected = format!(
+        "dotenv-run: secrets whose names take over a program: {}\nhint: use --allow-unsafe-env {} to accept them\n",
+        list.join(", "),
+        names.join(","),
+    );
+    assert_eq!(outcome.stderr, expected);
+}
+
+/// Whatever makes a name a variable, the name that comes of it counts.
+pub fn a_name_that_comes_of_an_option_is_refused_too() {
+    let level = OneLevel::env(&format!("A={HIDDEN}\nEDITOR_={HIDDEN}\nPRELOAD={HIDDEN}\n"));
+    let ways: [(&[&str], &str); 3] = [
+        (&["--rename", "A=GIT_EDITOR"], "GIT_EDITOR"),
+        (&["--prefix", "LD_"], "LD_PRELOAD"),
+        (
+            &["--rename", "EDITOR_=CONFIG_COUNT", "--prefix", "GIT_"],
+            "GIT_CONFIG_COUNT",
+        ),
+    ];
+    for (options, name) in ways {
+        let run = || level.run().args(options);
+        refused_unseen(run(), &[name]);
+        refused_unseen(run().args(["--file", "F", "--file-only"]), &[name]);
+        refused_unseen(
+            run().args(["--file", "F=json", "--file", "G=shell", "--file-only"]),
+            &[name],
+        );
+        for form in ["env", "shell"] {
+            let printed = run().args(["--print", form]).finish();
+            printed.assert_refused(125, &[name]);
+            printed.assert_stdout("");
+        }
+        // What is data takes nothing over.
+        let printed = run().args(["--print", "json"]).finish();
+        assert!(printed.assert_status(0).text().contains(name), "{printed}");
+        let file = run().args([
+            "--file",
+            "F=yaml",
+            "--file-only",
+            "--",
+            "sh",
+            "-c",
+            "cat \"$F\"",
+        ]);
+        assert!(file.finish().assert_status(0).text().contains(name));
     }
 }
 

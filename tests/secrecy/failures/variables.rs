@@ -94,7 +94,7 @@ fn selecting() -> Vec<Failure> {
             &["--require", "E,X"],
         ),
         with(
-            (125, "Error::UnsafeNames", "unsafe names"),
+            (125, "Error::UnsafeNames", "take over a program"),
             format!("LD_PRELOAD={VALUE}\nPATH={WORD}\n"),
             &[],
         ),
