@@ -47,7 +47,7 @@ const CASES: [(&str, &[&str]); 12] = [
     ("--prin", &["--print"]),
     ("--file", &["--file", "--file-only"]),
     ("--no-such", &[]),
-    ("--print ", &["env", "json", "shell", "yaml"]),
+    ("--print ", &["env", "fish", "json", "shell", "yaml"]),
     ("--print=s", &["shell"]),
     ("--mask=", &["auto", "azure", "github", "off"]),
     ("--mask=a", &["auto", "azure"]),

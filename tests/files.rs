@@ -36,7 +36,7 @@ tests![
     sizes::ten_megabytes_go_through_a_file needs(ROOT),
 ];
 
-const FORMATS: [&str; 4] = ["env", "shell", "json", "yaml"];
+const FORMATS: [&str; 5] = ["env", "shell", "fish", "json", "yaml"];
 
 fn tree() -> Tree {
     Tree::holding("A=one two\nB='it is $5'\nC=\"x\\ny\"\n")

@@ -33,9 +33,10 @@ tests![
     ),
 ];
 
-const FORMATS: [(&str, &str); 4] = [
+const FORMATS: [(&str, &str); 5] = [
     ("env", "B=two\nA='one and'\n"),
     ("shell", "export B='two'\nexport A='one and'\n"),
+    ("fish", "set -gx B 'two'\nset -gx A 'one and'\n"),
     ("json", "{\n  \"B\": \"two\",\n  \"A\": \"one and\"\n}\n"),
     ("yaml", "B: \"two\"\nA: \"one and\"\n"),
 ];
@@ -259,7 +260,7 @@ fn nothing_is_printed_if_one_value_has_no_spelling() {
     let outcome = print(&tree, "env").finish();
     outcome.assert_refused(125, &["B cannot be written as", "env", "\nhint: "]);
     assert!(!outcome.stderr.contains("sk_live"), "{outcome}");
-    for format in ["shell", "json", "yaml"] {
+    for format in ["shell", "fish", "json", "yaml"] {
         print(&tree, format).finish().assert_status(0);
     }
     let run = print(&tree, "env").args(["--except", "B"]);
@@ -290,7 +291,7 @@ fn the_word_print_takes_a_known_format_and_no_command() {
         " env",
     ] {
         let outcome = print(&tree, format).finish();
-        outcome.assert_refused(125, &["--print: must be env, shell, json or yaml"]);
+        outcome.assert_refused(125, &["--print: must be env, shell, fish, json or yaml"]);
     }
     print(&tree, "env").refuses(125, &["--print takes no command"]);
     let run = tree.run().args(["--print", "env", "--file", "F"]);

@@ -3,6 +3,7 @@
 
 mod compose;
 mod readers;
+mod special;
 mod values;
 
 use dotenv_run::inside::dotenv::parse::{self, Value};
@@ -21,6 +22,21 @@ tests![
     env_refuses_a_name_that_npm_dotenv_loses needs(NODE_READERS),
     shell_is_read_back_by_dash_and_runs_nothing needs(|| tool("dash")),
     shell_is_read_back_by_bash_and_runs_nothing needs(|| tool("bash")),
+    shell_is_read_back_by_zsh_and_runs_nothing needs(|| tool("zsh")),
+    shell_is_read_back_by_ksh93_and_runs_nothing needs(|| tool("ksh93")),
+    shell_is_read_back_by_mksh_and_runs_nothing needs(|| tool("mksh")),
+    shell_is_read_back_by_yash_and_runs_nothing needs(|| tool("yash")),
+    shell_is_read_back_by_posh_and_runs_nothing needs(|| tool("posh")),
+    fish_is_read_back_by_fish_and_runs_nothing needs(|| tool("fish")),
+    special::no_parameter_of_dash_is_evaluated needs(|| tool("dash")),
+    special::no_parameter_of_bash_is_evaluated needs(|| tool("bash")),
+    special::no_parameter_of_zsh_is_evaluated needs(|| tool("zsh")),
+    special::no_parameter_of_ksh93_is_evaluated needs(|| tool("ksh93")),
+    special::no_parameter_of_mksh_is_evaluated needs(|| tool("mksh")),
+    special::no_parameter_of_yash_is_evaluated needs(|| tool("yash")),
+    special::no_parameter_of_busybox_is_evaluated needs(|| tool("busybox")),
+    special::no_parameter_of_posh_is_evaluated needs(|| tool("posh")),
+    special::no_parameter_of_fish_is_evaluated_or_lost needs(|| tool("fish")),
     shell_refuses_names_that_a_shell_keeps_for_itself needs(|| tool("dash"), || tool("bash")),
     json_is_read_back_by_node needs(NODE_READERS),
     json_is_read_back_by_python needs(|| tool("python3")),
@@ -108,7 +124,8 @@ fn batches(form: Form) -> Vec<Sample> {
     let batches = values
         .chunks(BATCH)
         .map(|batch| sample(form, named(batch.to_vec())).unwrap());
-    let empty = (form != Form::Shell).then(|| sample(form, Vec::new()).unwrap());
+    let empty =
+        (!matches!(form, Form::Shell | Form::Fish)).then(|| sample(form, Vec::new()).unwrap());
     batches.chain(empty).collect()
 }
 
@@ -222,6 +239,30 @@ fn shell_is_read_back_by_bash_and_runs_nothing() {
     assert_read_back(&batches(Form::Shell), bash);
 }
 
+fn shell_is_read_back_by_zsh_and_runs_nothing() {
+    assert_read_back(&batches(Form::Shell), zsh);
+}
+
+fn shell_is_read_back_by_ksh93_and_runs_nothing() {
+    assert_read_back(&batches(Form::Shell), ksh93);
+}
+
+fn shell_is_read_back_by_mksh_and_runs_nothing() {
+    assert_read_back(&batches(Form::Shell), mksh);
+}
+
+fn shell_is_read_back_by_yash_and_runs_nothing() {
+    assert_read_back(&batches(Form::Shell), yash);
+}
+
+fn shell_is_read_back_by_posh_and_runs_nothing() {
+    assert_read_back(&batches(Form::Shell), posh);
+}
+
+fn fish_is_read_back_by_fish_and_runs_nothing() {
+    assert_read_back(&batches(Form::Fish), fish);
+}
+
 /// Each of the names is really lost on dash or bash, and computing one would run a command.
 fn shell_refuses_names_that_a_shell_keeps_for_itself() {
     let names = "BASHOPTS BASHPID BASH_ALIASES BASH_ARGC BASH_ARGV BASH_CMDS BASH_COMMAND BASH_LINENO BASH_SOURCE \
@@ -309,7 +350,7 @@ fn names_are_read_back_whatever_they_mean_elsewhere() {
         .filter(|(name, _)| name != "PATH")
         .cloned()
         .collect();
-    let cases: [(Form, &[_], &[Reader]); 4] = [
+    let cases: [(Form, &[_], &[Reader]); 5] = [
         (
             Form::Env,
             &readable,
@@ -322,6 +363,7 @@ fn names_are_read_back_whatever_they_mean_elsewhere() {
             ],
         ),
         (Form::Shell, &not_special, &[dash, bash]),
+        (Form::Fish, &not_special, &[fish]),
         (Form::Json, &variables, &[node_json, python_json]),
         (
             Form::Yaml,
@@ -369,6 +411,7 @@ fn the_order_is_kept() {
     let expected = [
         "Z='x y'\nA='x y'\nM='x y'\nB='x y'\n",
         "export Z='x y'\nexport A='x y'\nexport M='x y'\nexport B='x y'\n",
+        "set -gx Z 'x y'\nset -gx A 'x y'\nset -gx M 'x y'\nset -gx B 'x y'\n",
         "{\n  \"Z\": \"x y\",\n  \"A\": \"x y\",\n  \"M\": \"x y\",\n  \"B\": \"x y\"\n}\n",
         "\"Z\": \"x y\"\n\"A\": \"x y\"\n\"M\": \"x y\"\n\"B\": \"x y\"\n",
     ];

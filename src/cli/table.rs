@@ -240,7 +240,7 @@ pub const SUPERVISING: &[&str] = &[
 use Kind::{List, Number, NumberOrText, OptionalList, OptionalNumber, OptionalText, Text, Words};
 
 /// The words that a FORMAT can be.
-const FORMATS: &[&str] = &["env", "shell", "json", "yaml"];
+const FORMATS: &[&str] = &["env", "shell", "fish", "json", "yaml"];
 
 /// Everything that can be given: the options in the order of `--help`, then what has no name on the command line.
 #[rustfmt::skip]
@@ -293,7 +293,7 @@ static SPECS: &[Spec] = &[
     valued(("file", List, "VAR[=FORMAT]"), "pass a file in memory, and its path in VAR (default format: env)", |it| &mut it.file),
     flag("file-only", "with --file, do not put the secrets in the environment", |it| &mut it.file_only)
         .needs(&["file"]),
-    valued(("print", Text, "FORMAT"), "print the secrets as env, shell, json or yaml; no command", |it| &mut it.print)
+    valued(("print", Text, "FORMAT"), "print the secrets as env, shell, fish, json or yaml; no command", |it| &mut it.print)
         .words(FORMATS).excludes(&["watch", "list", "file", "redact", "json", "check"]),
     flag("allow-file", "with --print, write even to a regular file", |it| &mut it.allow_file)
         .needs(&["print"]),

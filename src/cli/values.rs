@@ -318,7 +318,7 @@ fn destination(text: &str) -> Result<Destination, &'static str> {
 }
 
 fn form(text: &str) -> Result<Form, &'static str> {
-    Form::named(text).ok_or("must be env, shell, json or yaml")
+    Form::named(text).ok_or("must be env, shell, fish, json or yaml")
 }
 
 fn file(text: &str) -> Result<(String, Form), Cow<'static, str>> {

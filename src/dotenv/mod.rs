@@ -5,3 +5,5 @@
 pub mod parse;
 pub mod render;
 pub mod resolve;
+mod shells;
+mod spelling;

@@ -6,14 +6,20 @@
 #![forbid(unsafe_code)]
 
 use crate::dotenv::parse::Value;
+use crate::dotenv::shells;
+use crate::dotenv::spelling::{Sink, no_spelling, replaced};
+
+pub use crate::dotenv::spelling::NoSpelling;
 
 /// A format to print variables in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// `NAME=value` lines that `.env` readers agree on.
     Env,
-    /// `export` commands for a shell to evaluate.
+    /// `export` commands for a POSIX shell to evaluate.
     Shell,
+    /// `set` commands for fish.
+    Fish,
     /// One JSON object.
     Json,
     /// One YAML mapping.
@@ -22,12 +28,13 @@ pub enum Form {
 
 impl Form {
     /// Every format, in the order in which they are documented.
-    pub const ALL: [Form; 4] = [Form::Env, Form::Shell, Form::Json, Form::Yaml];
+    pub const ALL: [Form; 5] = [Form::Env, Form::Shell, Form::Fish, Form::Json, Form::Yaml];
 
     pub fn name(self) -> &'static str {
         match self {
             Form::Env => "env",
             Form::Shell => "shell",
+            Form::Fish => "fish",
             Form::Json => "json",
             Form::Yaml => "yaml",
         }
@@ -36,7 +43,7 @@ impl Form {
     /// Whether its readers make environment variables of the names, rather than take them as data.
     pub fn becomes_variables(self) -> bool {
         match self {
-            Form::Env | Form::Shell => true,
+            Form::Env | Form::Shell | Form::Fish => true,
             Form::Json | Form::Yaml => false,
         }
     }
@@ -45,15 +52,6 @@ impl Form {
         Form::ALL.into_iter().find(|form| form.name() == name)
     }
 }
-
-/// A variable that cannot be written in a format so that all of its readers get the same value.
-#[derive(Debug, PartialEq, Eq)]
-pub struct NoSpelling {
-    pub name: String,
-}
-
-/// Receives the text, piece by piece.
-type Sink<'a> = &'a mut dyn FnMut(&str);
 
 /// Renders the variables, in their order, into `sink`. Every name matches `[A-Za-z_][A-Za-z0-9_]*` and occurs once.
 ///
@@ -68,7 +66,8 @@ pub fn render<'a>(
     let mut variables = variables.into_iter();
     match form {
         Form::Env => variables.try_for_each(|(name, value)| env(name, value, sink)),
-        Form::Shell => variables.try_for_each(|(name, value)| shell(name, value, sink)),
+        Form::Shell => variables.try_for_each(|(name, value)| shells::posix(name, value, sink)),
+        Form::Fish => variables.try_for_each(|(name, value)| shells::fish(name, value, sink)),
         Form::Json => {
             json(variables, sink);
             Ok(())
@@ -103,7 +102,7 @@ fn env(name: &str, value: Value<'_>, sink: Sink<'_>) -> Result<(), NoSpelling> {
     };
     [name, "=", open].into_iter().for_each(&mut *sink);
     // Only a value in double quotes has a CR.
-    replaced(value, '\r', "\\r", sink);
+    replaced(value, &[('\r', "\\r")], sink);
     sink(close);
     Ok(())
 }
@@ -214,49 +213,6 @@ fn is_blank(character: char) -> bool {
     character.is_whitespace() || matches!(character, '\u{1c}'..='\u{1f}' | '\u{feff}')
 }
 
-/// Names that dash or bash reserves: it refuses the value, replaces it, or evaluates it, which runs commands in
-/// `$(…)`.
-const OF_THE_SHELL: [&str; 28] = [
-    "BASHOPTS",
-    "BASHPID",
-    "BASH_ALIASES",
-    "BASH_ARGC",
-    "BASH_ARGV",
-    "BASH_CMDS",
-    "BASH_COMMAND",
-    "BASH_LINENO",
-    "BASH_SOURCE",
-    "BASH_SUBSHELL",
-    "BASH_VERSINFO",
-    "DIRSTACK",
-    "EPOCHREALTIME",
-    "EPOCHSECONDS",
-    "EUID",
-    "FUNCNAME",
-    "GROUPS",
-    "HISTCMD",
-    "LINENO",
-    "OPTIND",
-    "PIPESTATUS",
-    "PPID",
-    "RANDOM",
-    "SECONDS",
-    "SHELLOPTS",
-    "SRANDOM",
-    "UID",
-    "_",
-];
-
-fn shell(name: &str, value: Value<'_>, sink: Sink<'_>) -> Result<(), NoSpelling> {
-    if OF_THE_SHELL.contains(&name) {
-        return Err(no_spelling(name));
-    }
-    ["export ", name, "='"].into_iter().for_each(&mut *sink);
-    replaced(value, '\'', "'\\''", sink);
-    sink("'\n");
-    Ok(())
-}
-
 fn json<'a>(variables: impl Iterator<Item = (&'a str, Value<'a>)>, sink: Sink<'_>) {
     let mut separator = "\n";
     sink("{");
@@ -338,21 +294,6 @@ fn escaped(character: char, sink: Sink<'_>) {
                 sink(&"0123456789abcdef"[digit..=digit]);
             }
         }
-    }
-}
-
-/// Writes the value with each `from` replaced by `to`.
-fn replaced(value: Value<'_>, from: char, to: &str, sink: Sink<'_>) {
-    for piece in value.pieces() {
-        let mut parts = piece.split(from);
-        parts.next().into_iter().for_each(&mut *sink);
-        parts.for_each(|part| [to, part].into_iter().for_each(&mut *sink));
-    }
-}
-
-fn no_spelling(name: &str) -> NoSpelling {
-    NoSpelling {
-        name: name.to_owned(),
     }
 }
 
@@ -484,6 +425,13 @@ mod tests {
     }
 
     #[test]
+    fn a_value_for_fish_is_in_single_quotes() {
+        let printed = text(Form::Fish, &[("A", "$(x)`\\\n"), ("B", "''x\\'")]);
+        let expected = "set -gx A '$(x)`\\\\\n'\nset -gx B '\\'\\'x\\\\\\''\n";
+        assert_eq!(printed.unwrap(), expected);
+    }
+
+    #[test]
     fn json_and_yaml_share_their_strings() {
         let variables = [
             ("A", "\"\\\t\r\n/é\u{1f30d}"),
@@ -509,7 +457,7 @@ mod tests {
     fn no_variables_are_an_empty_document() {
         assert_eq!(
             Form::ALL.map(|form| text(form, &[]).unwrap()),
-            ["", "", "{}\n", "{}\n"]
+            ["", "", "", "{}\n", "{}\n"]
         );
     }
 }

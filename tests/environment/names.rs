@@ -223,7 +223,7 @@ pub fn a_name_that_comes_of_an_option_is_refused_too() {
             run().args(["--file", "F=json", "--file", "G=shell", "--file-only"]),
             &[name],
         );
-        for form in ["env", "shell"] {
+        for form in ["env", "shell", "fish"] {
             let printed = run().args(["--print", form]).finish();
             printed.assert_refused(125, &[name]);
             printed.assert_stdout("");

@@ -103,6 +103,31 @@ pub fn bash(texts: &[String]) -> Vec<Reading> {
     texts.iter().map(|text| shell("bash", text)).collect()
 }
 
+pub fn zsh(texts: &[String]) -> Vec<Reading> {
+    texts.iter().map(|text| shell("zsh", text)).collect()
+}
+
+pub fn ksh93(texts: &[String]) -> Vec<Reading> {
+    texts.iter().map(|text| shell("ksh93", text)).collect()
+}
+
+pub fn mksh(texts: &[String]) -> Vec<Reading> {
+    texts.iter().map(|text| shell("mksh", text)).collect()
+}
+
+pub fn yash(texts: &[String]) -> Vec<Reading> {
+    texts.iter().map(|text| shell("yash", text)).collect()
+}
+
+pub fn posh(texts: &[String]) -> Vec<Reading> {
+    texts.iter().map(|text| shell("posh", text)).collect()
+}
+
+pub fn fish(texts: &[String]) -> Vec<Reading> {
+    let read = |text: &String| in_shell(&["fish", "-N", "-c", "source; exec env -0"], text);
+    texts.iter().map(read).collect()
+}
+
 fn node(reader: &str, texts: &[String]) -> Vec<Reading> {
     let run = Run::program("node").env("NODE_PATH", directory().join("node_modules"));
     script(run, "read.cjs", reader, texts)
@@ -136,9 +161,15 @@ fn reading(answer: Json) -> Reading {
 
 /// Has a shell evaluate the text, in a directory that must stay empty, and asks what its commands see.
 pub fn shell(program: &str, text: &str) -> Reading {
-    let dir = TempDir::new();
-    let script = "eval \"$(cat)\"; exec env -0";
-    let run = Run::program(program).args(["-c", script]).stdin(text);
+    in_shell(&[program, "-c", "eval \"$(cat)\"; exec env -0"], text)
+}
+
+/// What is in the environment of a shell after a script of its own that evaluates the text.
+fn in_shell(words: &[&str], text: &str) -> Reading {
+    let (dir, home) = (TempDir::new(), TempDir::new());
+    let run = Run::program(words[0]).args(&words[1..]).stdin(text);
+    // Some read characters, not bytes.
+    let run = run.env("HOME", home.path()).env("LC_ALL", "C.UTF-8");
     let outcome = run.dir(dir.path()).finish();
     if let Some(made) = std::fs::read_dir(dir.path()).unwrap().next() {
         return Err(format!("made {:?}", made.unwrap().file_name()));
@@ -148,7 +179,8 @@ pub fn shell(program: &str, text: &str) -> Reading {
     }
     let entries = outcome.text().split_terminator('\0');
     let pairs = entries.filter_map(|entry| entry.split_once('='));
-    let pairs = pairs.filter(|(name, _)| !["PATH", "PWD", "OLDPWD", "SHLVL", "_"].contains(name));
+    let own = "PATH HOME USER LC_ALL LOGNAME PWD OLDPWD SHLVL _ A__z";
+    let pairs = pairs.filter(|(name, _)| own.split(' ').all(|own| own != *name));
     Ok(pairs
         .map(|(name, value)| (name.into(), value.into()))
         .collect())

@@ -66,7 +66,7 @@ fn may_be_refused(form: Form, name: &str, value: &str) {
             let fits = !value.contains(['\'', '\r', '\\']) && !value.contains("${");
             assert!(!fits || name == "__proto__", "{name} has a spelling");
         }
-        Form::Shell => assert!(text(form, &[(name, Value::verbatim(""))]).is_err()),
+        Form::Shell | Form::Fish => assert!(text(form, &[(name, Value::verbatim(""))]).is_err()),
         Form::Json | Form::Yaml => panic!("{form:?} refuses {name}"),
     }
 }
@@ -75,6 +75,7 @@ fn read(form: Form, text: &str) -> Variables {
     match form {
         Form::Env => read_env(text),
         Form::Shell => read_shell(text),
+        Form::Fish => read_fish(text),
         Form::Json => read_json(text),
         Form::Yaml => read_yaml(text),
     }
@@ -111,6 +112,32 @@ fn read_shell(text: &str) -> Variables {
         };
         variables.push((name.to_owned(), value));
     }
+    variables
+}
+
+/// Takes nothing but `set -gx NAME '…'` lines, in which a quote and a backslash have a backslash in front.
+fn read_fish(text: &str) -> Variables {
+    let mut variables = Variables::new();
+    let mut rest = text;
+    while let Some(command) = rest.strip_prefix("set -gx ") {
+        let (name, quoted) = command.split_once(" '").expect("an assignment");
+        assert!(is_name(name), "{name:?} is no name");
+        let mut value = String::new();
+        let mut letters = quoted.chars();
+        loop {
+            match letters.next().expect("a closing quote") {
+                '\'' => break,
+                '\\' => value.extend(letters.next().filter(|next| "'\\".contains(*next))),
+                letter => value.push(letter),
+            }
+        }
+        rest = letters
+            .as_str()
+            .strip_prefix('\n')
+            .expect("the end of the line");
+        variables.push((name.to_owned(), value));
+    }
+    assert_eq!(rest, "");
     variables
 }
 
