@@ -15,7 +15,7 @@ use std::time::Duration;
 use miniserde::{Serialize, json};
 
 use crate::cli::{Action, Destination, Options};
-use crate::error::Error;
+use crate::error::{Error, visible_json};
 use crate::event::{Event, Listener};
 use crate::report::Report;
 use crate::sys::{self, CalendarTime};
@@ -220,7 +220,7 @@ impl Record {
             command: self.command.as_deref(),
             outcome,
         };
-        match error {
+        visible_json(&match error {
             None => json::to_string(&line),
             Some(error) => json::to_string(&FailedLine {
                 time: line.time,
@@ -233,7 +233,7 @@ impl Record {
                 status: error.status(),
                 error: &error.kind(),
             }),
-        }
+        })
     }
 }
 

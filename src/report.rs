@@ -10,7 +10,7 @@ use std::io::Write;
 use std::os::fd::AsFd;
 use std::time::Instant;
 
-use crate::error::{Error, FAILED};
+use crate::error::{Error, FAILED, visible};
 use crate::event::{Event, Listener, Stage};
 use crate::sys;
 
@@ -51,6 +51,11 @@ pub fn end_as_failures(program: &'static str) {
         let _ = sys::write_all(std::io::stderr(), line.as_bytes());
         std::process::exit(FAILED.into());
     }));
+}
+
+/// One line, whatever a path or a name in it holds.
+fn visible_line(line: fmt::Arguments<'_>) -> String {
+    format!("{}\n", visible(&line.to_string()))
 }
 
 impl Report {
@@ -111,9 +116,9 @@ impl Report {
 
     /// The same where standard error has another descriptor. That nobody reads it is no reason to fail.
     pub fn error_to(&self, output: impl Write + AsFd, error: &Error) {
-        let mut text = format!("{}: {error}\n", self.program);
+        let mut text = visible_line(format_args!("{}: {error}", self.program));
         if let Some(hint) = error.hint() {
-            text += &format!("hint: {hint}\n");
+            text += &visible_line(format_args!("hint: {hint}"));
         }
         let _ = sys::write_all(output, text.as_bytes());
     }
@@ -155,6 +160,6 @@ impl Report {
 
     /// Writes one line at once. That nobody reads standard error is no reason to fail.
     fn line(&self, line: fmt::Arguments<'_>) {
-        let _ = sys::write_all(std::io::stderr(), format!("{line}\n").as_bytes());
+        let _ = sys::write_all(std::io::stderr(), visible_line(line).as_bytes());
     }
 }

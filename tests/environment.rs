@@ -31,7 +31,7 @@ tests![
     inherited::our_keys_stay_when_they_are_to_be_kept,
     json::a_level_of_strings_arrives_byte_for_byte,
     json::whatever_is_no_string_is_an_error_that_names_the_key,
-    json::a_name_that_no_variable_can_have_is_an_error_that_names_it,
+    json::a_name_that_no_variable_can_have_is_an_error_that_counts_it,
     json::a_key_that_comes_twice_is_an_error_that_names_it,
     json::a_level_that_is_not_one_object_is_an_error,
     json::text_that_is_not_utf_8_is_an_error,

@@ -10,6 +10,7 @@ mod messages;
 mod secrets;
 mod tracer;
 pub mod vault;
+mod visible;
 
 use crate::launch::init::STATIC_BUILD;
 use crate::support::*;
@@ -50,6 +51,9 @@ tests![
     messages::no_failure_shows_a_secret,
     messages::a_check_fails_as_the_run_does_and_shows_no_secret,
     messages::no_success_shows_a_secret,
+    visible::nothing_that_is_written_acts_on_a_terminal,
+    visible::json_says_the_same_in_escapes,
+    visible::every_writer_makes_its_text_visible,
     tracer::the_check_catches_every_planted_call needs(STRACE, PLANTED),
     tracer::the_check_catches_every_change_to_a_file needs(STRACE),
     tracer::a_call_that_is_not_known_is_a_violation,

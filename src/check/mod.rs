@@ -15,7 +15,7 @@ use miniserde::json;
 use crate::check::findings::Findings;
 use crate::cli::{CheckForm, Options};
 use crate::deliver::output;
-use crate::error::Error;
+use crate::error::{Error, visible_json};
 use crate::event::{Event, Listener};
 
 /// A check, which listens to a run.
@@ -42,7 +42,7 @@ impl Check {
             findings.end(outcome.as_ref().err());
             match self.form {
                 CheckForm::Screen => screen::show(&findings),
-                CheckForm::Json => json::to_string(&*findings) + "\n",
+                CheckForm::Json => visible_json(&json::to_string(&*findings)) + "\n",
             }
         };
         let written = output::write(text.as_bytes());

@@ -7,6 +7,7 @@ use std::fmt::{self, Write};
 use crate::check::findings::{
     Command, ExpectedFinding, Findings, KeyFinding, LevelFinding, Size, SourceFinding, Times,
 };
+use crate::error::visible;
 use crate::store::custody::GIVEN_KEY;
 use crate::sys::locked::Protection;
 
@@ -24,7 +25,8 @@ impl Screen {
     /// One line, however long.
     #[inline(never)]
     fn line(&mut self, label: &str, text: fmt::Arguments<'_>) {
-        let _ = writeln!(self.0, "{label:<INDENT$}{text}");
+        let text = text.to_string();
+        let _ = writeln!(self.0, "{label:<INDENT$}{}", visible(&text));
     }
 
     /// One line with as many elements of a list as it has room for, and how many there are; none if the list is empty.

@@ -6,6 +6,7 @@ use std::io::IsTerminal;
 
 use miniserde::{Serialize, json};
 
+use crate::error::visible_json;
 use crate::variables::Variable;
 
 /// How a table is laid out.
@@ -64,7 +65,7 @@ pub fn table(variables: &[Variable<'_>], layout: Layout) -> String {
             .iter()
             .map(|row| row.cells().join("\t") + "\n")
             .collect(),
-        Layout::Json => json::to_string(&rows) + "\n",
+        Layout::Json => visible_json(&json::to_string(&rows)) + "\n",
     }
 }
 

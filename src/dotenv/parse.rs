@@ -348,14 +348,18 @@ fn is_utf16(bytes: &[u8]) -> bool {
     is_ascii(0) || is_ascii(1)
 }
 
+/// Whether a character acts on a terminal or on the text around it, or cannot be seen: controls, line and paragraph
+/// separators, what changes the direction, what has no width.
+pub fn is_hidden(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
 /// The first character of a would-be name that cannot be seen.
 fn invisible(name: &str) -> Option<char> {
-    let is_invisible = |character: char| {
-        let is_format = matches!(character, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
-        is_format || character.is_control() || character.is_whitespace()
-    };
+    let is_invisible = |character: char| is_hidden(character) || character.is_whitespace();
     name.chars()
         .find(|character| !BLANK.contains(character) && is_invisible(*character))
 }

@@ -35,7 +35,7 @@ pub use sealing::Seal;
 pub use unreachable::{Denied, Flaw, FromMirror, Unreachable};
 pub use unsafe_name::UnsafeName;
 pub use usage::Usage;
-pub use wording::shown;
+pub use wording::{shown, visible, visible_json};
 
 /// The exit status for a fetch that failed in a way that may pass.
 pub const TRY_AGAIN: u8 = 124;

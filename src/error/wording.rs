@@ -2,16 +2,47 @@
 
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::dotenv::parse::is_hidden;
 use crate::sys::plain;
 
 /// The name of a file as messages show it.
 pub fn shown(file: &Path) -> String {
     file.display().to_string().escape_debug().to_string()
+}
+
+/// Text that comes from elsewhere as one line shows it: what acts on a terminal, ends a line, turns the text around or
+/// cannot be seen is an escape.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    let is_harmless = |letter: char| !is_hidden(letter);
+    if text.chars().all(is_harmless) {
+        return Cow::Borrowed(text);
+    }
+    let shown = |letter: char| match is_hidden(letter) {
+        true => letter.escape_default().collect(),
+        false => String::from(letter),
+    };
+    text.chars().map(shown).collect::<String>().into()
+}
+
+/// A JSON text in which the same are escapes of JSON. Line feeds between its parts stay.
+pub fn visible_json(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for letter in json.chars() {
+        if letter == '\n' || !is_hidden(letter) {
+            text.push(letter);
+            continue;
+        }
+        for unit in letter.encode_utf16(&mut [0; 2]) {
+            text.push_str(&format!("\\u{unit:04x}"));
+        }
+    }
+    text
 }
 
 /// A time in seconds, as far as it matters.

@@ -10,7 +10,7 @@ use crate::cli::Named;
 use crate::cli::seal::{HELP, SealOptions, SealRequest};
 use crate::crypto;
 use crate::dotenv::parse::parse;
-use crate::error::{Error, Seal};
+use crate::error::{Error, Seal, visible};
 use crate::keys::{Claimed, ClientKey, KeyFiles, Variables};
 use crate::path::LevelName;
 use crate::report::{self, Report, Verbosity};
@@ -119,5 +119,10 @@ impl Keys {
 }
 
 fn print(text: &str) -> Result<(), Error> {
+    let lines = text.split_inclusive('\n').map(|line| {
+        let cells = line.trim_end_matches('\n').split('\t').map(visible);
+        cells.collect::<Vec<_>>().join("\t") + "\n"
+    });
+    let text: String = lines.collect();
     sys::write_all(std::io::stdout(), text.as_bytes()).map_err(Error::Output)
 }

@@ -211,22 +211,23 @@ pub fn organization(text: &str) -> Result<OrganizationRecord, Malformed> {
 ///
 /// # Errors
 ///
-/// What is wrong with it, naming the variable.
+/// What is wrong with it, naming the variable or, where that is none, its position.
 pub fn json_level(text: &str) -> Result<Vec<(String, String)>, Malformed> {
     let fields = match Json::parse(text)? {
         value @ Json::Object(_) => value.into_fields(String::new())?,
         other => return Err(format!("{} instead of one object of strings", other.kind())),
     };
-    let string = |(name, value): (String, Json)| match value {
+    // What is not a name may be a value that was put in the wrong place.
+    let string = |(index, (name, value)): (usize, (String, Json))| match value {
         _ if !crate::dotenv::parse::is_name(&name) => {
-            let name = name.escape_debug();
-            Err(format!("'{name}' is not a valid variable name"))
+            let position = index + 1;
+            Err(format!("name {position} is not a valid variable name"))
         }
         Json::String(value) if value.contains('\0') => Err(format!("{name} contains a NUL byte")),
         Json::String(value) => Ok((name, value)),
         other => Err(format!("{name}: {} instead of a string", other.kind())),
     };
-    fields.entries.into_iter().map(string).collect()
+    fields.entries.into_iter().enumerate().map(string).collect()
 }
 
 /// The fields of `data.attributes`, which all documents but the organization's keep their content in.

@@ -9,6 +9,8 @@ use std::rc::Rc;
 use miniserde::de::{Deserialize, Map, Seq, Visitor};
 use miniserde::{Result as Parsed, json};
 
+use crate::dotenv::parse::is_name;
+
 /// How deep arrays and objects may nest in a document.
 const MAX_DEPTH: usize = 16;
 
@@ -360,7 +362,8 @@ impl Map for Members<'_> {
         }
         if self.element.room.get() > 0 {
             if !self.names.insert(name.to_owned()) {
-                self.flaw = Some(format!("the name {} appears twice", shown(name)));
+                let name = if is_name(name) { name } else { "(not shown)" };
+                self.flaw = Some(format!("the name {name} appears twice"));
             }
             name.clone_into(&mut self.name);
         }

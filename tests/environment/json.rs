@@ -57,14 +57,33 @@ pub fn whatever_is_no_string_is_an_error_that_names_the_key() {
     }
 }
 
-pub fn a_name_that_no_variable_can_have_is_an_error_that_names_it() {
-    for name in ["1X", "A-B", "A.B", "A B", "A=B", "X;cmd;Y", "caf\u{e9}"] {
-        let text = json!({ "GOOD": HIDDEN, name: HIDDEN }).to_string();
-        refused_unseen(OneLevel::of("json", &text).run(), &["level project", name]);
-    }
-    for name in ["", " ", "A\0", "X=1\nexport EVIL", " A", "A\u{1b}[31m"] {
-        let text = json!({ "GOOD": HIDDEN, name: HIDDEN }).to_string();
-        refused_unseen(OneLevel::of("json", &text).run(), &["level project"]);
+pub fn a_name_that_no_variable_can_have_is_an_error_that_counts_it() {
+    let names = [
+        "1X",
+        "A-B",
+        "A.B",
+        "A B",
+        "A=B",
+        "X;cmd;Y",
+        "caf\u{e9}",
+        "",
+        " ",
+        "A\0",
+        "X=1\nexport EVIL",
+        " A",
+        "A\u{1b}[31m",
+        "hunter2-and-more",
+    ];
+    for name in names {
+        let text = format!("{{\"GOOD\": \"{HIDDEN}\", {}: \"{HIDDEN}\"}}", json!(name));
+        let run = || OneLevel::of("json", &text).run();
+        refused_unseen(
+            run(),
+            &["level project: name 2 is not a valid variable name\n"],
+        );
+        let twice = format!("{{{0}: \"{HIDDEN}\", {0}: \"{HIDDEN}\"}}", json!(name));
+        let level = OneLevel::of("json", &twice);
+        refused_unseen(level.run(), &["level project"]);
     }
 }
 
