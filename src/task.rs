@@ -11,8 +11,9 @@ use crate::deliver::list;
 use crate::deliver::mask::Audience;
 use crate::deliver::output::{self, Masks};
 use crate::dotenv::parse::Value;
-use crate::error::{Error, shown};
+use crate::error::Error;
 use crate::event::{Event, Stage};
+use crate::keys::loose;
 use crate::keys::{Claimed, Variables};
 use crate::report::Report;
 use crate::run::beginning::WorkerContext;
@@ -93,12 +94,10 @@ impl Task {
         }
         let mut variables = Variables::take(&mut environ, claimed.keys)?;
         sys::wipe_arguments();
-        if let Some(file) = &options.open_profile {
-            report.warn(format_args!(
-                "{}: every user on this machine can write to this profile",
-                shown(file)
-            ));
+        if options.allow_loose_files {
+            loose::allow();
         }
+        loose::settle(options.profile_looseness.clone(), &report)?;
         if matches!(options.api_url, ApiUrl::Tree(_)) {
             variables.forget_api_key_file();
         }

@@ -2,6 +2,7 @@
 //! of a key is left where the command or another process could see it.
 
 mod key_files;
+mod loose;
 
 use std::fs;
 use std::time::Duration;
@@ -42,6 +43,12 @@ tests![
     key_files::a_key_that_never_comes_is_given_up needs(STRACE),
     key_files::a_value_that_names_no_file_is_not_repeated,
     key_files::a_key_file_open_to_others_draws_one_warning,
+    loose::a_file_that_everyone_can_write_is_refused,
+    loose::a_file_that_everyone_can_replace_is_refused,
+    loose::a_descriptor_is_the_business_of_whoever_opened_it,
+    loose::what_some_can_change_draws_one_warning_with_the_commands needs(ROOT),
+    loose::a_secret_of_a_container_is_read_with_a_warning needs(NOBODY),
+    loose::sealing_refuses_it_as_well,
 ];
 
 fn a_key_comes_from_the_first_place_that_is_set() {

@@ -19,7 +19,6 @@ tests![
     a_flag_that_is_false_is_not_given,
     what_is_wrong_is_refused_by_its_line,
     a_profile_that_cannot_be_read_is_refused,
-    a_profile_that_everyone_can_write_draws_a_warning,
     no_profile_is_found_by_itself,
     a_value_that_is_wrong_is_refused_by_its_option,
 ];
@@ -416,22 +415,6 @@ fn a_profile_that_cannot_be_read_is_refused() {
     let run = Run::dotenv_run().args(["p", "--profile"]);
     run.finish()
         .assert_refused(125, &["'--profile' needs a value"]);
-}
-
-fn a_profile_that_everyone_can_write_draws_a_warning() {
-    let tree = Tree::holding("A=1\n");
-    let (dir, run) = with(&format!(
-        "{}path = \"p\"\ncommand = [\"true\"]\n",
-        api_url(&tree)
-    ));
-    for (mode, is_open) in [(0o600, false), (0o644, false), (0o666, true)] {
-        set_mode(&dir.path().join("p.toml"), mode);
-        let outcome = run.clone().finish();
-        let warning = "p.toml: every user on this machine can write to this profile";
-        let expected: &[&str] = if is_open { &[warning] } else { &[] };
-        outcome.assert_status(0);
-        assert_eq!(outcome.warnings(), expected, "{mode:o}");
-    }
 }
 
 fn no_profile_is_found_by_itself() {

@@ -24,6 +24,7 @@ pub struct Given {
     pub ca_file: Setting,
     pub timeout: Setting,
     pub allow_swap: Setting,
+    pub allow_loose_files: Setting,
     pub allow_tracer: Setting,
     pub cache: Setting,
     pub no_cache: Setting,

@@ -33,7 +33,7 @@ pub use crate::cli::options::*;
 pub use crate::cli::table::help;
 use crate::cli::table::{Kind, Spec};
 pub use crate::cli::watching::{OnChange, Watching};
-use crate::error::{Error, ProfileFlaw, Usage};
+use crate::error::{Error, Looseness, ProfileFlaw, Usage};
 use crate::path::SecretPath;
 
 /// What the command line asks for.
@@ -60,8 +60,8 @@ pub struct Refusal {
 pub struct ProfileText {
     /// Its text.
     pub text: String,
-    /// Whether every user of the machine can change it, and with it what is started.
-    pub is_open_to_all: bool,
+    /// Who else can change it, and with it what is started.
+    pub looseness: Option<Looseness>,
 }
 
 /// What there is outside of the command line.
@@ -180,7 +180,7 @@ fn second_argument(given: &Given) -> Usage {
 /// Completes what the command line gives by the environment, then by the profile, and looks at it together.
 fn understand(given: &mut Given, outside: &Outside<'_>) -> Result<Request, Error> {
     let mut named = Named::default();
-    let mut open_profile = None;
+    let mut looseness = None;
     named.note(given);
     let profile_file = given.profile.last().map(PathBuf::from);
     let by_environment = Given::by_environment(outside.variable);
@@ -188,19 +188,19 @@ fn understand(given: &mut Given, outside: &Outside<'_>) -> Result<Request, Error
     given.complete(by_environment);
     if let Some(file) = profile_file {
         let read = (outside.profile)(&file);
-        let read = read.and_then(|read| Ok((profile::parse(&read.text)?, read.is_open_to_all)));
+        let read = read.and_then(|read| Ok((profile::parse(&read.text)?, read.looseness)));
         match read {
-            Ok((by_profile, is_open_to_all)) => {
+            Ok((by_profile, found)) => {
                 named.note(&by_profile);
                 given.complete(by_profile);
-                open_profile = is_open_to_all.then_some(file);
+                looseness = found;
             }
             Err(flaw) => return Err(Error::Profile { file, flaw }),
         }
     }
     given.settle()?;
     let mut options = given.options(ProxyVariables::read(outside.variable))?;
-    options.open_profile = open_profile;
+    options.profile_looseness = looseness;
     named.choose(given, options.audit);
     Ok(Request::Run(Box::new(options), named))
 }

@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::CString;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::address::ApiUrl;
@@ -11,6 +10,7 @@ use crate::cli::caching::Caching;
 use crate::cli::network::Network;
 use crate::cli::watching::Watching;
 use crate::dotenv::render::Form;
+use crate::error::Looseness;
 use crate::path::{LevelName, SecretPath};
 use crate::report::Verbosity;
 
@@ -60,8 +60,10 @@ pub struct Options {
     pub attribution: bool,
     /// `--audit`: where the run is recorded.
     pub audit: Option<Destination>,
-    /// The profile, if every user of the machine can change it.
-    pub open_profile: Option<PathBuf>,
+    /// What others can do to the profile.
+    pub profile_looseness: Option<Looseness>,
+    /// `--allow-loose-files`.
+    pub allow_loose_files: bool,
     /// `--quiet` or `--verbose`.
     pub verbosity: Verbosity,
 }

@@ -49,6 +49,8 @@ pub struct SealOptions {
     pub allow_weak_key: bool,
     /// `--allow-swap`: go on where memory cannot be locked.
     pub allow_swap: bool,
+    /// `--allow-loose-files`: accept a key file that everyone can write or replace.
+    pub allow_loose_files: bool,
 }
 
 /// The text of `--help`.
@@ -72,6 +74,7 @@ Create and update a sealed tree, which dotenv-run reads with --api-url file://TR
                           where dotenv-run reads it, or a prompt
       --organization ID   with init, the organization of a new tree (default: a new ID)
       --allow-empty       seal a text without variables
+      --allow-loose-files accept a key file that everyone can write or replace
       --allow-swap        continue if memory cannot be locked and the machine has swap space
       --allow-weak-key    seal under fewer than 600000 iterations, or another salt than init makes
       --help              print this help and exit
@@ -92,6 +95,7 @@ impl SealRequest {
     ) -> Result<Self, Error> {
         let (mut words, mut given, mut organization) = (Vec::new(), Given::default(), None);
         let (mut allow_empty, mut allow_swap, mut allow_weak_key) = (false, false, false);
+        let mut allow_loose_files = false;
         let mut parser = Parser::from_args(arguments);
         while let Some(argument) = parser.next().map_err(usage)? {
             match argument {
@@ -103,6 +107,7 @@ impl SealRequest {
                 Arg::Long("allow-empty") => allow_empty = true,
                 Arg::Long("allow-swap") => allow_swap = true,
                 Arg::Long("allow-weak-key") => allow_weak_key = true,
+                Arg::Long("allow-loose-files") => allow_loose_files = true,
                 Arg::Long("help") => return Ok(SealRequest::Help),
                 Arg::Long("version") => return Ok(SealRequest::Version),
                 Arg::Value(word) => words.push(word),
@@ -111,14 +116,25 @@ impl SealRequest {
         }
         let form: Vec<_> = words.iter().map(|word| word.to_str()).collect();
         let used: &[&str] = match form[..] {
-            [Some("init"), ..] => &["--client-key", "--organization", "--allow-swap"],
+            [Some("init"), ..] => &[
+                "--client-key",
+                "--organization",
+                "--allow-swap",
+                "--allow-loose-files",
+            ],
             [Some("put"), ..] => &[
                 "--client-key",
                 "--allow-empty",
                 "--allow-swap",
                 "--allow-weak-key",
+                "--allow-loose-files",
             ],
-            [Some("sign"), ..] => &["--client-key", "--allow-swap", "--allow-weak-key"],
+            [Some("sign"), ..] => &[
+                "--client-key",
+                "--allow-swap",
+                "--allow-weak-key",
+                "--allow-loose-files",
+            ],
             _ => &[],
         };
         let options = [
@@ -127,6 +143,7 @@ impl SealRequest {
             (allow_empty, "--allow-empty"),
             (allow_swap, "--allow-swap"),
             (allow_weak_key, "--allow-weak-key"),
+            (allow_loose_files, "--allow-loose-files"),
         ];
         if let Some((_, option)) = options
             .into_iter()
@@ -148,6 +165,7 @@ impl SealRequest {
                 allow_empty,
                 allow_swap,
                 allow_weak_key,
+                allow_loose_files,
             })
         };
         match form[..] {

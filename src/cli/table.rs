@@ -260,6 +260,8 @@ static SPECS: &[Spec] = &[
     valued(("timeout", Number, "SECONDS"), "stop fetching after SECONDS in total (default 30)", |it| &mut it.timeout),
     flag("allow-swap", "continue if memory cannot be locked and the machine has swap space", |it| &mut it.allow_swap),
     flag("allow-tracer", "run even if another process, such as strace, traces this one", |it| &mut it.allow_tracer),
+    flag("allow-loose-files", "accept key, profile and CA files that everyone can write or replace", |it| &mut it.allow_loose_files)
+        .scope(Scope::CommandLine),
     valued(("cache", Number, "SECONDS"), "keep answers in kernel memory, reuse for SECONDS", |it| &mut it.cache)
         .variable(FromEnvironment::Text("DOTENV_RUN_CACHE")).excludes(&["no-cache"]),
     flag("no-cache", "do not use the cache, even if DOTENV_RUN_CACHE is set", |it| &mut it.no_cache),

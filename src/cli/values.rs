@@ -62,7 +62,8 @@ impl Given {
             mask: self.mask.read(masking)?.unwrap_or_default(),
             attribution: !self.no_attribution.is_given(),
             audit: self.audit.read(destination)?,
-            open_profile: None,
+            profile_looseness: None,
+            allow_loose_files: self.allow_loose_files.is_given(),
             verbosity: self.verbosity(),
         })
     }

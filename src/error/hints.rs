@@ -18,6 +18,9 @@ impl Error {
             let line = format!("dotenv-run [OPTION]... {path} -- COMMAND [ARG]...");
             return Some(line.into());
         }
+        if let Error::Loose(file) = self {
+            return Some(file.hint().into());
+        }
         if let Error::UnsafeNames { names } = self {
             return Some(accepting(names).into());
         }

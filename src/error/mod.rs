@@ -7,6 +7,7 @@
 
 mod hints;
 mod key_flaw;
+mod loose_file;
 mod manifest_flaw;
 mod profile_flaw;
 mod sealing;
@@ -29,6 +30,7 @@ use crate::sys::locked::NoMemory;
 use crate::sys::plain;
 
 pub use key_flaw::{BadKey, MissingKey, Sealed};
+pub use loose_file::{LooseFile, Looseness};
 pub use manifest_flaw::ManifestFlaw;
 pub use profile_flaw::ProfileFlaw;
 pub use sealing::Seal;
@@ -234,6 +236,9 @@ pub enum Error {
     /// No path by which the command could open a file in memory.
     #[error("--file: neither /dev/fd nor /proc/self/fd has the command's descriptors")]
     NoPathOfDescriptor,
+    /// Everyone can change a file that carries trust.
+    #[error("{0}")]
+    Loose(#[from] LooseFile),
     /// Secrets have names that would take over a program.
     #[error("secrets whose names take over a program: {}", listed(names))]
     UnsafeNames { names: Vec<UnsafeName> },

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod claims;
+pub mod loose;
 pub mod profile_file;
 mod prompt;
 
@@ -15,7 +16,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,7 @@ use crate::sys::{self, Environ, names_of};
 
 pub use crate::keys::claims::{Claimed, KeyFiles};
 use crate::keys::claims::{KeyFile, KeyPlace};
+use crate::keys::loose::Holds;
 
 /// The variables that hold keys or name their files. They are taken out of our environment before anything else.
 pub const VARIABLES: [&str; 4] = [
@@ -341,7 +343,8 @@ impl Places {
                     return Err(bad(BadKey::ReadOnce));
                 }
                 Ok((mut opened, metadata)) => {
-                    warn_if_open_to_others(&metadata, path, report);
+                    let found = loose::looseness(path, &metadata, Holds::Key);
+                    loose::settle(found.map_err(|error| bad(unreadable(error)))?, report)?;
                     read_key(&mut opened, key)
                 }
             },
@@ -384,17 +387,6 @@ fn unreadable(error: io::Error) -> BadKey {
     match error.kind() {
         io::ErrorKind::TimedOut => BadKey::NotInTime { time: PATIENCE },
         _ => BadKey::Unreadable(error),
-    }
-}
-
-fn warn_if_open_to_others(metadata: &Metadata, file: &Path, report: &Report) {
-    let mode = metadata.permissions().mode();
-    if metadata.is_file() && mode & 0o006 != 0 {
-        let act = if mode & 0o002 != 0 { "write" } else { "read" };
-        report.warn(format_args!(
-            "{}: every user on this machine can {act} this key file",
-            shown(file)
-        ));
     }
 }
 

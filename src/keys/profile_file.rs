@@ -4,11 +4,11 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::cli::ProfileText;
 use crate::error::ProfileFlaw;
+use crate::keys::loose::{Holds, looseness};
 
 /// The size of a profile in bytes that is still accepted.
 const MAX_PROFILE: u64 = 1024 * 1024;
@@ -21,6 +21,7 @@ const MAX_PROFILE: u64 = 1024 * 1024;
 pub fn read(file: &Path) -> Result<ProfileText, ProfileFlaw> {
     let opened = File::open(file).map_err(ProfileFlaw::Unreadable)?;
     let metadata = opened.metadata().map_err(ProfileFlaw::Unreadable)?;
+    let looseness = looseness(file, &metadata, Holds::Trust).map_err(ProfileFlaw::Unreadable)?;
     let mut bytes = Vec::new();
     let read = opened.take(MAX_PROFILE + 1).read_to_end(&mut bytes);
     read.map_err(ProfileFlaw::Unreadable)?;
@@ -29,8 +30,5 @@ pub fn read(file: &Path) -> Result<ProfileText, ProfileFlaw> {
     }
     let text = String::from_utf8(bytes)
         .map_err(|_| ProfileFlaw::Unreadable(io::Error::other("not UTF-8")))?;
-    Ok(ProfileText {
-        text,
-        is_open_to_all: metadata.is_file() && metadata.permissions().mode() & 0o002 != 0,
-    })
+    Ok(ProfileText { text, looseness })
 }

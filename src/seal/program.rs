@@ -11,6 +11,7 @@ use crate::cli::seal::{HELP, SealOptions, SealRequest};
 use crate::crypto;
 use crate::dotenv::parse::parse;
 use crate::error::{Error, Seal, visible};
+use crate::keys::loose;
 use crate::keys::{Claimed, ClientKey, KeyFiles, Variables};
 use crate::path::LevelName;
 use crate::report::{self, Report, Verbosity};
@@ -110,6 +111,9 @@ impl Keys {
     }
 
     fn find(mut self, options: &SealOptions, report: &Report) -> Result<ClientKey, Error> {
+        if options.allow_loose_files {
+            loose::allow();
+        }
         if options.allow_swap {
             locked::allow_swap();
         }

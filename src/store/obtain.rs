@@ -194,7 +194,7 @@ impl Wanted<'_> {
             timeout,
             attempts: network.attempts,
         };
-        let places = places::of_service(url, identity, network)?;
+        let places = places::of_service(url, identity, network, self.report)?;
         let path = self.options.path.clone();
         Fetch::start(places, path, hint.clone(), patience, keep, *self.report)
     }

@@ -58,8 +58,9 @@ pub fn of_service(
     url: &ServiceUrl,
     identity: Identity,
     network: &Network,
+    report: &Report,
 ) -> Result<Vec<Place>, Error> {
-    let authorities = Arc::new(tls::authorities(&network.trust)?);
+    let authorities = Arc::new(tls::authorities(&network.trust, Some(report))?);
     let server = |url, identity| {
         Cloud::new(url, identity, &authorities, &network.proxies).map(Place::Server)
     };
@@ -80,7 +81,7 @@ pub fn of_service(
 ///
 /// Those of [`of_service`].
 pub fn service(url: &ServiceUrl, identity: Identity, network: &Network) -> Result<Place, Error> {
-    let authorities = Arc::new(tls::authorities(&network.trust)?);
+    let authorities = Arc::new(tls::authorities(&network.trust, None)?);
     let cloud = Cloud::new(url, Some(identity), &authorities, &network.proxies)?;
     at_once::send_requests_at_once();
     Ok(Place::Server(cloud))

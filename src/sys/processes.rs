@@ -19,6 +19,12 @@ pub fn id() -> Pid {
     std::process::id() as Pid
 }
 
+/// The user and the group that this process acts for.
+pub fn user() -> (u32, u32) {
+    let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
+    (user.as_raw(), group.as_raw())
+}
+
 /// The process ID of the parent.
 pub fn parent() -> Pid {
     std::os::unix::process::parent_id() as Pid

@@ -2,21 +2,28 @@
 
 #![forbid(unsafe_code)]
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use crate::cli::Trust;
-use crate::error::Error;
+use crate::error::{Error, Looseness};
+use crate::keys::loose::{self, Holds, looseness};
+use crate::report::Report;
 use crate::sys::plain;
 
-/// Reads the authorities that `trust` names.
+/// Reads the authorities that `trust` names. Without a report, it was settled before what others can do to the file.
 ///
 /// # Errors
 ///
 /// If a file that is named cannot be read or holds no usable certificate.
-pub fn authorities(trust: &Trust) -> Result<Vec<CertificateDer<'static>>, Error> {
+pub fn authorities(
+    trust: &Trust,
+    report: Option<&Report>,
+) -> Result<Vec<CertificateDer<'static>>, Error> {
     let (source, file) = match trust {
         Trust::BuiltIn => return Ok(webpki_root_certs::TLS_SERVER_ROOT_CERTS.to_vec()),
         Trust::Option(file) => ("--ca-file", file),
@@ -27,7 +34,11 @@ pub fn authorities(trust: &Trust) -> Result<Vec<CertificateDer<'static>>, Error>
         file: file.to_owned(),
         reason,
     };
-    let certificates = certificates_in(file).map_err(fail)?;
+    let (pem, looseness) = read(file).map_err(|error| fail(plain(&error)))?;
+    if let Some(report) = report {
+        loose::settle(looseness, report)?;
+    }
+    let certificates = certificates_in(&pem).map_err(fail)?;
     let total = certificates.len();
     let usable: Vec<_> = certificates.into_iter().filter(is_usable).collect();
     // The bundle of a system may hold some that are no longer of use; a file of one's own should not.
@@ -41,9 +52,17 @@ pub fn authorities(trust: &Trust) -> Result<Vec<CertificateDer<'static>>, Error>
     Ok(usable)
 }
 
-fn certificates_in(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let pem = std::fs::read(file).map_err(|error| plain(&error))?;
-    let certificates: Result<_, _> = CertificateDer::pem_slice_iter(&pem).collect();
+/// The content of a file, and what others can do to it.
+fn read(file: &Path) -> io::Result<(Vec<u8>, Option<Looseness>)> {
+    let mut opened = File::open(file)?;
+    let looseness = looseness(file, &opened.metadata()?, Holds::Trust)?;
+    let mut pem = Vec::new();
+    opened.read_to_end(&mut pem)?;
+    Ok((pem, looseness))
+}
+
+fn certificates_in(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let certificates: Result<_, _> = CertificateDer::pem_slice_iter(pem).collect();
     certificates.map_err(|_| "not a PEM file".to_owned())
 }
 
