@@ -233,9 +233,9 @@ fn every_custody_is_told() {
 }
 
 fn the_rules_of_the_environment_are_told() {
-    let tree = Tree::holding("A=1\nB=\nC=3\nD=4\nHOME=/x\nUSER=u\n");
+    let tree = Tree::holding("A=1\nB=\nC=3\nD=4\nHOSTNAME=/x\nUSER=u\n");
     let run = || {
-        let run = tree.run().env("HOME", "/home").env("USER", "me");
+        let run = tree.run().env("HOSTNAME", "/home").env("USER", "me");
         run.env("OTHER", "o").env("DOTENV_API_KEY", "key")
     };
     let fields = |found: &Value, names: &[&str]| -> Vec<Value> {
@@ -249,7 +249,7 @@ fn the_rules_of_the_environment_are_told() {
         "--preserve-env=USER",
         "--clean-env",
         "--pass",
-        "HOME,USER",
+        "HOSTNAME,USER",
     ];
     let found = checked(run().args(options), 0);
     let names = [
@@ -261,12 +261,12 @@ fn the_rules_of_the_environment_are_told() {
         "overridden",
     ];
     let expected = [
-        json!(["Z", "B", "C", "HOME", "USER"]),
+        json!(["Z", "B", "C", "HOSTNAME", "USER"]),
         json!(["B"]),
         json!(["D"]),
         json!([{ "from": "A", "to": "Z" }]),
         json!(["USER"]),
-        json!(["HOME"]),
+        json!(["HOSTNAME"]),
     ];
     assert_eq!(fields(&found, &names), expected);
     let mut dropped: Vec<_> = found["dropped"].as_array().expect("names").clone();

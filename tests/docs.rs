@@ -255,7 +255,7 @@ fn variables_in(text: &str) -> Names {
     let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
     let is_ours = |word: &&str| {
         word.strip_prefix("DOTENV_")
-            .is_some_and(|rest| !rest.is_empty())
+            .is_some_and(|rest| !rest.is_empty() && !rest.ends_with('_'))
     };
     owned(words.filter(|word| is_ours(word) || *word == "CREDENTIALS_DIRECTORY"))
 }

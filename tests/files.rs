@@ -149,7 +149,7 @@ fn a_path_leads_to_the_descriptor_whatever_dev_holds() {
 fn several_files_have_a_format_each() {
     let tree = tree();
     let files = FORMATS.map(|format| ["--file".into(), format!("F_{format}={format}")]);
-    let script = "cat \"$F_yaml\" \"$F_json\" \"$F_shell\" \"$F_env\"";
+    let script = "cat \"$F_yaml\" \"$F_json\" \"$F_fish\" \"$F_shell\" \"$F_env\"";
     let run = tree.run().args(files.iter().flatten());
     let run = run.args(["--", "sh", "-c", script]);
     let expected: String = FORMATS

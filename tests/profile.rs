@@ -78,7 +78,7 @@ fn every_option_is_taken_under_its_long_name() {
         let (_dir, run) = with(&format!("\n{name} = 1979-05-27\n"));
         let outcome = run.args(["p", "--", "true"]).finish();
         let says = match (name.as_str(), value.as_str()) {
-            ("completions" | "help" | "profile" | "version", _) => {
+            ("allow-loose-files" | "completions" | "help" | "profile" | "version", _) => {
                 format!("'{name}' can be used only on the command line\n")
             }
             (_, "") => format!("{name} must be true or false\n"),

@@ -259,5 +259,8 @@ pub fn sealing_refuses_it_as_well() {
             "--allow-loose-files",
         ],
     );
-    put().arg("--allow-loose-files").finish().assert_status(0);
+    put()
+        .args(["--allow-weak-key", "--allow-loose-files"])
+        .finish()
+        .assert_status(0);
 }

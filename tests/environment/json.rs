@@ -76,9 +76,9 @@ pub fn a_name_that_no_variable_can_have_is_an_error_that_counts_it() {
     ];
     for name in names {
         let text = format!("{{\"GOOD\": \"{HIDDEN}\", {}: \"{HIDDEN}\"}}", json!(name));
-        let run = || OneLevel::of("json", &text).run();
+        let level = OneLevel::of("json", &text);
         refused_unseen(
-            run(),
+            level.run(),
             &["level project: name 2 is not a valid variable name\n"],
         );
         let twice = format!("{{{0}: \"{HIDDEN}\", {0}: \"{HIDDEN}\"}}", json!(name));

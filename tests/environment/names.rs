@@ -46,7 +46,7 @@ fn is_refused(name: &str) -> bool {
             let is_npm = start.ends_with("npm_config_") && lower.starts_with(start);
             is_npm || name.starts_with(start) && name.ends_with(end)
         }
-        None => refused == name,
+        None => *refused == name || *refused == lower,
     };
     TABLE.iter().flat_map(|(_, names)| names).any(is_match)
 }

@@ -120,7 +120,7 @@ const SCRIPTS: &str = "
     mkdir -p bin java/bin template/hooks
     for script in script failing bin/tool bin/git-tool bin/as bin/cc1 bin/grotty bin/troff java/bin/java \
         template/hooks/pre-commit; do
-        printf '#!/bin/sh\\necho taken-over\\necho taken-over >&2\\n' >$script && chmod +x $script || exit
+        printf '#!/bin/sh\\necho taken-over >&2\\necho taken-over\\n' >$script && chmod +x $script || exit
     done
     echo exit 1 >>failing
     echo true >noexec && chmod +x noexec";

@@ -88,6 +88,16 @@ pub fn table() -> Vec<Failure> {
             || with_client_key("/"),
         ),
         failure(
+            (125, "Error::Loose", "every user on this machine can write"),
+            "a key file that everyone can write",
+            || {
+                let dir = TempDir::new();
+                let file = dir.file("key", KEY);
+                set_mode(&file, 0o666);
+                with_client_key(&file.display().to_string()).keeping(dir)
+            },
+        ),
+        failure(
             (125, "Error::NotOpen", "descriptor 77 is not open"),
             "a closed descriptor",
             || with_client_key("fd:77"),

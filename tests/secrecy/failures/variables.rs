@@ -93,10 +93,13 @@ fn selecting() -> Vec<Failure> {
             &text,
             &["--require", "E,X"],
         ),
-        with(
+        failure(
             (125, "Error::UnsafeNames", "take over a program"),
-            format!("LD_PRELOAD={VALUE}\nPATH={WORD}\n"),
-            &[],
+            "in the environment",
+            || {
+                let text = format!("LD_PRELOAD={VALUE}\nPATH={WORD}\n");
+                on_text("env", &text).only(Ways::Command)
+            },
         ),
         failure(
             (125, "Error::NameCollision", "named A"),
