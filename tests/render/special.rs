@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::sync::LazyLock;
 
-use dotenv_run::dotenv::render::Form;
+use dotenv_run::inside::dotenv::render::Form;
 
 use super::text;
 use crate::support::*;
@@ -235,7 +235,7 @@ pub fn no_parameter_of_fish_is_evaluated_or_lost() {
         .args(["-i", "-c", "set -n; set -g"])
         .finish();
     let own = list.text().split_whitespace().map(String::from);
-    let is_name = |name: &String| dotenv_run::dotenv::parse::is_name(name);
+    let is_name = |name: &String| dotenv_run::inside::dotenv::parse::is_name(name);
     let names: BTreeSet<_> = own.chain(NAMES.iter().cloned()).filter(is_name).collect();
     let value = "(touch ran.N) $(touch ran.N) a[$(touch ran.N)0]";
     let variables = names
