@@ -292,7 +292,7 @@ impl Task {
             Action::Print { form, .. } => {
                 if form.becomes_variables() {
                     let names = secrets.iter().map(|secret| &*secret.name);
-                    refuse_unsafe(names, &options.inheritance)?;
+                    refuse_unsafe(names, &options.inheritance.allow_unsafe)?;
                 }
                 let text = output::rendered(secrets, *form)?;
                 output::mask(secrets, audience, Masks::OnStandardError, report)?;

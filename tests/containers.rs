@@ -99,6 +99,8 @@ impl Container {
         let ours = [
             "/bin/dotenv-run",
             "-q",
+            "--custody",
+            "any",
             "--api-url",
             "file:///srv",
             path,

@@ -36,6 +36,7 @@ tests![
     every_seal_has_a_fresh_nonce,
     every_text_of_the_grammar_is_sealed_byte_for_byte,
     a_text_against_the_grammar_is_not_sealed,
+    a_name_that_takes_over_a_program_is_sealed_only_on_demand,
     an_empty_text_is_sealed_only_on_demand,
     a_text_that_no_reader_would_take_is_not_sealed,
     a_wrong_key_is_refused_before_anything_is_written,

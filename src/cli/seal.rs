@@ -45,6 +45,8 @@ pub struct SealOptions {
     pub organization: Option<String>,
     /// `--allow-empty`: seal a text without any variable.
     pub allow_empty: bool,
+    /// `--allow-unsafe-env`: names that take over a program, and are sealed all the same.
+    pub allow_unsafe: Vec<String>,
     /// `--allow-weak-key`: seal under a key descriptor that `init` would not make.
     pub allow_weak_key: bool,
     /// `--allow-swap`: go on where memory cannot be locked.
@@ -57,7 +59,8 @@ pub struct SealOptions {
 pub const HELP: &str = "\
 Usage: dotenv-seal keygen
        dotenv-seal init TREE PROJECT [--organization ID] [--allow-swap] [--client-key FILE]
-       dotenv-seal put TREE PATH [--allow-empty] [--allow-swap] [--allow-weak-key] [--client-key FILE]
+       dotenv-seal put TREE PATH [--allow-empty] [--allow-swap] [--allow-unsafe-env NAME,...]
+                       [--allow-weak-key] [--client-key FILE]
        dotenv-seal sign TREE PROJECT [--allow-swap] [--allow-weak-key] [--client-key FILE]
        dotenv-seal list TREE
 Create and update a sealed tree, which dotenv-run reads with --api-url file://TREE.
@@ -76,6 +79,8 @@ Create and update a sealed tree, which dotenv-run reads with --api-url file://TR
       --allow-empty       seal a text without variables
       --allow-loose-files accept a key file that everyone can write or replace
       --allow-swap        continue if memory cannot be locked and the machine has swap space
+      --allow-unsafe-env NAME,...
+                          seal these names, which dotenv-run refuses, such as PATH
       --allow-weak-key    seal under fewer than 600000 iterations, or another salt than init makes
       --help              print this help and exit
       --version           print the version and exit
@@ -107,6 +112,11 @@ impl SealRequest {
                 Arg::Long("allow-empty") => allow_empty = true,
                 Arg::Long("allow-swap") => allow_swap = true,
                 Arg::Long("allow-weak-key") => allow_weak_key = true,
+                Arg::Long("allow-unsafe-env") => {
+                    let names = parser.value().map_err(usage)?;
+                    let option = "--allow-unsafe-env".to_owned();
+                    given.allow_unsafe_env.add(option, Some(names));
+                }
                 Arg::Long("allow-loose-files") => allow_loose_files = true,
                 Arg::Long("help") => return Ok(SealRequest::Help),
                 Arg::Long("version") => return Ok(SealRequest::Version),
@@ -126,6 +136,7 @@ impl SealRequest {
                 "--client-key",
                 "--allow-empty",
                 "--allow-swap",
+                "--allow-unsafe-env",
                 "--allow-weak-key",
                 "--allow-loose-files",
             ],
@@ -142,6 +153,7 @@ impl SealRequest {
             (organization.is_some(), "--organization"),
             (allow_empty, "--allow-empty"),
             (allow_swap, "--allow-swap"),
+            (given.allow_unsafe_env.is_given(), "--allow-unsafe-env"),
             (allow_weak_key, "--allow-weak-key"),
             (allow_loose_files, "--allow-loose-files"),
         ];
@@ -151,6 +163,7 @@ impl SealRequest {
         {
             return Err(bad(option, "not supported by this command"));
         }
+        let allow_unsafe = given.allow_unsafe_env.names()?;
         let named = Named::client_key(given, Given::by_environment(variable));
         let options = |path: &str| -> Result<SealOptions, Error> {
             let path = secret_path("PATH", path)?;
@@ -163,6 +176,7 @@ impl SealRequest {
                 path,
                 organization,
                 allow_empty,
+                allow_unsafe,
                 allow_swap,
                 allow_weak_key,
                 allow_loose_files,

@@ -129,7 +129,10 @@ fn memory_files(
     inheritance: &Inheritance,
 ) -> Result<Vec<File>, Error> {
     if run.files.iter().any(|(_, form)| form.becomes_variables()) {
-        refuse_unsafe(secrets.iter().map(|secret| &*secret.name), inheritance)?;
+        refuse_unsafe(
+            secrets.iter().map(|secret| &*secret.name),
+            &inheritance.allow_unsafe,
+        )?;
     }
     let forms = run.files.iter().map(|(_, form)| *form);
     forms

@@ -19,6 +19,7 @@ use crate::seal;
 use crate::store::tree::Tree;
 use crate::sys::locked;
 use crate::sys::{self, Environ};
+use crate::variables::takeover::refuse_unsafe;
 use crate::variables::warn_of_skipped;
 
 /// Runs `dotenv-seal` from its arguments to its exit status.
@@ -53,7 +54,7 @@ fn run(request: SealRequest, environ: Environ, report: &Report) -> Result<(), Er
         }
         SealRequest::Put(options, named) => {
             let keys = Keys::claim(environ, named)?;
-            let text = read_text(options.allow_empty, report)?;
+            let text = read_text(&options, report)?;
             seal::put(&options, keys.find(&options, report)?, &text, report)
         }
         SealRequest::Sign(options, named) => {
@@ -73,15 +74,17 @@ fn check_project(options: &SealOptions) -> Result<(), Error> {
     Err(Seal::ProjectOnly.into())
 }
 
-/// The `.env` text on standard input, which must follow the grammar.
-fn read_text(allow_empty: bool, report: &Report) -> Result<Vec<u8>, Error> {
+/// The `.env` text on standard input, which must follow the grammar, and have no name that `dotenv-run` would refuse.
+fn read_text(options: &SealOptions, report: &Report) -> Result<Vec<u8>, Error> {
     let mut text = Vec::new();
     read_all(&mut std::io::stdin().lock(), &mut text).map_err(Seal::Input)?;
     let parsed = parse(&text).map_err(Seal::Text)?;
     warn_of_skipped("standard input", parsed.skipped, report);
-    if parsed.entries().len() == 0 && !allow_empty {
+    if parsed.entries().len() == 0 && !options.allow_empty {
         return Err(Seal::EmptyText.into());
     }
+    let names = parsed.entries().map(|entry| entry.name);
+    refuse_unsafe(names, &options.allow_unsafe)?;
     Ok(text)
 }
 

@@ -61,7 +61,10 @@ impl<'a> Environment<'a> {
             Event::Overridden(secrets.iter().filter(is_replaced).map(name).collect())
         });
         report.record(|| Event::Preserved(preserved.iter().map(name).collect()));
-        refuse_unsafe(secrets.iter().map(|secret| &*secret.name), inheritance)?;
+        refuse_unsafe(
+            secrets.iter().map(|secret| &*secret.name),
+            &inheritance.allow_unsafe,
+        )?;
         let mut set: HashSet<_> = secrets.iter().map(|secret| &*secret.name).collect();
         if let Some((twice, _)) = added.iter().find(|(name, _)| !set.insert(name)) {
             return Err(Error::NameCollision {

@@ -6,7 +6,6 @@
 
 #![forbid(unsafe_code)]
 
-use crate::cli::Inheritance;
 use crate::error::{Error, UnsafeName};
 
 /// Names that take over one program.
@@ -37,12 +36,11 @@ const fn group(program: &'static str, names: &'static [&'static str]) -> Group {
 ///
 /// # Errors
 ///
-/// If there are any that `--allow-unsafe-env` does not list.
+/// If there are any that are not `allowed`.
 pub fn refuse_unsafe<'a>(
     names: impl Iterator<Item = &'a str>,
-    inheritance: &Inheritance,
+    allowed: &[String],
 ) -> Result<(), Error> {
-    let allowed = &inheritance.allow_unsafe;
     let refused = names
         .filter(|name| !allowed.iter().any(|allowed| allowed == name))
         .filter_map(|name| {

@@ -118,8 +118,17 @@ fn through_processes(secrets: &[(String, String)], line: &str) {
     let file = file.to_str().expect("a path in UTF-8");
     let ours = |mode: &str, command: &[&str]| {
         let mut ours = Command::new(env!("CARGO_BIN_EXE_dotenv-run"));
-        ours.args(["-q", mode, "--api-url", &url, "demo", "--"])
-            .args(command);
+        ours.args([
+            "-q",
+            mode,
+            "--custody",
+            "any",
+            "--api-url",
+            &url,
+            "demo",
+            "--",
+        ])
+        .args(command);
         ours.stdin(Stdio::piped()).stdout(Stdio::piped());
         ours
     };

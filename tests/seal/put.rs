@@ -255,6 +255,19 @@ pub fn a_text_against_the_grammar_is_not_sealed() {
     }
 }
 
+pub fn a_name_that_takes_over_a_program_is_sealed_only_on_demand() {
+    let tree = Tree::example();
+    let text = "A=1\nLD_PRELOAD=value-1\nPATH=value-2\nGIT_CONFIG_KEY_0=value-3\n";
+    let run = put(tree.root(), "my-app/production", text);
+    let option = "--allow-unsafe-env";
+    let names = ["LD_PRELOAD", "PATH", "GIT_CONFIG_KEY_0", option];
+    assert_refused_untouched(tree.root(), run.clone(), &names);
+    let some = run.clone().args([option, "LD_PRELOAD,PATH"]);
+    assert_refused_untouched(tree.root(), some, &["GIT_CONFIG_KEY_0"]);
+    let all = run.args([option, "LD_PRELOAD,PATH", option, "GIT_CONFIG_KEY_0"]);
+    all.finish().assert_status(0);
+}
+
 pub fn an_empty_text_is_sealed_only_on_demand() {
     let tree = Tree::example();
     let texts = ["", "\n\n", "# A=1\n", "\u{feff}", "no variable here\n"];
