@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::error::{Error, FAILED};
@@ -14,6 +14,9 @@ use crate::run::messages::{Channel, FilterNews, Nothing};
 use crate::run::redact::{Patterns, Redactor};
 use crate::run::stand_in::Screen;
 use crate::sys::{self, Interest};
+
+/// How long the place for messages is kept open for those of the other streams, at the most.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Where a stream comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub enum StreamOrigin {
 pub struct Progress {
     /// Those that may still hold what the command wrote.
     pending: AtomicUsize,
+    /// Notified, with the lock held, whenever there is one less of them.
+    fewer: (Mutex<()>, Condvar),
     /// To the process in front, which waits for this.
     reporter: Channel<FilterNews, Nothing>,
     screen: Option<Mutex<Screen>>,
@@ -50,6 +55,7 @@ impl Progress {
     ) -> Self {
         Progress {
             pending: AtomicUsize::new(streams),
+            fewer: Default::default(),
             reporter,
             screen: screen.map(Mutex::new),
             has_begun: AtomicBool::new(false),
@@ -143,6 +149,21 @@ impl Progress {
         if self.pending.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.report(FilterNews::AllWritten);
         }
+        let _lock = self.fewer.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.fewer.1.notify_all();
+    }
+
+    /// Waits a moment for the other streams, if messages go to `output` and it is about to be closed: what the command
+    /// wrote to another one just before its end may be lost. `own` says whether this stream itself is still pending.
+    pub fn keep_for_messages(&self, output: &Arc<File>, own: bool) {
+        if self.messages.as_ptr() != Arc::as_ptr(output) {
+            return;
+        }
+        let (lock, fewer) = &self.fewer;
+        let lock = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let others = |(): &mut ()| self.pending.load(Ordering::SeqCst) > usize::from(own);
+        // The time is over, or the others are through: it is closed either way.
+        let _ = fewer.wait_timeout_while(lock, PATIENCE, others);
     }
 
     /// What is [`Interest::Broken`] when the process in front is gone.

@@ -128,6 +128,7 @@ impl Stream {
                 progress.is_through();
             }
         }
+        progress.keep_for_messages(&self.output, peers.command.is_some());
         drop(self);
         if peers.command.is_some() {
             progress.is_through();
