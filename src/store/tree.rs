@@ -16,6 +16,9 @@ use crate::sys;
 /// The size of a document in bytes that is still read.
 pub const MAX_DOCUMENT: u64 = 64 * 1024 * 1024;
 
+/// The room in bytes that most documents need, so that one read(2) brings them.
+const USUAL_DOCUMENT: usize = 16 * 1024;
+
 /// A sealed tree that is open.
 pub struct Tree {
     pub(super) root: PathBuf,
@@ -102,7 +105,7 @@ impl Tree {
     /// Why it could not be read; nothing partial is ever returned.
     pub fn read(&self, document: Document<'_>) -> Result<String, Error> {
         let fail = |error| self.failed(document, error);
-        let mut text = String::new();
+        let mut text = String::with_capacity(USUAL_DOCUMENT);
         let file = self.open_document(document).map_err(fail)?;
         let read = file
             .take(MAX_DOCUMENT + 1)

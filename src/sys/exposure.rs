@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 
 use crate::sys::start::was_dumpable;
@@ -18,7 +18,9 @@ const READABLE: u32 = 0o044;
 ///
 /// If `/proc` does not tell.
 pub fn tracer() -> io::Result<Option<u32>> {
-    let status = fs::read_to_string("/proc/self/status")?;
+    // The room for one read(2): the kernel does not tell the size of such a file.
+    let mut status = String::with_capacity(4096);
+    fs::File::open("/proc/self/status")?.read_to_string(&mut status)?;
     let line = status
         .lines()
         .find_map(|line| line.strip_prefix("TracerPid:"));
