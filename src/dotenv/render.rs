@@ -229,9 +229,10 @@ fn json<'a>(variables: impl Iterator<Item = (&'a str, Value<'a>)>, sink: Sink<'_
 fn yaml<'a>(variables: impl Iterator<Item = (&'a str, Value<'a>)>, sink: Sink<'_>) {
     let mut is_empty = true;
     for (name, value) in variables {
-        let (open, close) = match name.len() > LONGEST_YAML_KEY {
-            true => ("? \"", "\"\n: "),
-            false => ("\"", "\": "),
+        let (open, close) = if name.len() > LONGEST_YAML_KEY {
+            ("? \"", "\"\n: ")
+        } else {
+            ("\"", "\": ")
         };
         // The name is quoted too: without quotes, some readers do not read `on`, `null` or `e5` as strings.
         [open, name, close].into_iter().for_each(&mut *sink);

@@ -23,9 +23,12 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_harmless) {
         return Cow::Borrowed(text);
     }
-    let shown = |letter: char| match is_hidden(letter) {
-        true => letter.escape_default().collect(),
-        false => String::from(letter),
+    let shown = |letter: char| {
+        if is_hidden(letter) {
+            letter.escape_default().collect()
+        } else {
+            String::from(letter)
+        }
     };
     text.chars().map(shown).collect::<String>().into()
 }

@@ -127,9 +127,10 @@ fn begin(how: &Supervision) -> io::Result<Side> {
     SignalSet::ALL.set_as_mask()?;
     // Whoever waits in front must be able to let go of what the caller gave us, before there is anything to wait for.
     sys::check_closing()?;
-    let children = match sys::expect_children()? {
-        true => Children::Ignored,
-        false => Children::Expected,
+    let children = if sys::expect_children()? {
+        Children::Ignored
+    } else {
+        Children::Expected
     };
     let start = Start {
         how,

@@ -177,9 +177,10 @@ impl FilterReports {
 
     /// Ends as the command did, unless some of its output is lost: then its status would say too much.
     pub fn mirror(&self, end: Change) -> ExitCode {
-        match self.has_lost {
-            true => ExitCode::from(FAILED),
-            false => mirror(end),
+        if self.has_lost {
+            ExitCode::from(FAILED)
+        } else {
+            mirror(end)
         }
     }
 }

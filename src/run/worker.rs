@@ -86,8 +86,9 @@ impl WorkerStart {
 /// Any error of prctl(2), and of kill(2) if the parent is gone.
 pub fn die_with_parent(signal: i32, parent: Pid) -> io::Result<()> {
     sys::die_with_parent(signal)?;
-    match sys::parent() == parent {
-        true => Ok(()),
-        false => sys::die_by(signal),
+    if sys::parent() == parent {
+        Ok(())
+    } else {
+        sys::die_by(signal)
     }
 }

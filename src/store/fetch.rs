@@ -346,11 +346,12 @@ impl Rounds {
             let secrets = self.endpoints[index].secrets.as_ref();
             let stays = |error: &Error| !error.may_pass();
             // The descriptor makes no difference then; that of a mirror tells that it may have no level.
-            match failed.secrets.as_ref().is_some_and(stays)
+            if failed.secrets.as_ref().is_some_and(stays)
                 || !is_mirror && secrets.is_some_and(Secrets::are_none)
             {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
             }
         })?;
         self.outcome(index, failed)
@@ -521,9 +522,10 @@ fn decisive(secrets: Option<Error>, descriptor: Option<Error>) -> Option<Error> 
     match (secrets, descriptor) {
         (Some(secrets), Some(descriptor)) if secrets.may_pass() => {
             let waits_longer = descriptor.asked_wait() > secrets.asked_wait();
-            match waits_longer || !descriptor.may_pass() {
-                true => Some(descriptor),
-                false => Some(secrets),
+            if waits_longer || !descriptor.may_pass() {
+                Some(descriptor)
+            } else {
+                Some(secrets)
             }
         }
         (secrets, descriptor) => secrets.or(descriptor),

@@ -119,15 +119,16 @@ pub fn request(
 
 fn no_answer(place: &Place, time: &Time, until: Instant) -> Error {
     let host = place.name();
-    match until == time.until {
-        true => Error::Timeout {
+    if until == time.until {
+        Error::Timeout {
             host,
             time: time.allowed,
-        },
-        false => Error::Unreachable {
+        }
+    } else {
+        Error::Unreachable {
             host,
             reason: Unreachable::Silent { time: time.silence },
-        },
+        }
     }
 }
 

@@ -118,9 +118,12 @@ impl Settings {
     ///
     /// Any error of tcgetattr(3) and tcsetattr(3) that lasts.
     pub fn replace(&self, others: &Settings, terminal: &File) -> io::Result<()> {
-        let replace = || match Settings::of(terminal)?.are_like(others) {
-            true => self.set(terminal),
-            false => Ok(()),
+        let replace = || {
+            if Settings::of(terminal)?.are_like(others) {
+                self.set(terminal)
+            } else {
+                Ok(())
+            }
         };
         persist(|| unless_gone(replace())).map(drop)
     }

@@ -59,38 +59,15 @@ fn wrappers(scratch: &Scratch) -> Vec<Wrapper> {
     };
     vec![
         wrapper("env", &["env"], false),
-        wrapper(
-            "dotenv-run",
-            &[ours, "--custody", "any", "--api-url", &url, "demo", "--"],
-            false,
-        ),
+        wrapper("dotenv-run", &scratch_run(&[ours], &url), false),
         wrapper(
             "dotenv-run --supervise",
-            &[
-                ours,
-                "--supervise",
-                "--custody",
-                "any",
-                "--api-url",
-                &url,
-                "demo",
-                "--",
-            ],
+            &scratch_run(&[ours, "--supervise"], &url),
             true,
         ),
         wrapper(
             "dotenv-run --redact",
-            &[
-                ours,
-                "-q",
-                "--redact",
-                "--custody",
-                "any",
-                "--api-url",
-                &url,
-                "demo",
-                "--",
-            ],
+            &scratch_run(&[ours, "-q", "--redact"], &url),
             true,
         ),
         wrapper("tini", &["tini", "-s", "--"], true),
@@ -99,6 +76,12 @@ fn wrappers(scratch: &Scratch) -> Vec<Wrapper> {
         wrapper("chpst -e", &["chpst", "-e", &directory], false),
         wrapper("envdir", &["envdir", &directory], false),
     ]
+}
+
+/// A program with its options, and what has it read the project of a [`Scratch`], whose key is in the tree.
+pub fn scratch_run<'a>(program: &[&'a str], url: &'a str) -> Vec<&'a str> {
+    let rest = ["--custody", "any", "--api-url", url, "demo", "--"];
+    [program, &rest].concat()
 }
 
 fn is_installed(program: &str) -> bool {

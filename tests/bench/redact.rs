@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use dotenv_run::inside::run::redact::{CHUNK, Patterns, Redactor};
 
-use super::launch::Scratch;
+use super::launch::{Scratch, scratch_run};
 use super::{median, time};
 
 /// How much text is filtered, in bytes.
@@ -118,17 +118,7 @@ fn through_processes(secrets: &[(String, String)], line: &str) {
     let file = file.to_str().expect("a path in UTF-8");
     let ours = |mode: &str, command: &[&str]| {
         let mut ours = Command::new(env!("CARGO_BIN_EXE_dotenv-run"));
-        ours.args([
-            "-q",
-            mode,
-            "--custody",
-            "any",
-            "--api-url",
-            &url,
-            "demo",
-            "--",
-        ])
-        .args(command);
+        ours.args(scratch_run(&["-q", mode], &url)).args(command);
         ours.stdin(Stdio::piped()).stdout(Stdio::piped());
         ours
     };

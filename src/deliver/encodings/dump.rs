@@ -105,9 +105,10 @@ fn pair(text: &[u8]) -> Token {
 
 fn cell(text: &[u8]) -> Token {
     let Some(cell) = text.first_chunk::<4>() else {
-        return match text.starts_with(b" ") && !text.contains(&b'\n') {
-            true => Token::Unfinished,
-            false => Token::Break(0),
+        return if text.starts_with(b" ") && !text.contains(&b'\n') {
+            Token::Unfinished
+        } else {
+            Token::Break(0)
         };
     };
     let byte = match cell {

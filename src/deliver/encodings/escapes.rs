@@ -295,9 +295,10 @@ fn html(text: &[u8]) -> Token {
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'#';
     let end = name.iter().position(|byte| !is_part(byte));
     let Some(end) = end else {
-        return match text.len() < ENTITY {
-            true => Token::Unfinished,
-            false => Token::literal(b'&'),
+        return if text.len() < ENTITY {
+            Token::Unfinished
+        } else {
+            Token::literal(b'&')
         };
     };
     let entity = match &name[..end] {

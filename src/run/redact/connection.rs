@@ -81,9 +81,10 @@ pub fn connect() -> io::Result<(CommandEnd, FilterEnd, Option<Screen>)> {
     };
     let (screen, mut stand_in) = stand_in(input.as_ref(), &outputs)?.unzip();
     for output in outputs {
-        let kind = match screen.is_some() && output.is_controlling {
-            true => OutletKind::StandIn,
-            false => OutletKind::Plain,
+        let kind = if screen.is_some() && output.is_controlling {
+            OutletKind::StandIn
+        } else {
+            OutletKind::Plain
         };
         let (number, output) = (output.number, output.file);
         let mut pairs = command.outlets.iter().zip(&filter.streams);
@@ -151,9 +152,10 @@ fn stand_in(
         return Ok(None);
     }
     let mut all = input.into_iter().chain(outputs);
-    let sharing = match all.any(|standard| standard.is_pipe) {
-        true => Sharing::InPipeline,
-        false => Sharing::Alone,
+    let sharing = if all.any(|standard| standard.is_pipe) {
+        Sharing::InPipeline
+    } else {
+        Sharing::Alone
     };
     match Screen::open(sharing) {
         Ok(opened) => Ok(Some(opened)),

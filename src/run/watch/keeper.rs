@@ -233,9 +233,10 @@ impl Candidate {
     pub fn report(&self) -> Report {
         let seen = self.board.seen.get();
         let is_news = seen != self.board.in_force.get() && seen != self.board.opened.get();
-        match self.is_first || is_news {
-            true => self.report,
-            false => self.report.without_warnings(),
+        if self.is_first || is_news {
+            self.report
+        } else {
+            self.report.without_warnings()
         }
     }
 

@@ -70,9 +70,10 @@ impl Cloud {
         } = url.clone();
         sys::use_built_in_resolver().map_err(Error::Resolver)?;
         // What goes over plain http could be read and changed by a proxy.
-        let proxy = match base.starts_with("https:") {
-            true => proxy_for(&name, proxies)?,
-            false => None,
+        let proxy = if base.starts_with("https:") {
+            proxy_for(&name, proxies)?
+        } else {
+            None
         };
         let reached = match proxy.as_ref().and_then(Url::host_str) {
             Some(proxy) => format!("{host} through the proxy {proxy}"),

@@ -30,9 +30,10 @@ pub fn proxy_for(host: &str, variables: &ProxyVariables) -> Result<Option<Url>, 
 }
 
 fn read(value: &str) -> Result<Url, &'static str> {
-    let url = match value.contains("://") {
-        true => Url::parse(value),
-        false => Url::parse(&format!("http://{value}")),
+    let url = if value.contains("://") {
+        Url::parse(value)
+    } else {
+        Url::parse(&format!("http://{value}"))
     };
     let url = url.map_err(|_| "not a URL")?;
     if !matches!(url.scheme(), "http" | "https") {
