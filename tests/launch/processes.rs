@@ -20,7 +20,7 @@ struct Process {
     group: i32,
 }
 
-/// The processes of a session, in the order of their numbers.
+/// The processes of a session, its leader first. Numbers begin again at some point, so a child may have a lower one.
 fn session(leader: Pid) -> Vec<Process> {
     let directories = fs::read_dir("/proc").expect("/proc");
     let names = directories.flatten().map(|entry| entry.file_name());
@@ -37,7 +37,7 @@ fn session(leader: Pid) -> Vec<Process> {
         (numbers[2] == leader.as_raw()).then_some(process)
     };
     let mut processes: Vec<_> = pids.filter_map(process).collect();
-    processes.sort_by_key(|process| process.pid);
+    processes.sort_by_key(|process| (process.pid != leader.as_raw(), process.pid));
     processes
 }
 
