@@ -12,15 +12,20 @@ use crate::sys::start::was_dumpable;
 /// The permission of group and others to read a file.
 const READABLE: u32 = 0o044;
 
+/// How much of `/proc/self/status` is read, in bytes: one read(2).
+const BEGINNING: u64 = 2048;
+
 /// The process that traces this one (ptrace(2)). One outside of our PID namespace is not seen.
 ///
 /// # Errors
 ///
 /// If `/proc` does not tell.
 pub fn tracer() -> io::Result<Option<u32>> {
-    // The room for one read(2): the kernel does not tell the size of such a file.
-    let mut status = String::with_capacity(4096);
-    fs::File::open("/proc/self/status")?.read_to_string(&mut status)?;
+    // The line is far up. Text behind it may be as long as there are groups, and the name above it in any encoding.
+    let mut status = Vec::with_capacity(BEGINNING as usize);
+    let file = fs::File::open("/proc/self/status")?;
+    file.take(BEGINNING).read_to_end(&mut status)?;
+    let status = String::from_utf8_lossy(&status);
     let line = status
         .lines()
         .find_map(|line| line.strip_prefix("TracerPid:"));

@@ -1,6 +1,8 @@
 //! Vector registers, which keep parts of what was copied, compared or decrypted last.
 
 use std::arch::asm;
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::__cpuid;
 
 /// Sets all vector registers to their initial state, as for a new process.
 #[cfg(target_arch = "x86_64")]
@@ -22,7 +24,10 @@ pub fn clear_registers() {
     };
     /// x87, SSE, AVX, and the three components of AVX-512.
     const COMPONENTS: u32 = 0b1110_0111;
-    if is_x86_feature_detected!("xsave") {
+    /// That the system has put XSAVE into service (Intel SDM, volume 2, CPUID, leaf 1, ECX).
+    const OSXSAVE: u32 = 1 << 27;
+    // Asked for alone: a processor is asked for all it can in 0.04 ms where a hypervisor answers.
+    if __cpuid(1).ecx & OSXSAVE != 0 {
         // SAFETY: the system supports XSAVE, the image is aligned and as large as its standard form, and every register
         // that changes is declared as such; the control registers get the values that the ABI starts with.
         unsafe {

@@ -12,10 +12,13 @@ use crate::error::{Error, UnsafeName};
 struct Group {
     /// The program, as messages and the manual name it.
     program: &'static str,
-    /// The names; `*` stands for any characters.
+    /// The names; `*` stands for any characters, but for the first.
     names: &'static [&'static str],
     /// Whether the program takes them in any case.
     case: Case,
+    /// The first characters that a name of the group may have, a bit each. Most names have none of most groups, which
+    /// saves a start with many secrets most of the comparisons.
+    initials: u128,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,7 +32,30 @@ const fn group(program: &'static str, names: &'static [&'static str]) -> Group {
         program,
         names,
         case: Case::Exact,
+        initials: initials(names, Case::Exact),
     }
+}
+
+const fn group_in_any_case(program: &'static str, names: &'static [&'static str]) -> Group {
+    Group {
+        case: Case::Any,
+        initials: initials(names, Case::Any),
+        ..group(program, names)
+    }
+}
+
+const fn initials(names: &[&str], case: Case) -> u128 {
+    let mut initials = 0;
+    let mut index = 0;
+    while index < names.len() {
+        let first = names[index].as_bytes()[0];
+        initials |= 1 << first;
+        if matches!(case, Case::Any) {
+            initials |= 1 << first.to_ascii_uppercase() | 1 << first.to_ascii_lowercase();
+        }
+        index += 1;
+    }
+    initials
 }
 
 /// Refuses names that take over a program.
@@ -60,15 +86,23 @@ pub fn refuse_unsafe<'a>(
 
 /// The program that a variable of this name takes over.
 fn program_of(name: &str) -> Option<&'static str> {
+    let initial = name.bytes().next().filter(u8::is_ascii)?;
+    let is_match = |group: &Group, pattern: &[u8]| {
+        group.case.is_same(pattern[0], initial) && group.case.matches(pattern, name.as_bytes())
+    };
     let takes_over = |group: &&Group| {
-        let patterns = group.names.iter().map(|pattern| pattern.as_bytes());
-        let mut matches = patterns.map(|pattern| group.case.matches(pattern, name.as_bytes()));
-        matches.any(|is_match| is_match)
+        let mut patterns = group.names.iter().map(|pattern| pattern.as_bytes());
+        let may_match = group.initials & (1 << initial) != 0;
+        may_match && patterns.any(|pattern| is_match(group, pattern))
     };
     GROUPS.iter().find(takes_over).map(|group| group.program)
 }
 
 impl Case {
+    fn is_same(self, letter: u8, other: u8) -> bool {
+        letter == other || self == Case::Any && letter.eq_ignore_ascii_case(&other)
+    }
+
     /// Whether a name matches a pattern.
     fn matches(self, pattern: &[u8], name: &[u8]) -> bool {
         match (pattern, name) {
@@ -76,9 +110,7 @@ impl Case {
                 (0..=name.len()).any(|at| self.matches(pattern, &name[at..]))
             }
             ([letter, pattern @ ..], [other, name @ ..]) => {
-                let is_same =
-                    letter == other || self == Case::Any && letter.eq_ignore_ascii_case(other);
-                is_same && self.matches(pattern, name)
+                self.is_same(*letter, *other) && self.matches(pattern, name)
             }
             ([], []) => true,
             _ => false,
@@ -199,10 +231,10 @@ const GROUPS: &[Group] = &[
         "RUSTC_WORKSPACE_WRAPPER", "RUSTC_WRAPPER", "RUSTDOC", "RUSTDOCFLAGS", "RUSTFLAGS", "RUSTUP_DIST_SERVER",
         "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "RUSTUP_UPDATE_ROOT",
     ]),
-    Group { case: Case::Any, ..group("npm, pnpm and yarn", &[
+    group_in_any_case("npm, pnpm and yarn", &[
         "COREPACK_ENV_FILE", "COREPACK_HOME", "COREPACK_NPM_REGISTRY", "npm_config_*", "pnpm_config_*", "yarn_rc_filename",
         "yarn_script_shell", "yarn_yarn_path",
-    ]) },
+    ]),
     group("Go", &[
         "CGO_*FLAGS*", "GCCGO", "GOAUTH", "GOBIN", "GOCACHE", "GOCACHEPROG", "GOENV", "GOFLAGS", "GOMODCACHE", "GOPATH",
         "GOROOT", "GOTOOLCHAIN", "GOTOOLDIR", "GOVCS", "GOWORK", "GO_EXTLINK_ENABLED",
