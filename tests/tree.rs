@@ -37,6 +37,7 @@ tests![
     a_link_out_of_the_tree_is_refused,
     a_link_inside_the_tree_is_followed,
     a_tree_may_be_replaced_while_it_is_read,
+    a_tree_that_goes_away_while_it_is_read_is_read_again needs(STRACE),
     renames_elsewhere_do_not_disturb_a_run,
     only_a_regular_file_is_a_document,
     a_pipe_is_no_tree,
@@ -423,6 +424,55 @@ fn a_tree_may_be_replaced_while_it_is_read() {
         let run = Run::dotenv_run().args(["--api-url", &url, "p"]);
         assert_eq!(run.any_custody().variables(), [expected]);
     }
+}
+
+/// A reader stands in a directory of the old tree when that is removed.
+fn a_tree_that_goes_away_while_it_is_read_is_read_again() {
+    let dir = TempDir::new();
+    for (name, value) in [("one", "1"), ("two", "2")] {
+        let project = Project::new("p", Custody::client()).level("", &format!("A={value}\n"));
+        copy(Tree::of_project(project).root(), &dir.path().join(name));
+    }
+    let (tree, next) = (dir.path().join("tree"), dir.path().join("next"));
+    symlink(dir.path().join("one"), &tree).unwrap();
+    symlink(dir.path().join("two"), &next).unwrap();
+    let project = dir.path().join(format!("one/api/v1/{ORGANIZATION}/p"));
+    let document = project.join("secrets").display().to_string();
+    let slowly = [
+        "strace",
+        "-qq",
+        "-f",
+        "-P",
+        &document,
+        "-e",
+        "inject=read:delay_enter=1000000",
+    ];
+    let run = Run::dotenv_run().args([
+        "-q",
+        "--api-url",
+        &format!("file://{}", tree.display()),
+        "p",
+    ]);
+    let run = run.client_key().args(["--", "printenv", "A"]);
+    let live = run.under(slowly.map(str::to_owned)).spawn();
+    wait_until("the secrets of the old tree are open", || {
+        has_open(&project.join("secrets"))
+    });
+    fs::rename(next, tree).unwrap();
+    fs::remove_dir_all(dir.path().join("one")).unwrap();
+    let outcome = live.wait();
+    outcome.assert_status(0);
+    outcome.assert_stdout("2\n");
+}
+
+/// Whether any process has a file open.
+fn has_open(file: &Path) -> bool {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let mut descriptors = processes.flat_map(|process| fs::read_dir(process.path().join("fd")));
+    descriptors.any(|open| {
+        let mut open = open.flatten();
+        open.any(|open| fs::read_link(open.path()).is_ok_and(|open| open == file))
+    })
 }
 
 /// While anything on the machine is renamed, the kernel cannot tell where `..` leads and says so.

@@ -3,52 +3,100 @@
 
 #![forbid(unsafe_code)]
 
-use std::ffi::CString;
-use std::fs::{File, FileType};
+use std::ffi::{CStr, CString};
+use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 
-use libc::ELOOP;
+use libc::{EINVAL, ELOOP, ENOTDIR};
+use rustix::fs::FileType;
 
 use crate::sys;
 
 /// How many symbolic links may stand on the way, as for the kernel (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
-/// Opens the regular file at `path` below `root`. Symbolic links are followed as long as they stay below `root`.
-///
-/// # Errors
-///
-/// [`io::ErrorKind::CrossesDevices`] if the path leads out of the directory; what else stands there if it is not a
-/// regular file; any error of openat(2).
-pub fn open(root: &File, path: &Path) -> io::Result<File> {
-    let mut walk = Walk {
-        root,
-        entered: Vec::new(),
-        steps: Vec::new(),
-        links: 0,
-    };
-    walk.append(path)?;
-    loop {
-        if let Some(file) = walk.step()? {
-            return Ok(file);
+/// A directory, and those between the root and it: `..` goes back to the one before, which need not be asked for.
+#[derive(Clone)]
+pub struct Below {
+    /// The root first. There is always one.
+    entered: Vec<Arc<File>>,
+}
+
+/// A regular file that is open for reading.
+pub struct Opened {
+    pub file: File,
+    /// In bytes, when it was opened.
+    pub size: u64,
+}
+
+impl Below {
+    /// The root itself.
+    pub fn root(directory: File) -> Self {
+        Below {
+            entered: vec![Arc::new(directory)],
+        }
+    }
+
+    /// The directory itself.
+    pub fn directory(&self) -> &File {
+        self.entered.last().expect("there is always a root")
+    }
+
+    /// Goes on to a directory. Symbolic links are followed as long as they stay below the root.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::CrossesDevices`] if the path leads out of the root; any error of openat(2).
+    pub fn enter(&self, path: &Path) -> io::Result<Self> {
+        let mut walk = Walk::new(self, path)?;
+        while let Some(name) = walk.steps.pop() {
+            walk.enter(&name)?;
+        }
+        Ok(walk.place)
+    }
+
+    /// Opens a regular file. Symbolic links are followed as for [`Below::enter`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Below::enter`]; what else stands there if it is not a regular file.
+    pub fn open(&self, path: &Path) -> io::Result<Opened> {
+        let mut walk = Walk::new(self, path)?;
+        loop {
+            let name = walk.steps.pop().ok_or(io::ErrorKind::IsADirectory)?;
+            if !walk.steps.is_empty() {
+                walk.enter(&name)?;
+            } else if let Some(opened) = walk.open(name)? {
+                return Ok(opened);
+            }
         }
     }
 }
 
 /// A walk on its way.
-struct Walk<'a> {
-    root: &'a File,
-    /// The directories from the root to where it stands. `..` goes back to the one before, which need not be asked for.
-    entered: Vec<File>,
+struct Walk {
+    /// Where it stands.
+    place: Below,
     /// The names that are left, the next one last.
     steps: Vec<CString>,
     links: usize,
 }
 
-impl Walk<'_> {
+impl Walk {
+    fn new(start: &Below, path: &Path) -> io::Result<Self> {
+        let mut walk = Walk {
+            place: start.clone(),
+            steps: Vec::new(),
+            links: 0,
+        };
+        walk.append(path)?;
+        Ok(walk)
+    }
+
     /// Puts the names of a path in front of those that are left.
     fn append(&mut self, path: &Path) -> io::Result<()> {
         let path = path.as_os_str().as_bytes();
@@ -66,46 +114,66 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Takes the next step; returns the file if it was the last one.
-    fn step(&mut self) -> io::Result<Option<File>> {
-        let Some(name) = self.steps.pop() else {
-            return Err(io::ErrorKind::IsADirectory.into());
-        };
-        match name.as_bytes() {
-            b"." => return Ok(None),
+    /// Goes on to the directory of a name, or to where a symbolic link of that name leads.
+    fn enter(&mut self, name: &CStr) -> io::Result<()> {
+        match name.to_bytes() {
+            b"." => return Ok(()),
+            b".." if self.place.entered.len() == 1 => {
+                return Err(io::ErrorKind::CrossesDevices.into());
+            }
             b".." => {
-                let left = self.entered.pop().map(|_| None);
-                return left.ok_or(io::ErrorKind::CrossesDevices.into());
+                self.place.entered.pop();
+                return Ok(());
             }
             _ => (),
         }
-        let directory = self.entered.last().unwrap_or(self.root);
-        let found = sys::find_at(directory, &name)?;
-        let kind = found.metadata()?.file_type();
-        if kind.is_symlink() {
-            self.count_link()?;
-            self.append(&sys::target_of(&found)?)?;
-        } else if kind.is_dir() {
-            self.entered.push(found);
-        } else if !self.steps.is_empty() {
-            return Err(io::ErrorKind::NotADirectory.into());
-        } else {
-            // Only what is a regular file is opened: opening a device may do something to it.
-            check_kind(kind)?;
-            match sys::read_at(directory, &name) {
-                // A symbolic link has just been put in its place: look again.
-                Err(error) if error.raw_os_error() == Some(ELOOP) => {
-                    self.count_link()?;
-                    self.steps.push(name);
-                }
-                opened => {
-                    let file = opened?;
-                    check_kind(file.metadata()?.file_type())?;
-                    return Ok(Some(file));
-                }
+        match sys::enter_at(self.place.directory(), name) {
+            Err(error) if error.raw_os_error() == Some(ENOTDIR) => self.follow(name),
+            entered => {
+                self.place.entered.push(Arc::new(entered?));
+                Ok(())
             }
         }
-        Ok(None)
+    }
+
+    /// Opens the last name; nothing if the walk goes on from there.
+    fn open(&mut self, name: CString) -> io::Result<Option<Opened>> {
+        if matches!(name.as_bytes(), b"." | b"..") {
+            return self.enter(&name).map(|()| None);
+        }
+        let directory = self.place.directory();
+        let kind = sys::kind_at(directory, &name)?;
+        if kind.is_symlink() {
+            return self.follow(&name).map(|()| None);
+        }
+        // Only what is a regular file is opened: opening a device may do something to it.
+        check_kind(kind)?;
+        match sys::read_at(directory, &name) {
+            // A symbolic link has just been put in its place: look again.
+            Err(error) if error.raw_os_error() == Some(ELOOP) => {
+                self.count_link()?;
+                self.steps.push(name);
+                Ok(None)
+            }
+            opened => {
+                let file = opened?;
+                let metadata = file.metadata()?;
+                check_kind(FileType::from_raw_mode(metadata.mode()))?;
+                let size = metadata.len();
+                Ok(Some(Opened { file, size }))
+            }
+        }
+    }
+
+    /// Puts the target of a symbolic link in front of the names that are left.
+    fn follow(&mut self, link: &CStr) -> io::Result<()> {
+        self.count_link()?;
+        let target = sys::target_at(self.place.directory(), link);
+        let target = target.map_err(|error| match error.raw_os_error() {
+            Some(EINVAL) => io::ErrorKind::NotADirectory.into(),
+            _ => error,
+        });
+        self.append(&target?)
     }
 
     fn count_link(&mut self) -> io::Result<()> {

@@ -38,10 +38,13 @@ impl Tree {
     ///
     /// If the file system has no locks.
     pub fn lock(&self) -> Result<(), Error> {
-        self.directory.lock().map_err(|error| Error::Tree {
-            path: self.root.clone(),
-            error,
-        })
+        self.directory
+            .directory()
+            .lock()
+            .map_err(|error| Error::Tree {
+                path: self.root.clone(),
+                error,
+            })
     }
 
     /// Removes what was left behind by writers that were killed, which is only known while the tree is locked: then no

@@ -98,17 +98,25 @@ pub fn read_tree(
     organization: &OrganizationHint,
     report: Report,
 ) -> Result<SealedLevels, Error> {
-    let read = |document| tree.read(document);
-    let text = read(Document::Organization)?;
+    let text = tree.read(Document::Organization)?;
     let record = decoded(&text, Document::Organization, documents::organization)?;
     let organization = &organization.check(record)?;
     record_organization(organization, &report);
-    let (text, manifest) = read_settled(tree, organization, path)?;
+    let read_project = |tree: &Tree| read_project(tree, organization, path);
+    let project = tree
+        .at_project(organization, path)
+        .map(|at| read_project(&at));
+    // Somebody may have put another directory in its place, or in that of the tree, and removed it. What is there now
+    // is what counts.
+    let (text, manifest, key) = match project {
+        Ok(Ok(texts)) => texts,
+        _ => read_project(&Tree::open(&tree.root)?)?,
+    };
     let document = Document::Secrets { organization, path };
     let secrets = decoded(&text, document, documents::secrets)?;
     secrets.check_depth(path)?;
     let document = Document::EncryptionKey { organization, path };
-    let descriptor = decoded(&read(document)?, document, documents::descriptor)?;
+    let descriptor = decoded(&key, document, documents::descriptor)?;
     let document = Document::Manifest { organization, path };
     let manifest = manifest.map(|text| decoded(&text, document, documents::manifest));
     Ok(SealedLevels {
@@ -119,6 +127,15 @@ pub fn read_tree(
         texts: None,
         origin: Origin::Tree,
     })
+}
+
+/// The texts of a path's secrets, of the manifest of its project if there is one, and of its key descriptor.
+type ProjectTexts = (String, Option<String>, String);
+
+fn read_project(tree: &Tree, organization: &str, path: &SecretPath) -> Result<ProjectTexts, Error> {
+    let (secrets, manifest) = read_settled(tree, organization, path)?;
+    let key = tree.read(Document::EncryptionKey { organization, path })?;
+    Ok((secrets, manifest, key))
 }
 
 /// How often a manifest may have changed while the secrets were read: each time somebody has sealed a level meanwhile.

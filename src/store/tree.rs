@@ -8,7 +8,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::store::beneath;
+use crate::path::SecretPath;
+use crate::store::beneath::{Below, Opened};
 use crate::store::json::Malformed;
 use crate::store::model::Document;
 use crate::sys;
@@ -16,13 +17,12 @@ use crate::sys;
 /// The size of a document in bytes that is still read.
 pub const MAX_DOCUMENT: u64 = 64 * 1024 * 1024;
 
-/// The room in bytes that most documents need, so that one read(2) brings them.
-const USUAL_DOCUMENT: usize = 16 * 1024;
-
 /// A sealed tree that is open.
 pub struct Tree {
     pub(super) root: PathBuf,
-    pub(super) directory: File,
+    pub(super) directory: Below,
+    /// The directory of the project whose documents are read, and its route.
+    project: Option<(String, Below)>,
 }
 
 impl Tree {
@@ -44,13 +44,36 @@ impl Tree {
         })?;
         Ok(Tree {
             root: root.to_owned(),
-            directory,
+            directory: Below::root(directory),
+            project: None,
+        })
+    }
+
+    /// The same tree, which finds the documents of one project where its directory is now. That saves the way to it for
+    /// each of them, and they come from one place though the tree be exchanged meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such directory.
+    pub fn at_project(&self, organization: &str, path: &SecretPath) -> io::Result<Self> {
+        let route = format!("api/v1/{organization}/{}/", path.project());
+        let entered = self.directory.enter(Path::new(&route))?;
+        Ok(Tree {
+            root: self.root.clone(),
+            directory: self.directory.clone(),
+            project: Some((route, entered)),
         })
     }
 
     /// Opens the file of a document without ever leaving the tree.
-    pub(super) fn open_document(&self, document: Document<'_>) -> io::Result<File> {
-        beneath::open(&self.directory, Path::new(&document.to_string()))
+    pub(super) fn open_document(&self, document: Document<'_>) -> io::Result<Opened> {
+        let route = document.to_string();
+        if let Some((project, directory)) = &self.project
+            && let Some(rest) = route.strip_prefix(project)
+        {
+            return directory.open(Path::new(rest));
+        }
+        self.directory.open(Path::new(&route))
     }
 
     pub(super) fn failed(&self, document: Document<'_>, error: io::Error) -> Error {
@@ -105,9 +128,11 @@ impl Tree {
     /// Why it could not be read; nothing partial is ever returned.
     pub fn read(&self, document: Document<'_>) -> Result<String, Error> {
         let fail = |error| self.failed(document, error);
-        let mut text = String::with_capacity(USUAL_DOCUMENT);
-        let file = self.open_document(document).map_err(fail)?;
-        let read = file
+        let opened = self.open_document(document).map_err(fail)?;
+        // Room for all of it, so that one read(2) brings it and the next one tells that there is no more.
+        let mut text = String::with_capacity(opened.size.min(MAX_DOCUMENT) as usize + 1);
+        let read = opened
+            .file
             .take(MAX_DOCUMENT + 1)
             .read_to_string(&mut text)
             .map_err(fail)?;

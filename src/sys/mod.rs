@@ -72,7 +72,7 @@ pub use crate::sys::signals::{
 };
 pub use crate::sys::sockets::send_at_once;
 pub use crate::sys::start::{StartFailure, check_start, initial_mask, restore_signals};
-pub use crate::sys::steps::{DIRECTORY_ONLY, find_at, read_at, target_of};
+pub use crate::sys::steps::{DIRECTORY_ONLY, enter_at, kind_at, read_at, target_at};
 pub use crate::sys::terminal::{
     Settings, TerminalMode, copy_size, foreground_group, is_controlling, is_terminal,
     set_foreground_group,

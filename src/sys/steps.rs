@@ -7,19 +7,18 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
 /// The flag of open(2) for opening a directory or nothing.
 pub const DIRECTORY_ONLY: libc::c_int = libc::O_DIRECTORY;
 
-/// Opens what stands in a directory under a name, to look at it or to go on from it: nothing happens to what it is, and
-/// a symbolic link is opened itself.
+/// Opens the directory that stands in a directory under a name, to go on from it.
 ///
 /// # Errors
 ///
-/// Any error of openat(2).
-pub fn find_at(directory: impl AsFd, name: &CStr) -> io::Result<File> {
-    open_at(directory, name, OFlags::PATH)
+/// `ENOTDIR` for a symbolic link too; any other error of openat(2).
+pub fn enter_at(directory: impl AsFd, name: &CStr) -> io::Result<File> {
+    open_at(directory, name, OFlags::PATH | OFlags::DIRECTORY)
 }
 
 /// Opens what stands in a directory under a name for reading.
@@ -38,12 +37,22 @@ fn open_at(directory: impl AsFd, name: &CStr, flags: OFlags) -> io::Result<File>
     Ok(opened.into())
 }
 
-/// Where a symbolic link leads that was opened itself.
+/// What stands in a directory under a name, without opening it: opening a device may do something to it.
 ///
 /// # Errors
 ///
-/// `ENOENT` if it is not a symbolic link; any other error of readlinkat(2).
-pub fn target_of(link: &File) -> io::Result<PathBuf> {
-    let target = rustix::fs::readlinkat(link, c"", Vec::new())?;
+/// Any error of fstatat(2).
+pub fn kind_at(directory: impl AsFd, name: &CStr) -> io::Result<FileType> {
+    let found = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    Ok(FileType::from_raw_mode(found.st_mode))
+}
+
+/// Where the symbolic link leads that stands in a directory under a name.
+///
+/// # Errors
+///
+/// `EINVAL` if it is not a symbolic link; any other error of readlinkat(2).
+pub fn target_at(directory: impl AsFd, name: &CStr) -> io::Result<PathBuf> {
+    let target = rustix::fs::readlinkat(directory, name, Vec::new())?;
     Ok(OsString::from_vec(target.into_bytes()).into())
 }
