@@ -140,6 +140,13 @@ impl Radix {
     }
 }
 
+/// Whether the digits of any radix may go on with this byte.
+pub fn may_be_read(byte: u8) -> bool {
+    // Base64 has all digits that the others have.
+    let is_digit = TABLES[Radix::Base64 as usize][usize::from(byte)] != BREAK;
+    is_digit || is_space(byte) || matches!(byte, b':' | b'\\')
+}
+
 const BREAK: u8 = u8::MAX;
 
 const TABLES: [[u8; 256]; 3] = [

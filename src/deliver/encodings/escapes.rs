@@ -67,6 +67,24 @@ impl Escaping {
         BEGINNINGS[usize::from(byte)]
     }
 
+    /// All that an escape can stand for in any of the encodings of which one begins here, if that can be told at once:
+    /// they differ in few.
+    pub fn meanings(text: &[u8]) -> Option<[Spelled; 2]> {
+        let (escaping, other) = match text {
+            // Numbers behind `x` are read in two ways.
+            [b'\\', b'x', ..] => return None,
+            [b'\\', letter, ..] => (Escaping::Backslash, Some(*letter)),
+            [b'%' | b'+', ..] => (Escaping::Form, None),
+            _ => return None,
+        };
+        let Token::Bytes(length, spelled) = escaping.read(text) else {
+            return None;
+        };
+        // That may be the beginning of what is escaped twice, unless nothing is escaped here.
+        let is_escape = escaping.begins_with(spelled.bytes()[0]) && length > 1;
+        (!is_escape).then(|| [spelled, other.map_or(spelled, Spelled::byte)])
+    }
+
     /// Reads the beginning of a text that is not empty.
     pub fn read(self, text: &[u8]) -> Token {
         if !self.begins_with(text[0]) {
@@ -119,8 +137,9 @@ const MOST_INNER: usize = 12;
 fn twice(escaping: Escaping, text: &[u8]) -> Token {
     // Who escapes twice escapes what escapes begin with.
     let first = escaping.read(text);
-    if first == Token::literal(text[0]) {
-        return first;
+    match first {
+        Token::Bytes(2.., spelled) if escaping.begins_with(spelled.bytes()[0]) => (),
+        first => return first,
     }
     let (mut inner, mut ends) = ([0; MOST_INNER], [0; MOST_INNER]);
     let (mut count, mut end) = (0, 0);

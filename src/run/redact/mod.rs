@@ -63,8 +63,10 @@ pub struct Redactor {
     /// The places of that, and of what was let through or hidden already, counted from the beginning of the stream.
     start: usize,
     settled: usize,
-    /// What is to be hidden and has not been yet, by its beginning.
+    /// What is to be hidden, by its beginning.
     found: Vec<Occurrence>,
+    /// How many of them are hidden already.
+    hidden: usize,
 }
 
 impl Redactor {
@@ -81,6 +83,7 @@ impl Redactor {
             start: 0,
             settled: 0,
             found: Vec::new(),
+            hidden: 0,
         })
     }
 
@@ -93,6 +96,7 @@ impl Redactor {
     pub fn learn(&mut self, patterns: Arc<Patterns>) {
         // What was found is found again, by another number.
         self.found.clear();
+        self.hidden = 0;
         self.patterns = patterns;
         self.reader = Reader::at(self.start);
     }
@@ -167,14 +171,15 @@ impl Redactor {
                 .is_none_or(|last| order(last) <= order(new))
         };
         if !self.found.get(known).is_none_or(is_behind) {
-            self.found.sort_by_key(order);
+            self.found[self.hidden..].sort_by_key(order);
         }
     }
 
     /// Shows everything up to a place, with names in the places of secrets.
     fn show(&mut self, place: usize, shown: &mut Vec<u8>) {
-        let count = self.found.partition_point(|found| found.start < place);
-        for found in self.found.drain(..count) {
+        let left = &self.found[self.hidden..];
+        let count = left.partition_point(|found| found.start < place);
+        for found in &left[..count] {
             if found.end > self.settled {
                 let before = found.start.max(self.settled) - self.start;
                 let settled = self.settled - self.start;
@@ -182,6 +187,12 @@ impl Redactor {
                 shown.extend(self.patterns.name(found.secret).bytes());
                 self.settled = found.end;
             }
+        }
+        self.hidden += count;
+        // Not each time: where one begins at every byte, there are as many as a secret is long.
+        if 2 * self.hidden >= self.found.len() {
+            self.found.drain(..self.hidden);
+            self.hidden = 0;
         }
         if self.settled < place {
             let text = self.text.bytes();

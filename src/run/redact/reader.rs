@@ -2,9 +2,9 @@
 
 #![forbid(unsafe_code)]
 
-use crate::deliver::encodings::digits::Radix;
+use crate::deliver::encodings::digits::{self, Radix};
 use crate::deliver::encodings::escapes::Escaping;
-use crate::deliver::encodings::is_space;
+use crate::deliver::encodings::{Spelled, is_space};
 use crate::run::redact::automaton::{ROOT, State};
 use crate::run::redact::beginnings::{Beginnings, kind};
 use crate::run::redact::lanes::{Digits, Dump, Escapes, Search, Start, Wide};
@@ -127,14 +127,10 @@ impl Reader {
         if kinds & kind::ESCAPE != 0 {
             let byte = search.rest(place)[0];
             self.plain.read(place, search);
-            let mut lanes = Escaping::beginning_with(byte);
-            while lanes != 0 {
-                let lane = &mut self.escapes[lanes.trailing_zeros() as usize];
-                lane.begin(place, self.plain.state, search);
-                lanes &= lanes - 1;
-            }
+            self.begin_escapes(place, search);
             // Digits may be wrapped by an escape, and the first ones of a secret may stand before it.
-            let is_first = self.last >> 8 & 0xff != u64::from(b'\\');
+            let before = (self.last >> 8) as u8;
+            let is_first = before != b'\\' && digits::may_be_read(before);
             if byte == b'\\' && is_first && is_wrap(search.rest(place)) {
                 kinds |= kind::ALL_DIGITS;
                 until = place + 2 * (search.patterns.beginnings.length() + 1);
@@ -157,6 +153,23 @@ impl Reader {
         }
         if kinds & kind::LINE != 0 {
             self.dump.begin(place + 1, search);
+        }
+    }
+
+    /// Begins to read escapes in every encoding of which one may begin here.
+    fn begin_escapes(&mut self, place: usize, search: &mut Search<'_>) {
+        let (text, state) = (search.rest(place), self.plain.state);
+        let next = |state, byte: &u8| search.patterns.automaton.next(state, *byte);
+        let is_part = |it: &Spelled| it.bytes().iter().fold(state, next) != ROOT;
+        // Most escapes have no part in anything, in whatever encoding.
+        if Escaping::meanings(text).is_some_and(|them| !them.iter().any(is_part)) {
+            return;
+        }
+        let mut lanes = Escaping::beginning_with(text[0]);
+        while lanes != 0 {
+            let lane = &mut self.escapes[lanes.trailing_zeros() as usize];
+            lane.begin(place, state, search);
+            lanes &= lanes - 1;
         }
     }
 
@@ -235,5 +248,11 @@ fn start(at: usize, place: usize, search: &Search<'_>) -> Start {
 
 /// Whether digits may go on behind this.
 fn is_wrap(text: &[u8]) -> bool {
-    matches!(text, [_] | [_, b'n' | b'r' | b'\\' | b'/', ..])
+    let behind = match text {
+        [_] => return true,
+        [_, b'n' | b'r', behind @ ..] => behind,
+        [_, b'\\' | b'/', ..] => return true,
+        _ => return false,
+    };
+    behind.first().is_none_or(|byte| digits::may_be_read(*byte))
 }
