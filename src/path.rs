@@ -71,6 +71,12 @@ impl SecretPath {
     pub fn is_within(&self, other: &SecretPath) -> bool {
         self.0.starts_with(&other.0)
     }
+
+    /// The path that this one becomes when one that it is within becomes another.
+    pub fn moved(&self, from: &SecretPath, to: &SecretPath) -> SecretPath {
+        let rest = self.0.iter().skip(from.0.len());
+        SecretPath(to.0.iter().chain(rest).cloned().collect())
+    }
 }
 
 impl fmt::Display for SecretPath {

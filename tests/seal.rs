@@ -3,6 +3,7 @@
 //! was, and the tests' own cryptography and the program open what each other made.
 
 mod durability;
+mod keeping;
 mod put;
 pub mod signing;
 mod store;
@@ -14,6 +15,7 @@ use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 
 use crate::support::*;
 use durability::*;
+use keeping::*;
 use put::*;
 use store::*;
 
@@ -54,6 +56,23 @@ tests![
     documents_get_the_permissions_of_the_umask,
     a_tree_that_cannot_be_written_is_left_alone needs(MOUNTS),
     nothing_is_written_through_a_link_out_of_the_tree,
+    one_variable_is_set_and_the_text_around_it_stays,
+    every_value_is_set_as_it_is_given,
+    a_value_is_typed_without_echo,
+    a_value_that_is_none_is_not_set,
+    variables_are_removed_with_their_lines,
+    what_was_put_is_printed_as_it_was,
+    secrets_are_not_printed_to_a_file_unasked,
+    a_comparison_lists_names_and_values_on_demand,
+    a_path_is_removed_with_those_below_on_demand,
+    a_terminal_is_asked_before_paths_below_are_removed,
+    a_path_is_renamed_with_those_below,
+    an_interrupted_renaming_is_completed needs(STRACE),
+    every_flaw_of_a_tree_is_found,
+    a_level_that_was_put_back_is_not_changed,
+    a_put_that_drops_most_of_a_level_asks_for_it,
+    the_tree_is_named_in_three_ways,
+    only_ciphertext_is_written_by_any_command needs(STRACE),
 ];
 
 fn a_key_is_256_random_bits_in_print() {
@@ -99,7 +118,10 @@ fn a_project_gets_a_random_salt_and_600000_iterations() {
             .args(["my-app", "--client-key"]);
         let outcome = run.arg(&key_file).finish();
         outcome.assert_status(0).assert_stdout("");
-        assert_eq!(outcome.stderr, "", "{outcome}");
+        assert_eq!(
+            outcome.stderr, "dotenv-seal: my-app: new project\n",
+            "{outcome}"
+        );
         let store = Store::of(&root);
         let descriptor = store.descriptor("my-app");
         assert_eq!(descriptor["managed"], "client");

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod editing;
 pub mod parse;
 pub mod render;
 pub mod resolve;

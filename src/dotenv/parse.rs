@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use std::hash::BuildHasher;
+use std::ops::Range;
 
 use hashbrown::{DefaultHashBuilder as RandomState, HashTable, hash_table};
 
@@ -300,6 +301,45 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed<'_>, ParseError> {
         skipped,
         backticked,
     })
+}
+
+/// One assignment, and where in the text it stands.
+pub struct AssignedLines<'a> {
+    pub name: &'a str,
+    /// The bytes of its lines, with the end of the last one.
+    pub lines: Range<usize>,
+    /// The bytes of the value, with its quotes.
+    pub value: Range<usize>,
+}
+
+/// Finds every assignment, in source order: of several with one name, the last one counts.
+///
+/// # Errors
+///
+/// Those of [`parse`].
+pub fn assignments(bytes: &[u8]) -> Result<Vec<AssignedLines<'_>>, ParseError> {
+    let text = text_in(bytes)?;
+    let offset = |part: &str| part.as_ptr().addr() - bytes.as_ptr().addr();
+    let mut reader = Reader {
+        rest: text,
+        line: 0,
+    };
+    let mut found = Vec::new();
+    while !reader.rest.is_empty() {
+        let before = reader.rest;
+        let Some(Entry { name, value }) = reader.line(&mut Skipped::default())? else {
+            continue;
+        };
+        let end = bytes.len() - reader.rest.len();
+        let quote = usize::from(value.quoting != Quoting::Verbatim);
+        let raw = offset(value.raw);
+        found.push(AssignedLines {
+            name,
+            lines: offset(before)..end,
+            value: raw - quote..raw + value.raw.len() + quote,
+        });
+    }
+    Ok(found)
 }
 
 /// The text in `bytes` without its byte order mark, if it is UTF-8 of an accepted size without NUL.

@@ -90,7 +90,8 @@ enum Quoting {
 /// A name that npm `dotenv` assigns to the prototype of its result instead of to a variable.
 const PROTOTYPE: &str = "__proto__";
 
-fn env(name: &str, value: Value<'_>, sink: Sink<'_>) -> Result<(), NoSpelling> {
+/// Writes a variable as a line of `.env` text.
+pub(super) fn env(name: &str, value: Value<'_>, sink: Sink<'_>) -> Result<(), NoSpelling> {
     let quoting = quoting(value).filter(|_| name != PROTOTYPE);
     let (open, close) = match quoting {
         None => return Err(no_spelling(name)),

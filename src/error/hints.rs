@@ -158,6 +158,10 @@ impl Error {
             Error::Seal(Seal::LevelOf { .. }) => {
                 "use the key that the secrets of this project were sealed with"
             }
+            Error::Seal(Seal::EmptyValue { .. }) => "use --allow-empty to set an empty value",
+            Error::Seal(Seal::Loss { .. }) => "use --replace if that is meant",
+            Error::Seal(Seal::HasPathsBelow { .. }) => "use --recursive to remove them, too",
+            Error::Seal(Seal::NoSpelling { .. }) => "set it without both '$' and single quotes",
             Error::Seal(Seal::EmptyText) => "use --allow-empty to empty the level",
             Error::Seal(Seal::KeyOf32Bytes) => "create a key with 'dotenv-seal keygen'",
             _ => return None,

@@ -57,6 +57,41 @@ pub enum Seal {
     /// The text breaks the grammar.
     #[error("standard input: {0}")]
     Text(ParseError),
+    /// A text that is sealed breaks the grammar.
+    #[error("the level: {0}")]
+    Level(ParseError),
+    /// The grammar has no way to write the value.
+    #[error("{name} has a value that .env text cannot represent")]
+    NoSpelling { name: String },
+    #[error("standard input contains no value for {name}")]
+    EmptyValue { name: String },
+    #[error("standard input is not UTF-8, so it cannot be the value of {name}")]
+    NotText { name: String },
+    #[error("{path} has no variable {name}")]
+    NoVariable { path: String, name: String },
+    #[error("{path} has no level of its own, only inherited ones")]
+    NoOwnLevel { path: String },
+    #[error("{path} would keep {kept} of its variables and lose {removed}")]
+    Loss {
+        path: String,
+        removed: usize,
+        kept: usize,
+    },
+    /// Deeper levels stand on the one that is to be removed.
+    #[error("{path} has paths below it: {below}")]
+    HasPathsBelow { path: String, below: String },
+    #[error("nothing was removed")]
+    NotConfirmed,
+    #[error("a path can only be renamed within its project, and keeps its number of segments")]
+    OtherPlace,
+    #[error("both paths are the same")]
+    SamePath,
+    #[error("{path} already exists")]
+    PathExists { path: String },
+    #[error("the tree has no such project")]
+    NoProject,
+    #[error("{count} of the paths are not as they should be")]
+    NotVerified { count: usize },
     #[error("standard input contains no variables")]
     EmptyText,
     #[error("cannot read standard input: {}", plain(.0))]

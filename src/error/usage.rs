@@ -43,7 +43,10 @@ pub enum Usage {
         reason: Cow<'static, str>,
     },
     /// No such command of `dotenv-seal`, or not with these words.
-    #[error("expected keygen, init TREE PROJECT, put TREE PATH, sign TREE PROJECT or list TREE")]
+    #[error(
+        "expected keygen, init TREE PROJECT, put TREE PATH, set TREE PATH NAME, unset TREE PATH NAME, get TREE PATH, \
+         diff TREE PATH, rm TREE PATH, mv TREE PATH PATH, sign TREE PROJECT, verify TREE or list TREE"
+    )]
     SealForm,
     /// A command with an option that takes none.
     #[error("--{option} takes no command")]

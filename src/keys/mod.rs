@@ -8,7 +8,7 @@
 mod claims;
 pub mod loose;
 pub mod profile_file;
-mod prompt;
+pub mod prompt;
 
 use std::ffi::{CStr, OsStr};
 use std::fs::{File, Metadata};
@@ -215,7 +215,8 @@ impl ClientKey {
                 let terminal = File::options().read(true).write(true).open("/dev/tty");
                 let terminal = terminal
                     .map_err(|_| CLIENT_KEY.missing(MissingKey::Terminal, variables, report))?;
-                let typed = prompt::prompt(&terminal, report.program())?;
+                let typed =
+                    prompt::prompt(&terminal, &format!("{}: client key", report.program()))?;
                 (
                     "a prompt".to_owned(),
                     checked("the client key typed", typed)?,
@@ -239,6 +240,16 @@ impl ClientKey {
     /// neither a prompt nor a pipe is waited for.
     pub fn is_at_hand(variables: &Variables) -> bool {
         CLIENT_KEY.is_at_hand(variables.files.client_key.as_ref(), variables)
+    }
+
+    /// The key once more, for another project.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory for it.
+    pub fn another(&self) -> Result<Self, Error> {
+        let key = Locked::copy_of(self.bytes()).map_err(Error::Memory)?;
+        Ok(ClientKey(key))
     }
 
     /// The key's bytes.

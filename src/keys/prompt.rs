@@ -1,4 +1,4 @@
-//! Asking for the client key on the terminal.
+//! Asking for a secret on the terminal.
 
 #![forbid(unsafe_code)]
 
@@ -11,16 +11,16 @@ use crate::keys::{MAX_KEY, empty_key};
 use crate::sys::locked::Locked;
 use crate::sys::{self, SignalSet, TerminalMode};
 
-/// Asks for the client key without showing what is typed. The terminal is put back on every way out: a signal that ends
+/// Asks for a secret without showing what is typed. The terminal is put back on every way out: a signal that ends
 /// or stops the process takes effect only after that, and the question is asked again when the process goes on.
-pub fn prompt(terminal: &File, program: &str) -> Result<Locked, Error> {
+pub fn prompt(terminal: &File, question: &str) -> Result<Locked, Error> {
     loop {
         let before = SignalSet::ending_or_stopping()
             .block()
             .map_err(Error::Prompt)?;
         // Those that were blocked before stay pending for the command, and must not be waited for.
         let signals = SignalSet::ending_or_stopping().without(before);
-        let answer = ask(terminal, program, signals, empty_key()?);
+        let answer = ask(terminal, question, signals, empty_key()?);
         let _ = (&*terminal).write_all(b"\n");
         before.set_as_mask().map_err(Error::Prompt)?;
         if let Some(key) = answer.map_err(Error::Prompt)? {
@@ -32,13 +32,13 @@ pub fn prompt(terminal: &File, program: &str) -> Result<Locked, Error> {
 /// One line from the terminal without its end, or `None` if a signal came first.
 fn ask(
     terminal: &File,
-    program: &str,
+    question: &str,
     signals: SignalSet,
     mut key: Locked,
 ) -> io::Result<Option<Locked>> {
     let signalled = signals.descriptor()?;
     let _mode = TerminalMode::without_echo(terminal)?;
-    (&*terminal).write_all(format!("{program}: client key: ").as_bytes())?;
+    (&*terminal).write_all(format!("{question}: ").as_bytes())?;
     let [_, interrupted] = sys::wait_readable([terminal.as_fd(), signalled.as_fd()])?;
     if interrupted {
         return Ok(None);

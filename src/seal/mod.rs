@@ -5,8 +5,15 @@
 
 #![forbid(unsafe_code)]
 
+mod changes;
+mod looking;
+mod moving;
 pub mod program;
 mod project;
+
+pub use changes::check_loss;
+pub use looking::{compare, get, verify};
+pub use moving::{remove, rename};
 
 use crate::cli::seal::SealOptions;
 use crate::crypto::{self, DEFAULT_ITERATIONS, DataKey, SALT_LENGTH};
@@ -14,12 +21,14 @@ use crate::error::{Error, Seal};
 use crate::keys::ClientKey;
 use crate::path::{LevelName, SecretPath};
 use crate::report::Report;
+use crate::seal::changes::Changes;
 use crate::seal::project::{Project, Store};
 use crate::store::manifest::{ListedLevel, Manifest, state_of};
 use crate::store::model::{Custody, Document, KeyDescriptor, Level};
 use crate::store::open;
 use crate::store::tree::Tree;
 use crate::store::{documents, writing};
+use crate::sys::locked::Locked;
 
 /// The first generation of a project.
 const FIRST: u64 = 1;
@@ -71,7 +80,9 @@ pub fn init(options: &SealOptions, client_key: ClientKey, report: &Report) -> Re
     )?;
     project.write_manifest()?;
     // It is a project from now on.
-    tree.write(Document::EncryptionKey { organization, path }, &descriptor)
+    tree.write(Document::EncryptionKey { organization, path }, &descriptor)?;
+    report.tell(format_args!("{path}: new project"));
+    Ok(())
 }
 
 /// The organization that a tree names; a tree without one gets `wanted` or a new ID.
@@ -100,16 +111,17 @@ fn organization(tree: &Tree, wanted: Option<&str>) -> Result<String, Error> {
     Ok(ulid)
 }
 
-/// Seals a text as the deepest level of a path, and rewrites every document that holds it.
+/// Gives the deepest level of a path the text that `edit` makes of the one it has, and rewrites every document that holds
+/// it. A text that stays the same is not sealed again.
 ///
 /// # Errors
 ///
 /// If the key is not that of the project, the tree is not whole, or cannot be written.
-pub fn put(
+pub fn change(
     options: &SealOptions,
     client_key: ClientKey,
-    text: &[u8],
     report: &Report,
+    edit: impl FnOnce(Option<&[u8]>) -> Result<Vec<u8>, Error>,
 ) -> Result<(), Error> {
     let path = &options.path;
     let tree = locked(Tree::open(&options.tree)?)?;
@@ -118,17 +130,20 @@ pub fn put(
         tree: &tree,
         organization: &organization,
     };
-    check_witnesses(&store.witnesses(path)?, &key)?;
-    let manifest = store.manifest(path, &key)?;
-    let mut project = Project {
-        store,
-        key: &key,
-        manifest: manifest.ok_or_else(|| Seal::NoManifest {
-            project: path.project().to_owned(),
-        })?,
-    };
-    project.repair()?;
-    project.replace(path, sealed(path.deepest(), &key, text)?)
+    let mut project = Project::open(store, &key, path)?;
+    let before = project.text(path)?;
+    let before = before.as_ref().map(Locked::bytes);
+    let text = edit(before)?;
+    let is_first = before.is_none();
+    let changes = Changes::between(changes::readable(before.unwrap_or_default()), &text)?;
+    if before == Some(&*text) {
+        report.tell(format_args!("{path}: nothing changed"));
+        return Ok(());
+    }
+    project.replace(path, sealed(path.deepest(), &key, &text)?)?;
+    let new = if is_first { "new level, " } else { "" };
+    report.tell(format_args!("{path}: {new}{changes}"));
+    Ok(())
 }
 
 /// Makes a manifest for a tree as it is.
@@ -159,7 +174,10 @@ pub fn sign(options: &SealOptions, client_key: ClientKey, report: &Report) -> Re
         project.manifest = before;
         project.repair()?;
     }
-    project.sign(options.allow_weak_key, report)
+    project.sign(options.allow_weak_key, report)?;
+    let generation = project.manifest.generation;
+    report.tell(format_args!("{path}: signed as generation {generation}"));
+    Ok(())
 }
 
 /// Waits until nobody else changes the tree, and cleans up behind those who could not.
@@ -227,23 +245,6 @@ fn check_strength(
         return Err(weakness.into());
     }
     report.warn(format_args!("{}", Error::from(weakness)));
-    Ok(())
-}
-
-/// Checks that the key is the one that the levels were sealed with.
-fn check_witnesses(levels: &[Level], key: &DataKey) -> Result<(), Error> {
-    for level in levels {
-        if !level.encrypted {
-            return Err(Seal::Plaintext { level: level.name }.into());
-        }
-        if key.open(&level.content).is_err() {
-            let reason = crate::error::Sealed::WrongClientKey;
-            return Err(Error::Sealed {
-                level: level.name,
-                reason,
-            });
-        }
-    }
     Ok(())
 }
 

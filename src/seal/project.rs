@@ -5,14 +5,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::crypto::DataKey;
+use crate::crypto::{DataKey, OpenError};
 use crate::error::{Error, Seal, Sealed};
 use crate::path::{LevelName, SecretPath};
 use crate::report::Report;
-use crate::store::manifest::{LevelState, ListedLevel, Manifest, state_of};
+use crate::store::manifest::{Found, LevelState, ListedLevel, Manifest, state_of};
 use crate::store::model::{Document, Format, Level, SealedManifest, Secrets};
 use crate::store::tree::{MAX_DOCUMENT, Tree};
 use crate::store::{documents, writing};
+use crate::sys::locked::Locked;
 
 /// The secrets of one organization in a tree.
 #[derive(Clone, Copy)]
@@ -22,7 +23,7 @@ pub struct Store<'a> {
 }
 
 impl Store<'_> {
-    fn document<'a>(&'a self, path: &'a SecretPath) -> Document<'a> {
+    pub fn document<'a>(&'a self, path: &'a SecretPath) -> Document<'a> {
         Document::Secrets {
             organization: self.organization,
             path,
@@ -84,7 +85,7 @@ impl Store<'_> {
         sealed.map(open).transpose()
     }
 
-    fn write(&self, path: &SecretPath, levels: &[Level]) -> Result<(), Error> {
+    pub fn write(&self, path: &SecretPath, levels: &[Level]) -> Result<(), Error> {
         let text = writing::secrets_document(self.organization, path, levels);
         self.tree.write(self.document(path), &text)
     }
@@ -99,6 +100,58 @@ pub struct Project<'a> {
 
 /// A document as it will be.
 type Planned = (SecretPath, Vec<Level>);
+
+impl<'a> Project<'a> {
+    /// Opens the project of a path to change it, and brings to an end what a writer that was killed has begun.
+    ///
+    /// # Errors
+    ///
+    /// If the key is not the one that its levels were sealed with, or there is no manifest that opens with it.
+    pub fn open(store: Store<'a>, key: &'a DataKey, path: &SecretPath) -> Result<Self, Error> {
+        check_witnesses(&store.witnesses(path)?, key)?;
+        let manifest = store.manifest(path, key)?;
+        let mut project = Project {
+            store,
+            key,
+            manifest: manifest.ok_or_else(|| Seal::NoManifest {
+                project: path.project().to_owned(),
+            })?,
+        };
+        project.repair()?;
+        Ok(project)
+    }
+
+    /// The text of the own level of a path, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// If the levels of the path are not those that the manifest lists.
+    pub fn text(&self, path: &SecretPath) -> Result<Option<Locked>, Error> {
+        let level = self.own_level(path)?;
+        let open = |level: Level| self.key.open(&level.content);
+        level.map(open).transpose().map_err(|error| match error {
+            OpenError::Memory(error) => Error::Memory(error),
+            _ => Error::Sealed {
+                level: path.deepest(),
+                reason: Sealed::WrongClientKey,
+            },
+        })
+    }
+
+    /// The own level of a path, as the manifest lists it.
+    pub fn own_level(&self, path: &SecretPath) -> Result<Option<Level>, Error> {
+        let is_there = self.store.tree.has(self.store.document(path))?;
+        let listed = self.manifest.entries.get(path);
+        if !is_there && matches!(listed, None | Some(ListedLevel::Settled(None))) {
+            return Ok(None);
+        }
+        // Without its document, these are the levels above it, and the own one is missing.
+        let mut levels = self.store.levels(path)?;
+        self.manifest.verify(&Found::of(path, &levels))?;
+        let own = levels.iter().position(|level| level.name == path.deepest());
+        Ok(own.map(|index| levels.swap_remove(index)))
+    }
+}
 
 impl Project<'_> {
     /// Puts the manifest in place.
@@ -116,7 +169,7 @@ impl Project<'_> {
     }
 
     /// Puts the manifest in place as that of the next generation.
-    fn write_next_manifest(&mut self) -> Result<(), Error> {
+    pub fn write_next_manifest(&mut self) -> Result<(), Error> {
         let next = self.manifest.generation.checked_add(1);
         self.manifest.generation = next.ok_or(Seal::LastGeneration)?;
         self.write_manifest()
@@ -334,6 +387,22 @@ fn own_levels(documents: &BTreeMap<SecretPath, Secrets>) -> BTreeMap<SecretPath,
         }
     }
     own
+}
+
+/// Checks that the key is the one that the levels were sealed with.
+fn check_witnesses(levels: &[Level], key: &DataKey) -> Result<(), Error> {
+    for level in levels {
+        if !level.encrypted {
+            return Err(Seal::Plaintext { level: level.name }.into());
+        }
+        if key.open(&level.content).is_err() {
+            return Err(Error::Sealed {
+                level: level.name,
+                reason: Sealed::WrongClientKey,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Levels with one of them replaced, or added.

@@ -91,6 +91,38 @@ impl Tree {
         replace(&path, text.as_bytes()).map_err(|error| Error::Tree { path, error })
     }
 
+    /// Removes a document that is there, and the directories that are empty then.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be removed.
+    pub fn remove(&self, document: Document<'_>) -> Result<(), Error> {
+        let route = document.to_string();
+        let path = self.root.join(&route);
+        let remove = || {
+            fs::remove_file(&path)?;
+            // Not beyond the organization: it names the tree.
+            let parents = path
+                .ancestors()
+                .skip(1)
+                .take(route.matches('/').count() - 2);
+            for directory in parents {
+                match fs::remove_dir(directory) {
+                    Ok(()) => (),
+                    Err(_) => return File::open(directory)?.sync_all(),
+                }
+            }
+            Ok(())
+        };
+        match self.has(document)? {
+            true => remove().map_err(|error| Error::Tree {
+                path: path.clone(),
+                error,
+            }),
+            false => Ok(()),
+        }
+    }
+
     /// The paths that have secrets, in order, each before those below it: those of a project or,
     /// without one, of the whole organization.
     ///

@@ -15,7 +15,7 @@ pub mod manifest;
 pub mod model;
 pub mod obtain;
 pub mod open;
-mod places;
+pub mod places;
 mod proof;
 mod requests;
 pub mod tree;

@@ -68,17 +68,33 @@ pub fn open(
         return Ok((texts.collect::<Result<_, _>>()?, None));
     }
     let key = key(&descriptor)?;
-    let opened = levels.iter().map(|level| open_level(level, &key, format));
-    let opened: Vec<_> = report.timed(Stage::Open, || opened.collect());
+    let opened = report.timed(Stage::Open, || {
+        open_with(&levels, format, &key, client_managed)
+    });
+    Ok((opened?, Some(key)))
+}
+
+/// Opens levels with a key.
+///
+/// # Errors
+///
+/// Which one does not open, and what that means.
+pub fn open_with(
+    levels: &[Level],
+    format: Format,
+    key: &DataKey,
+    client_managed: bool,
+) -> Result<Vec<OpenLevel>, Error> {
+    let opened = levels.iter().map(|level| open_level(level, key, format));
+    let opened: Vec<_> = opened.collect();
     let any_opened = opened
         .iter()
-        .zip(&levels)
+        .zip(levels)
         .any(|(result, level)| level.encrypted && result.is_ok());
     let name_failure = |(result, level): (Result<OpenLevel, OpenError>, &Level)| {
         result.map_err(|error| failure(error, level.name, client_managed, any_opened))
     };
-    let opened = opened.into_iter().zip(&levels).map(name_failure);
-    Ok((opened.collect::<Result<_, _>>()?, Some(key)))
+    opened.into_iter().zip(levels).map(name_failure).collect()
 }
 
 /// Whether a derivation that turns out to be of no use is over so soon that it holds nothing up.

@@ -384,7 +384,7 @@ pub fn what_a_killed_put_left_behind_disturbs_nobody() {
         let below = tree.secrets("my-app");
         let script = format!(
             "set -e; d=${{1%/*}}; for f in \"$d/.secrets.$$\" \"$d/.secrets.1\"; do \
-             set -- \"$f\" \"$2\" \"$3\" \"$4\"; {plant}; done; exec \"$3\" put \"$4\" my-app --allow-weak-key"
+             set -- \"$f\" \"$2\" \"$3\" \"$4\"; {plant}; done; exec \"$3\" put \"$4\" my-app --allow-weak-key --replace"
         );
         let run = Run::shell(&script).arg("sh");
         let run = run

@@ -29,7 +29,7 @@ pub fn what_is_sealed_reaches_the_command() {
         ("my-app/production", "LOG_LEVEL=debug\n"),
     ];
     for (path, text) in steps {
-        let outcome = program("put").arg(path).stdin(text).finish();
+        let outcome = program("put").args([path, "-q"]).stdin(text).finish();
         outcome.assert_status(0).assert_stdout("");
         assert_eq!(outcome.stderr, "", "{outcome}");
     }
@@ -195,10 +195,9 @@ pub fn documents_have_the_fields_of_the_service() {
 pub fn every_seal_has_a_fresh_nonce() {
     let tree = Tree::example();
     let mut nonces = BTreeSet::new();
-    for _ in 0..20 {
-        put(tree.root(), "my-app", "A=1\n")
-            .finish()
-            .assert_status(0);
+    for number in 0..20 {
+        let text = format!("A={}\n", number % 2);
+        put(tree.root(), "my-app", text).finish().assert_status(0);
         let blobs = Store::of(tree.root()).blobs();
         let blob = &blobs[&("my-app".into(), "project".into())];
         nonces.insert(BASE64_STANDARD.decode(blob).unwrap()[..12].to_vec());
@@ -400,7 +399,7 @@ pub fn keys_come_from_where_dotenv_run_takes_them() {
     ];
     for (index, (arguments, variables)) in cases.into_iter().enumerate() {
         let script = "exec 7<\"$1\"; shift; exec \"$@\"";
-        let run = seal_program(&["put", "--allow-weak-key"])
+        let run = seal_program(&["put", "--allow-weak-key", "--replace"])
             .arg(tree.root())
             .arg("my-app")
             .args(arguments);

@@ -73,7 +73,7 @@ fn the_generation_grows_with_every_change() {
     assert_eq!(generation(dir.path()), 1);
     let path = |count: u64| PATHS[count as usize % 3];
     for count in 2..6 {
-        put(dir.path(), path(count), "A=1\n")
+        put(dir.path(), path(count), format!("A={count}\n"))
             .finish()
             .assert_status(0);
         assert_eq!(generation(dir.path()), count);
@@ -282,7 +282,8 @@ fn sixteen_writers_and_a_reader_find_a_whole_tree() {
         let enough = reads.load(Ordering::Relaxed) + 6;
         wait_until("more reads", || reads.load(Ordering::Relaxed) >= enough);
     });
-    assert_eq!(generation(tree.root()), 17);
+    // Two of them put the same text at the same path, which is one change.
+    assert_eq!(generation(tree.root()), 16);
     assert_whole(tree.root());
     let store = Store::of(tree.root());
     for path in paths.iter().filter(|path| !PATHS.contains(&&***path)) {
@@ -451,7 +452,7 @@ fn nothing_is_sealed_under_a_weak_key_unless_that_is_said() {
             sign(tree.root(), "my-app"),
         ] {
             let outcome = run.without("--allow-weak-key").finish();
-            assert_eq!(outcome.assert_status(0).stderr, "", "{outcome}");
+            assert_eq!(outcome.assert_status(0).warnings().len(), 0, "{outcome}");
         }
     }
     // Without any level nothing shows that the salt is the right one.

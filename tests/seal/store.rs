@@ -39,7 +39,7 @@ pub fn init(root: &Path, project: &str) -> Run {
 pub fn put(root: &Path, path: &str, text: impl Into<Vec<u8>>) -> Run {
     let run = seal_program(&["put"]).arg(root).arg(path).stdin(text);
     // The projects of the tests are fast to derive a key for.
-    let run = run.arg("--allow-weak-key");
+    let run = run.args(["--allow-weak-key", "--replace"]);
     run.env("DOTENV_CLIENT_KEY", CLIENT_KEY)
 }
 

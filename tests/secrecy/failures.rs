@@ -269,7 +269,23 @@ const WRAPPERS: [&str; 13] = [
 ];
 
 /// What no test can bring about, and why.
-const BEYOND_REACH: [(&str, &str); 18] = [
+const BEYOND_REACH: &[(&str, &str)] = &[
+    (
+        "Seal::NoOwnLevel",
+        "needs a path that only inherits; the tests of dotenv-seal have it",
+    ),
+    (
+        "Seal::NotConfirmed",
+        "needs a terminal; the tests of dotenv-seal have it",
+    ),
+    (
+        "Seal::NotVerified",
+        "prints what it found; the tests of dotenv-seal have it",
+    ),
+    (
+        "Seal::PathExists",
+        "needs a second target; the tests of dotenv-seal have it",
+    ),
     (
         "BadKey::NotInTime",
         "needs a minute; the tests of key files have it",
@@ -364,7 +380,7 @@ pub fn every_failure_of_the_program_is_in_the_table() {
     }
     let table = all();
     let provoked = table.iter().map(|failure| failure.variant);
-    let reasons = BEYOND_REACH.map(|(variant, _)| variant);
+    let reasons = BEYOND_REACH.iter().map(|(variant, _)| *variant);
     let listed = provoked.chain(WRAPPERS).chain(reasons);
     let listed: BTreeSet<_> = listed.map(String::from).collect();
     assert_eq!(listed, known);

@@ -10,7 +10,7 @@ fn sealing(words: &[&str], input: &str, change: impl FnOnce(&Tree)) -> Scene {
     let tree = Tree::of(&world);
     change(&tree);
     let run = Run::dotenv_seal().arg(words[0]).arg(tree.root());
-    let is_weak = matches!(words[0], "put" | "sign");
+    let is_weak = matches!(words[0], "put" | "set" | "unset" | "mv" | "rm" | "sign");
     let weak: &[&str] = if is_weak { &["--allow-weak-key"] } else { &[] };
     let run = run
         .args(&words[1..])
@@ -30,7 +30,70 @@ fn text(says: &'static str, text: String) -> Failure {
     })
 }
 
+/// What the commands refuse that change or show a level.
+fn of_levels() -> Vec<Failure> {
+    let set = |value: &str| sealing(&["set", "app", "A"], value, |_| ());
+    let broken = |tree: &Tree| {
+        let world = world();
+        let app = world.project("app").expect("a project");
+        let sealed = seal(app.key(), format!("A='{VALUE}\n").as_bytes());
+        for path in ["app", "app/t", "app/t/e"] {
+            let level = json!({ "encrypted": true, "content": sealed });
+            tree.edit(
+                &tree.secrets(path),
+                replacing("/data/attributes/levels/project", level),
+            );
+        }
+        tree.sign("app", app.key(), 9);
+    };
+    vec![
+        failure((125, "Seal::Level", "never closed"), "set", move || {
+            sealing(&["set", "app", "A"], VALUE, broken)
+        }),
+        failure(
+            (125, "Seal::NoSpelling", "cannot represent"),
+            "set",
+            move || set(&format!("{VALUE}\0")),
+        ),
+        failure((125, "Seal::EmptyValue", "no value"), "set", move || {
+            set("")
+        }),
+        failure((125, "Seal::NotText", "not UTF-8"), "set", move || {
+            let scene = set("");
+            scene.with(|run| run.stdin([VALUE.as_bytes(), b"\xff"].concat()))
+        }),
+        failure((125, "Seal::NoVariable", "no variable"), "unset", || {
+            sealing(&["unset", "app", "NO_SUCH"], "", |_| ())
+        }),
+        failure((125, "Seal::Loss", "would keep"), "put", || {
+            sealing(&["put", "app"], &format!("X={VALUE}\n"), |_| ())
+        }),
+        failure((125, "Seal::HasPathsBelow", "paths below"), "rm", || {
+            sealing(&["rm", "app"], "", |_| ())
+        }),
+        failure(
+            (125, "Seal::OtherPlace", "within its project"),
+            "mv",
+            || sealing(&["mv", "app/t", "app"], "", |_| ()),
+        ),
+        failure((125, "Seal::SamePath", "the same"), "mv", || {
+            sealing(&["mv", "app/t", "app/t"], "", |_| ())
+        }),
+        failure(
+            (125, "Seal::NoProject", "no such project"),
+            "verify",
+            || sealing(&["verify", "no-such"], "", |_| ()),
+        ),
+    ]
+}
+
 pub fn table() -> Vec<Failure> {
+    let mut failures = of_levels();
+    failures.extend(of_trees());
+    failures
+}
+
+fn of_trees() -> Vec<Failure> {
     let good = format!("A={VALUE}\n");
     let put = move |path: &str, change: fn(&Tree)| sealing(&["put", path], &good, change);
     let (same, plain, json) = (put.clone(), put.clone(), put.clone());
