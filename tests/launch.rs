@@ -5,7 +5,7 @@ mod core;
 pub mod init;
 pub mod lookup;
 mod processes;
-mod refused;
+pub mod refused;
 mod signals;
 mod state;
 mod status;

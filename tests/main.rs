@@ -6,6 +6,7 @@
 
 mod attribution;
 mod audit;
+mod beside;
 mod cache;
 mod check;
 mod cli;
@@ -81,6 +82,7 @@ fn main() -> ExitCode {
         watch::TESTS,
         attribution::TESTS,
         audit::TESTS,
+        beside::TESTS,
         check::TESTS,
         check::key::TESTS,
         cli::TESTS,

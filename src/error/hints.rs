@@ -69,6 +69,7 @@ impl Error {
             Error::Unprotected(_) => {
                 "allow this call in the system call filter of the container or service"
             }
+            Error::PseudoTerminal(_) => "mount devpts on /dev/pts, or filter a pipe: 2>&1 | cat",
             Error::Traced { .. } => "use --allow-tracer to run under strace or a debugger",
             Error::Unauthorized { .. } => "the API key is unknown, expired or revoked",
             Error::Forbidden {

@@ -25,6 +25,7 @@ use crate::dotenv::resolve::ResolveError;
 use crate::error::unsafe_name::listed;
 use crate::error::wording::{Seconds, Wait};
 use crate::path::LevelName;
+use crate::sys::NoPseudoTerminal;
 use crate::sys::StartFailure;
 use crate::sys::locked::NoMemory;
 use crate::sys::plain;
@@ -293,6 +294,9 @@ pub enum Error {
     /// The parent process could not be started.
     #[error("cannot start the parent process: {}", plain(.0))]
     Supervise(io::Error),
+    /// There is no terminal to put in the place of the one that the command would write to.
+    #[error("--redact needs a pseudo-terminal to filter a terminal: {0}")]
+    PseudoTerminal(#[from] NoPseudoTerminal),
     /// A process that was to renew the secrets has ended without a word.
     #[error("the process that fetches them ended early, perhaps for lack of memory")]
     RenewalEnded,

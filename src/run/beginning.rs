@@ -111,7 +111,16 @@ pub fn supervise(how: &Supervision) -> Result<Side, Error> {
         return stay_alone().map_err(Error::Supervise);
     }
     sys::check_waiting()?;
-    begin(how).map_err(Error::Supervise)
+    let start = Start::of(how).map_err(Error::Supervise)?;
+    if !how.redact {
+        return start.put_in_front(None).map_err(Error::Supervise);
+    }
+    let (command, filter, screen) = connection::connect()?;
+    let begun = match screen {
+        Some(screen) => start.put_on_terminal(command, filter, screen),
+        None => start.put_in_front(Some((command, filter))),
+    };
+    begun.map_err(Error::Supervise)
 }
 
 fn stay_alone() -> io::Result<Side> {
@@ -122,40 +131,34 @@ fn stay_alone() -> io::Result<Side> {
     Ok(Side::Worker(WorkerContext::default()))
 }
 
-fn begin(how: &Supervision) -> io::Result<Side> {
-    let mask = sys::initial_mask();
-    SignalSet::ALL.set_as_mask()?;
-    // Whoever waits in front must be able to let go of what the caller gave us, before there is anything to wait for.
-    sys::check_closing()?;
-    let children = if sys::expect_children()? {
-        Children::Ignored
-    } else {
-        Children::Expected
-    };
-    let start = Start {
-        how,
-        supervisor: sys::id(),
-        mask,
-        children,
-        watching: match how.watching {
+impl<'a> Start<'a> {
+    /// Gets ready for there being several processes.
+    fn of(how: &'a Supervision) -> io::Result<Self> {
+        let mask = sys::initial_mask();
+        SignalSet::ALL.set_as_mask()?;
+        // Whoever waits in front must be able to let go of what the caller gave us, before there is anything to wait for.
+        sys::check_closing()?;
+        let children = if sys::expect_children()? {
+            Children::Ignored
+        } else {
+            Children::Expected
+        };
+        let watching = match how.watching {
             Some(watching) => Some((watching, Board::share()?)),
             None => None,
-        },
-    };
-    if how.subreaper {
-        sys::adopt_orphans()?;
+        };
+        if how.subreaper {
+            sys::adopt_orphans()?;
+        }
+        Ok(Start {
+            how,
+            supervisor: sys::id(),
+            mask,
+            children,
+            watching,
+        })
     }
-    if !how.redact {
-        return start.put_in_front(None);
-    }
-    let (command, filter, screen) = connection::connect()?;
-    match screen {
-        Some(screen) => start.put_on_terminal(command, filter, screen),
-        None => start.put_in_front(Some((command, filter))),
-    }
-}
 
-impl Start<'_> {
     /// Starts the worker or the keeper, and the filter beside it if there is to be one.
     fn put_in_front(&self, ends: Option<(CommandEnd, FilterEnd)>) -> io::Result<Side> {
         let waiting = match ends {
@@ -164,7 +167,7 @@ impl Start<'_> {
         };
         let (command, filter) = ends.unzip();
         let has_own_group = self.how.group;
-        let is_in_foreground = has_own_group && Terminal.is_held_by(sys::group()?)?;
+        let is_in_foreground = has_own_group && Terminal.is_held_by_us()?;
         let location = Location {
             parent: self.supervisor,
             group: if has_own_group {

@@ -243,7 +243,7 @@ impl Job {
     /// Makes the command's group the foreground of the terminal, if ours is.
     pub fn hand_terminal_over(&self) {
         if let Some(terminal) = &self.terminal
-            && sys::group().is_ok_and(|group| terminal.seems_held_by(group))
+            && terminal.seems_held_by_us()
         {
             // As above. A command that has ended has no group.
             let _ = terminal.hand_to(self.worker);

@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::OpenOptionsExt;
 
 use libc::{ENODEV, ENXIO};
 
@@ -19,23 +20,31 @@ const PATH: &str = "/dev/tty";
 pub struct Terminal;
 
 impl Terminal {
-    /// Whether `group` is the foreground group. Where there is no terminal, none is.
+    /// Whether our group is the foreground group. Where there is no terminal, none is.
     ///
     /// # Errors
     ///
     /// If that cannot be known: any error of open(2) and tcgetpgrp(3) that does not say that there is none.
-    pub fn is_held_by(self, group: Pid) -> io::Result<bool> {
-        let held = File::open(PATH).and_then(|file| sys::foreground_group(&file));
-        match held {
-            Ok(foreground) => Ok(foreground == Some(group)),
-            Err(error) if is_without(&error) => Ok(false),
-            Err(error) => Err(error),
-        }
+    pub fn is_held_by_us(self) -> io::Result<bool> {
+        self.answer(sys::is_in_foreground)
     }
 
     /// The same, once there is nobody to tell an error. One that comes so late is over as soon, or the terminal is gone.
+    pub fn seems_held_by_us(self) -> bool {
+        sys::persist(|| self.is_held_by_us()).unwrap_or(false)
+    }
+
+    /// Whether `group` is, as far as can be known.
     pub fn seems_held_by(self, group: Pid) -> bool {
-        sys::persist(|| self.is_held_by(group)).unwrap_or(false)
+        let is_held = |file: &File| Ok(sys::foreground_group(file)? == Some(group));
+        sys::persist(|| self.answer(is_held)).unwrap_or(false)
+    }
+
+    fn answer(self, question: impl Fn(&File) -> io::Result<bool>) -> io::Result<bool> {
+        match open().and_then(|file| question(&file)) {
+            Err(error) if is_without(&error) => Ok(false),
+            answer => answer,
+        }
     }
 
     /// Makes `group` the foreground group. SIGTTOU must be blocked.
@@ -44,8 +53,14 @@ impl Terminal {
     ///
     /// Any error of open(2) and tcsetpgrp(3).
     pub fn hand_to(self, group: Pid) -> io::Result<()> {
-        sys::set_foreground_group(&File::open(PATH)?, group)
+        sys::set_foreground_group(&open()?, group)
     }
+}
+
+/// Such that reading does not wait.
+fn open() -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true).custom_flags(sys::NOT_WAITING).open(PATH)
 }
 
 /// Whether an error of opening the terminal says that there is none: no controlling terminal, no device for it, or one that

@@ -10,6 +10,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 
+use crate::error::Error;
 use crate::run::messages::Ground;
 use crate::sys::{self, Interest, Pid, PseudoTerminal, Settings};
 
@@ -57,17 +58,17 @@ impl Screen {
     /// # Errors
     ///
     /// If there is no such terminal, or the system has no more of them.
-    pub fn open(sharing: Sharing) -> io::Result<(Self, OwnedFd)> {
+    pub fn open(sharing: Sharing) -> Result<(Self, OwnedFd), Error> {
         let mut terminal = File::options();
         // Not one of our streams: others would find that reading from it does not wait.
         let terminal = terminal
             .read(true)
             .write(true)
             .custom_flags(sys::NOT_WAITING);
-        let terminal = terminal.open("/dev/tty")?;
-        let before = Settings::of(&terminal)?;
+        let terminal = terminal.open("/dev/tty").map_err(Error::Supervise)?;
+        let before = Settings::of(&terminal).map_err(Error::Supervise)?;
         let PseudoTerminal { master, slave } = PseudoTerminal::like(&terminal)?;
-        sys::set_nonblocking(master.as_fd())?;
+        sys::set_nonblocking(master.as_fd()).map_err(Error::Supervise)?;
         let screen = Screen {
             terminal,
             master,
@@ -98,12 +99,8 @@ impl Screen {
 
     /// Whether our process group has the terminal.
     pub fn is_ours(&self) -> bool {
-        let is_ours = || {
-            let group = sys::group()?;
-            Ok(sys::foreground_group(&self.terminal)? == Some(group))
-        };
         // That these calls are refused for good was found when this was made.
-        sys::persist(is_ours).unwrap_or(false)
+        sys::persist(|| sys::is_in_foreground(&self.terminal)).unwrap_or(false)
     }
 
     /// Whether the command is to have the terminal now.

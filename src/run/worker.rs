@@ -42,7 +42,7 @@ impl WorkerStart {
     /// Those of [`WorkerStart::begin_on`].
     pub fn begin(&self) -> io::Result<()> {
         let terminal = match self.group {
-            Group::Own if Terminal.is_held_by(sys::group()?)? => Some(Terminal),
+            Group::Own if Terminal.is_held_by_us()? => Some(Terminal),
             Group::Own | Group::Inherited => None,
         };
         self.begin_on(terminal)

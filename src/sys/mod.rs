@@ -61,7 +61,7 @@ pub use crate::sys::processes::{
     Change, INIT, Pid, adopt_orphans, can_be_continued, die_with_parent, group, has_terminal, id,
     leads_session, may_exist, parent, parent_of, reap, set_group, user,
 };
-pub use crate::sys::pty::{PseudoTerminal, lead_session_on};
+pub use crate::sys::pty::{NoPseudoTerminal, PseudoTerminal, lead_session_on};
 pub use crate::sys::registers::clear_registers;
 pub use crate::sys::rehearsal::check_waiting;
 pub use crate::sys::resolver::use_built_in_resolver;
@@ -74,7 +74,7 @@ pub use crate::sys::sockets::send_at_once;
 pub use crate::sys::start::{StartFailure, check_start, initial_mask, restore_signals};
 pub use crate::sys::steps::{DIRECTORY_ONLY, enter_at, kind_at, read_at, target_at};
 pub use crate::sys::terminal::{
-    Settings, TerminalMode, copy_size, foreground_group, is_controlling, is_terminal,
-    set_foreground_group,
+    Settings, TerminalMode, copy_size, foreground_group, is_controlling, is_in_foreground,
+    is_terminal, set_foreground_group,
 };
 pub use crate::sys::whole::{wait_for_input, write_all};

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::pty::OpenptFlags;
 
+use crate::sys::errno::plain;
 use crate::sys::terminal::{Settings, copy_size};
 
 /// A new pseudo-terminal.
@@ -16,13 +17,18 @@ pub struct PseudoTerminal {
     pub slave: OwnedFd,
 }
 
+/// Why there is no pseudo-terminal.
+#[derive(Debug, thiserror::Error)]
+#[error("/dev/ptmx: {}", plain(.0))]
+pub struct NoPseudoTerminal(#[from] io::Error);
+
 impl PseudoTerminal {
     /// Makes one with the settings and the size of a terminal, which stands in for it.
     ///
     /// # Errors
     ///
     /// Any error of posix_openpt(3) and of the calls that set it up.
-    pub fn like(terminal: &File) -> io::Result<Self> {
+    pub fn like(terminal: &File) -> Result<Self, NoPseudoTerminal> {
         let made = PseudoTerminal::new(OpenptFlags::RDWR)?;
         Settings::of(terminal)?.set(&made.master)?;
         copy_size(terminal, &made.master)?;
@@ -35,7 +41,7 @@ impl PseudoTerminal {
     /// # Errors
     ///
     /// As above.
-    pub fn in_front_of(terminal: &File) -> io::Result<Self> {
+    pub fn in_front_of(terminal: &File) -> Result<Self, NoPseudoTerminal> {
         let for_writing = OpenptFlags::from_bits_retain(libc::O_WRONLY as u32);
         let made = PseudoTerminal::new(for_writing)?;
         let settings = Settings::of(terminal)?.with_output_unchanged();

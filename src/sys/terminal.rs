@@ -2,14 +2,14 @@
 
 use std::ffi::c_int;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 
 use rustix::process::Pid as Process;
 use rustix::termios::{LocalModes, OptionalActions, OutputModes, SpecialCodeIndex, Termios};
 
 use crate::sys::persisting::persist;
-use crate::sys::processes::Pid;
+use crate::sys::processes::{Pid, group, session as own_session};
 
 /// The foreground process group of a terminal: 0 if it is none of our PID namespace, which rustix knows no way to say;
 /// `None` if it is not our controlling terminal, or gone.
@@ -22,6 +22,25 @@ pub fn foreground_group(terminal: &File) -> io::Result<Option<Pid>> {
     match unsafe { libc::tcgetpgrp(terminal.as_raw_fd()) } {
         -1 => unless_gone(Err(io::Error::last_os_error())),
         group => Ok(Some(group)),
+    }
+}
+
+/// Whether our process group is the foreground group of our terminal, which must be open so that reading does not wait,
+/// while SIGTTIN is blocked.
+///
+/// # Errors
+///
+/// Any error of tcgetpgrp(3) and of read(2) that does not say that it is not.
+pub fn is_in_foreground(terminal: &File) -> io::Result<bool> {
+    match (foreground_group(terminal)?, group()?) {
+        // Two groups of other PID namespaces: both have no number here. In the background even reading nothing is refused.
+        (Some(0), 0) => match (&*terminal).read(&mut []) {
+            Err(error) if error.raw_os_error() == Some(libc::EIO) => Ok(false),
+            // Somebody else is reading.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+            read => read.map(|_| true),
+        },
+        (foreground, group) => Ok(foreground == Some(group)),
     }
 }
 
@@ -45,16 +64,18 @@ pub fn set_foreground_group(terminal: &File, group: Pid) -> io::Result<()> {
     Ok(rustix::termios::tcsetpgrp(terminal, group)?)
 }
 
-/// Whether a file is our controlling terminal: only of that one the session is told.
+/// Whether a file is our controlling terminal: only of that one the session is told, but for the master of a
+/// pseudo-terminal, which tells of its other side.
 ///
 /// # Errors
 ///
 /// If that cannot be known, as for [`is_terminal`].
 pub fn is_controlling(file: &File) -> io::Result<bool> {
     // SAFETY: tcgetsid takes a descriptor that is open for the call. That of rustix knows no session of another namespace,
-    // which is 0.
+    // which is 0, as our own is then (unshare --pid --fork).
     let session = unsafe { libc::tcgetsid(file.as_raw_fd()) };
-    answered(session != -1).map(|is_told| is_told && session > 0)
+    let is_told = answered(session != -1)?;
+    Ok(is_told && session == own_session()?)
 }
 
 /// Whether a file is a terminal. That of the standard library takes a refusal of the call for a no.

@@ -316,6 +316,10 @@ const BEYOND_REACH: &[(&str, &str)] = &[
     ),
     ("Error::Supervise", "needs a kernel without free processes"),
     (
+        "Error::PseudoTerminal",
+        "needs a machine without /dev/ptmx; see beside::apart",
+    ),
+    (
         "Error::RenewalEnded",
         "needs a renewal that something ends; the tests of --watch have it",
     ),

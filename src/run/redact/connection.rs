@@ -63,12 +63,9 @@ pub struct FilterEnd {
 /// # Errors
 ///
 /// If the system has no more of them.
-pub fn connect() -> io::Result<(CommandEnd, FilterEnd, Option<Screen>)> {
-    let input = Standard::of(INPUT)?;
-    let outputs = OUTPUTS.into_iter().map(Standard::of);
-    let outputs = outputs.filter_map(io::Result::transpose);
-    let outputs = outputs.collect::<io::Result<Vec<_>>>()?;
-    let (near, far) = UnixStream::pair()?;
+pub fn connect() -> Result<(CommandEnd, FilterEnd, Option<Screen>), Error> {
+    let (input, outputs) = Standard::all().map_err(Error::Supervise)?;
+    let (near, far) = UnixStream::pair().map_err(Error::Supervise)?;
     let [near, far] = [near, far].map(|end| File::from(OwnedFd::from(end)));
     let mut command = CommandEnd {
         line: near,
@@ -101,7 +98,10 @@ pub fn connect() -> io::Result<(CommandEnd, FilterEnd, Option<Screen>)> {
         }
         let slave = stand_in.take_if(|_| kind == OutletKind::StandIn);
         let (stream, file) = match (&screen, slave) {
-            (Some(screen), Some(slave)) => (Stream::on_screen(screen.output()?, output), slave),
+            (Some(screen), Some(slave)) => {
+                let input = screen.output().map_err(Error::Supervise)?;
+                (Stream::on_screen(input, output), slave)
+            }
             _ => Stream::to(output)?,
         };
         filter.streams.push(stream);
@@ -129,6 +129,13 @@ struct Standard {
 }
 
 impl Standard {
+    /// Standard input, and output and error.
+    fn all() -> io::Result<(Option<Self>, Vec<Self>)> {
+        let outputs = OUTPUTS.into_iter().map(Standard::of);
+        let outputs = outputs.filter_map(io::Result::transpose);
+        Ok((Standard::of(INPUT)?, outputs.collect::<io::Result<_>>()?))
+    }
+
     fn of(number: RawFd) -> io::Result<Option<Self>> {
         let file = sys::standard_stream(number)?.map(File::from);
         let standard = file.map(|file| {
@@ -147,7 +154,7 @@ impl Standard {
 fn stand_in(
     input: Option<&Standard>,
     outputs: &[Standard],
-) -> io::Result<Option<(Screen, OwnedFd)>> {
+) -> Result<Option<(Screen, OwnedFd)>, Error> {
     if !outputs.iter().any(|output| output.is_controlling) {
         return Ok(None);
     }
@@ -160,7 +167,7 @@ fn stand_in(
     match Screen::open(sharing) {
         Ok(opened) => Ok(Some(opened)),
         // Without a device for it, the command keeps the terminal, and what it writes there is filtered all the same.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(Error::Supervise(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use libc::EIO;
 
+use crate::error::Error;
 use crate::run::redact::progress::{Progress, StreamOrigin};
 use crate::run::redact::{CHUNK, Redactor};
 use crate::sys::{self, Interest, PseudoTerminal, plain};
@@ -40,12 +41,12 @@ impl Stream {
     /// # Errors
     ///
     /// If the system has no more of them.
-    pub fn to(output: File) -> io::Result<(Self, OwnedFd)> {
-        let (origin, input, end) = if sys::is_terminal(&output)? {
+    pub fn to(output: File) -> Result<(Self, OwnedFd), Error> {
+        let (origin, input, end) = if sys::is_terminal(&output).map_err(Error::Supervise)? {
             let terminal = PseudoTerminal::in_front_of(&output)?;
             (StreamOrigin::Terminal, terminal.master, terminal.slave)
         } else {
-            let (reader, writer) = io::pipe()?;
+            let (reader, writer) = io::pipe().map_err(Error::Supervise)?;
             // A smaller pipe is only slower.
             let _ = sys::enlarge(&writer);
             (
@@ -54,7 +55,7 @@ impl Stream {
                 writer.into(),
             )
         };
-        sys::set_nonblocking(input.as_fd())?;
+        sys::set_nonblocking(input.as_fd()).map_err(Error::Supervise)?;
         let stream = Stream {
             input,
             output: Arc::new(output),
