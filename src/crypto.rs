@@ -18,7 +18,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use sha2::Digest as _;
 
 use crate::sys;
-use crate::sys::locked::{self, Locked, NoMemory};
+use crate::sys::locked::{Locked, NoMemory};
 
 /// The length of a data key in bytes.
 const KEY_LENGTH: usize = 32;
@@ -347,7 +347,7 @@ pub fn fingerprint(key: &[u8]) -> String {
         std::array::from_fn(|index| digest[index])
     }
     let digest = digest(key);
-    locked::clear_stack();
+    sys::clear_stack();
     hexadecimal(&digest)
 }
 

@@ -41,7 +41,7 @@ pub mod programs {
     pub use crate::run::exec::Ready;
     pub use crate::run::watch::keeper::Keeper;
     pub use crate::seal::program::run_program as seal;
-    pub use crate::sys::{Environ, restore_signals};
+    pub use crate::sys::{Environ, check_stack, restore_signals};
     pub use crate::task::{Assignment, Task, check_start};
 }
 

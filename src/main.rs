@@ -6,19 +6,34 @@ use std::process::ExitCode;
 
 use dotenv_run::programs::{
     Assignment, Check, Claimed, Environ, Error, Keeper, Named, Options, Outside, Ready, Refusal,
-    Report, Request, Side, Task, Verbosity, WorkerContext, check_start, completions,
+    Report, Request, Side, Task, Verbosity, WorkerContext, check_stack, check_start, completions,
     end_as_failures, help, parse, print, read_profile, restore_signals, supervise,
 };
 
+/// How far the stack must be able to grow when we begin, in bytes: more than anything here needs.
+const STACK: usize = 36 * 1024;
+
 fn main() -> ExitCode {
     end_as_failures("dotenv-run");
+    let outcome = check_stack(STACK)
+        .map_err(Error::from)
+        .and_then(|()| begin());
+    outcome.unwrap_or_else(|error| {
+        Report::new("dotenv-run", Verbosity::Normal).error(&error);
+        ExitCode::from(error.status())
+    })
+}
+
+/// Reads the command line, and does what it asks for. Its own part of the stack must not be there before that is checked.
+#[inline(never)]
+fn begin() -> Result<ExitCode, Error> {
     let restored = restore_signals().map_err(Error::Signals);
     let environ = Environ::take();
     let outside = Outside {
         variable: &|name| environ.value(name),
         profile: read_profile,
     };
-    let outcome = match parse(std::env::args_os().skip(1), &outside) {
+    match parse(std::env::args_os().skip(1), &outside) {
         Ok(Request::Run(options, named)) => restored.and_then(|()| run(options, named, environ)),
         Ok(Request::Help) => print(&help()),
         Ok(Request::Version) => print(concat!("dotenv-run ", env!("CARGO_PKG_VERSION"), "\n")),
@@ -27,11 +42,7 @@ fn main() -> ExitCode {
             Some(form) => Check::of(form, None).conclude(Err(error)),
             None => Err(error),
         },
-    };
-    outcome.unwrap_or_else(|error| {
-        Report::new("dotenv-run", Verbosity::Normal).error(&error);
-        ExitCode::from(error.status())
-    })
+    }
 }
 
 /// Takes over what the caller left open, puts a parent in front if there is to be one, and runs the pipeline behind it.

@@ -9,6 +9,7 @@ use crate::support::*;
 tests![
     apart::jobs_are_controlled_in_a_new_pid_namespace needs(NAMESPACES, || tool("bash")),
     apart::a_missing_pseudo_terminal_is_named needs(ROOT, MOUNTS),
+    apart::a_small_stack_is_enough_or_named needs(|| tool("bash")),
 ];
 
 /// A value that no encoding of text changes.

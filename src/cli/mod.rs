@@ -183,18 +183,15 @@ fn understand(given: &mut Given, outside: &Outside<'_>) -> Result<Request, Error
     let mut looseness = None;
     named.note(given);
     let profile_file = given.profile.last().map(PathBuf::from);
-    let by_environment = Given::by_environment(outside.variable);
-    named.note(&by_environment);
-    given.complete(by_environment);
+    complete_by_environment(given, &mut named, outside);
     if let Some(file) = profile_file {
         let read = (outside.profile)(&file);
-        let read = read.and_then(|read| Ok((profile::parse(&read.text)?, read.looseness)));
+        let read = read.and_then(|read| {
+            complete_by_profile(given, &mut named, &read.text)?;
+            Ok(read.looseness)
+        });
         match read {
-            Ok((by_profile, found)) => {
-                named.note(&by_profile);
-                given.complete(by_profile);
-                looseness = found;
-            }
+            Ok(found) => looseness = found,
             Err(flaw) => return Err(Error::Profile { file, flaw }),
         }
     }
@@ -203,6 +200,27 @@ fn understand(given: &mut Given, outside: &Outside<'_>) -> Result<Request, Error
     options.profile_looseness = looseness;
     named.choose(given, options.audit);
     Ok(Request::Run(Box::new(options), named))
+}
+
+/// The first step of [`understand`]. What is given takes much of the stack, which is to be free again afterwards.
+#[inline(never)]
+fn complete_by_environment(given: &mut Given, named: &mut Named, outside: &Outside<'_>) {
+    let mut by_environment = Given::by_environment(outside.variable);
+    named.note(&by_environment);
+    given.complete(&mut by_environment);
+}
+
+/// The second one.
+#[inline(never)]
+fn complete_by_profile(
+    given: &mut Given,
+    named: &mut Named,
+    text: &str,
+) -> Result<(), ProfileFlaw> {
+    let mut by_profile = profile::parse(text)?;
+    named.note(&by_profile);
+    given.complete(&mut by_profile);
+    Ok(())
 }
 
 /// What lexopt found wrong, without the value that it found.

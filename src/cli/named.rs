@@ -70,7 +70,7 @@ impl Named {
         let mut named = Named::default();
         named.note(&given);
         named.note(&by_environment);
-        given.complete(by_environment);
+        given.complete(&mut by_environment);
         named.client_key = NamedFile::of(&given.client_key);
         named
     }

@@ -38,7 +38,7 @@ impl Given {
 
     /// Takes over what `lower` gives and nothing here says otherwise. What contradicts something here is left out, and
     /// with it what means nothing without it.
-    pub fn complete(&mut self, mut lower: Given) {
+    pub fn complete(&mut self, lower: &mut Given) {
         let here: Vec<_> = self.entries().collect();
         let there: Vec<_> = lower.entries().collect();
         let gives_way = |spec: &Spec| {
@@ -51,7 +51,7 @@ impl Given {
             let lacks = spec.needs.iter().any(|needed| is_lost(needed))
                 && !spec.needs.iter().any(|needed| is_here(needed));
             if !gives_way(spec) && !lacks {
-                *(spec.setting)(self) = std::mem::take((spec.setting)(&mut lower));
+                *(spec.setting)(self) = std::mem::take((spec.setting)(lower));
             }
         }
     }

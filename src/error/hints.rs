@@ -69,6 +69,11 @@ impl Error {
             Error::Unprotected(_) => {
                 "allow this call in the system call filter of the container or service"
             }
+            Error::Stack(_)
+            | Error::Profile {
+                flaw: ProfileFlaw::Stack(_),
+                ..
+            } => "raise the limit on the stack, as with: ulimit -s 256",
             Error::PseudoTerminal(_) => "mount devpts on /dev/pts, or filter a pipe: 2>&1 | cat",
             Error::Traced { .. } => "use --allow-tracer to run under strace or a debugger",
             Error::Unauthorized { .. } => "the API key is unknown, expired or revoked",

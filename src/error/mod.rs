@@ -26,6 +26,7 @@ use crate::error::unsafe_name::listed;
 use crate::error::wording::{Seconds, Wait};
 use crate::path::LevelName;
 use crate::sys::NoPseudoTerminal;
+use crate::sys::SmallStack;
 use crate::sys::StartFailure;
 use crate::sys::locked::NoMemory;
 use crate::sys::plain;
@@ -285,6 +286,9 @@ pub enum Error {
     /// The process could not be protected before `main`.
     #[error("cannot protect this process: {0}")]
     Unprotected(#[from] StartFailure),
+    /// The limit on the stack is too low.
+    #[error(transparent)]
+    Stack(#[from] SmallStack),
     /// Another process traces this one.
     #[error("process {tracer} traces this one, and could read the secrets")]
     Traced { tracer: u32 },

@@ -5,13 +5,16 @@
 use std::fmt;
 use std::io;
 
-use crate::sys::plain;
+use crate::sys::{SmallStack, plain};
 
 /// What is wrong with a profile.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileFlaw {
     #[error("{}", plain(.0))]
     Unreadable(io::Error),
+    /// It could not be read to its end.
+    #[error(transparent)]
+    Stack(#[from] SmallStack),
     /// It is larger than is accepted, in bytes.
     #[error("larger than {limit} bytes")]
     TooLong { limit: u64 },

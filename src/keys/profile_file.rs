@@ -9,16 +9,21 @@ use std::path::Path;
 use crate::cli::ProfileText;
 use crate::error::ProfileFlaw;
 use crate::keys::loose::{Holds, looseness};
+use crate::sys::check_stack;
 
 /// The size of a profile in bytes that is still accepted.
 const MAX_PROFILE: u64 = 1024 * 1024;
+
+/// How far the stack must be able to grow for its text, in bytes.
+const STACK: usize = 96 * 1024;
 
 /// Reads a profile.
 ///
 /// # Errors
 ///
-/// If it cannot be read, is too long or is not UTF-8.
+/// If there is too little room for what is in it, or it cannot be read, is too long or is not UTF-8.
 pub fn read(file: &Path) -> Result<ProfileText, ProfileFlaw> {
+    check_stack(STACK)?;
     let opened = File::open(file).map_err(ProfileFlaw::Unreadable)?;
     let metadata = opened.metadata().map_err(ProfileFlaw::Unreadable)?;
     let looseness = looseness(file, &metadata, Holds::Trust).map_err(ProfileFlaw::Unreadable)?;

@@ -4,8 +4,8 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::ptr;
 
-use crate::sys::locked::clear_stack;
 use crate::sys::registers::clear_registers;
+use crate::sys::stack::clear_stack;
 use crate::sys::start;
 
 /// Becomes `command`, looked up in `PATH` as execvp(3) does, with exactly the given environment; returns only on failure.

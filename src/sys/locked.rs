@@ -185,15 +185,6 @@ pub fn wipe(bytes: &mut [u8]) {
     unsafe { memsec::memzero(bytes.as_mut_ptr(), bytes.len()) };
 }
 
-/// The part of the stack below the caller that is cleared, in bytes: several times what anything here uses.
-const DEPTH: usize = 64 * 1024;
-
-/// Overwrites what functions that have returned left on the stack.
-#[inline(never)]
-pub fn clear_stack() {
-    wipe(&mut [0; DEPTH]);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -32,6 +32,7 @@ mod shared_words;
 pub mod signal_names;
 mod signals;
 mod sockets;
+mod stack;
 mod start;
 mod steps;
 mod terminal;
@@ -71,6 +72,7 @@ pub use crate::sys::signals::{
     stop_by,
 };
 pub use crate::sys::sockets::send_at_once;
+pub use crate::sys::stack::{SmallStack, check_stack, clear_stack};
 pub use crate::sys::start::{StartFailure, check_start, initial_mask, restore_signals};
 pub use crate::sys::steps::{DIRECTORY_ONLY, enter_at, kind_at, read_at, target_at};
 pub use crate::sys::terminal::{

@@ -41,3 +41,46 @@ pub fn a_missing_pseudo_terminal_is_named() {
     }
     witness.assert_not_started();
 }
+
+/// A run in which the stack may be so large, in KiB.
+fn with_stack(run: Run, size: u32) -> Outcome {
+    let limit = format!("ulimit -s {size} && exec \"$@\"");
+    run.under(["bash", "-c", &limit, "bash"]).finish()
+}
+
+/// However low the limit is, it works or is named; the command itself has to get by with it.
+pub fn a_small_stack_is_enough_or_named() {
+    let place = Place::new();
+    let witness = Witness::new();
+    for mode in ["--exec", "--supervise", "--group", "--redact", "--watch"] {
+        let run = place.run(&[mode]).args(["echo", "begun"]);
+        with_stack(run, 64)
+            .assert_status(0)
+            .assert_stdout("begun\n");
+        let run = place.run(&[mode]).args(witness.command());
+        with_stack(run, 32).assert_refused(125, &["the stack", "hint: ", "ulimit -s"]);
+    }
+    for size in 20..64 {
+        let outcome = with_stack(place.run(&[]).args(["echo", "begun"]), size);
+        if outcome.status.code() != Some(0) {
+            outcome.assert_refused(125, &["the stack"]);
+        }
+    }
+    let profile = place
+        .dir
+        .file("profile", "path = \"p\"\n")
+        .display()
+        .to_string();
+    let profiled = || {
+        let run = place.tree.dotenv_run().args(["-q", "--profile", &profile]);
+        run.arg("--").args(witness.command())
+    };
+    with_stack(profiled(), 64).assert_refused(125, &["--profile", "the stack", "ulimit -s"]);
+    witness.assert_not_started();
+    with_stack(profiled(), 128).assert_status(0);
+    let service = Service::example();
+    let run = service
+        .dotenv_run()
+        .args(["-q", "legacy/production/api", "--", "true"]);
+    with_stack(run, 64).assert_status(0);
+}

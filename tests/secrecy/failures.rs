@@ -314,6 +314,10 @@ const BEYOND_REACH: &[(&str, &str)] = &[
         "Error::Signals",
         "needs a kernel that refuses what it never does",
     ),
+    (
+        "Error::Stack",
+        "needs a low limit on the stack; see beside::apart",
+    ),
     ("Error::Supervise", "needs a kernel without free processes"),
     (
         "Error::PseudoTerminal",
@@ -331,6 +335,10 @@ const BEYOND_REACH: &[(&str, &str)] = &[
     (
         "Error::Unprotected",
         "needs a filter of system calls; see launch::refused",
+    ),
+    (
+        "ProfileFlaw::Stack",
+        "needs a low limit on the stack; see beside::apart",
     ),
     ("Flaw::Revoked", "needs a list of what was revoked"),
     ("Reason::TooLong", "needs a level of 1 GiB"),
