@@ -81,6 +81,17 @@ impl Job {
         self.terminal.is_some()
     }
 
+    /// Whether the command is in another group than we: in one of its own, or it has left ours. The terminal's keys reach
+    /// only those in ours.
+    pub fn is_apart(&self) -> bool {
+        self.has_own_group() || !sys::is_in_our_group(self.worker)
+    }
+
+    /// Whether the command has not begun a session of its own.
+    pub fn is_in_our_session(&self) -> bool {
+        sys::is_in_our_session(self.worker)
+    }
+
     /// Whether it is not certain yet which process signals are for; they have to wait then.
     pub fn is_beginning(&self) -> bool {
         self.watch.as_ref().is_some_and(Watch::is_beginning)

@@ -81,17 +81,17 @@ impl CommandParent for Supervisor {
         }
     }
 
-    /// The kernel has sent the terminal's signals to the command too, if it is in our group; only the hangup goes to the
-    /// session's leader alone. What the command and those behind it send us is not sent back.
+    /// The kernel has sent the terminal's signals to the command too, if it is in our group still; only the hangup goes to
+    /// the session's leader alone, and is none of a command that has a session of its own. What the command and those
+    /// behind it send us is not sent back.
     fn is_for_command(&self, signal: &Signal) -> bool {
         if !signal.is_from_kernel() {
             return !self.job.is_ours(signal.sender());
         }
-        let has_own_group = self.job.has_own_group();
         match signal.number {
             SIGCHLD => false,
-            SIGHUP => has_own_group || sys::leads_session(),
-            SIGINT | SIGQUIT | SIGTSTP | SIGWINCH | SIGTTIN | SIGTTOU => has_own_group,
+            SIGHUP => sys::leads_session() || self.job.is_apart() && self.job.is_in_our_session(),
+            SIGINT | SIGQUIT | SIGTSTP | SIGWINCH | SIGTTIN | SIGTTOU => self.job.is_apart(),
             _ => true,
         }
     }

@@ -66,6 +66,23 @@ fn known(returned: Pid) -> io::Result<Pid> {
     }
 }
 
+/// Whether a process is in our process group. One that has ended counts as one that is.
+pub fn is_in_our_group(process: Pid) -> bool {
+    is_same(group_of(process), group())
+}
+
+/// The same about our session.
+pub fn is_in_our_session(process: Pid) -> bool {
+    is_same(session_of(process), session())
+}
+
+fn is_same(one: io::Result<Pid>, other: io::Result<Pid>) -> bool {
+    match (one, other) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => true,
+    }
+}
+
 /// Whether we are the leader of our session.
 pub fn leads_session() -> bool {
     session().is_ok_and(|session| session == id())

@@ -1,7 +1,47 @@
 //! Where the command, or the run, is not where it is by default: in another group, session, namespace or directory.
 
+use std::fs;
+
 use super::{Place, SECRET};
 use crate::support::*;
+
+pub fn a_command_that_left_the_group_is_interrupted() {
+    let place = Place::new();
+    let script = "trap 'echo interrupted; exit 5' INT; echo begun; while :; do sleep 0.01; done";
+    for mode in [
+        "--supervise",
+        "--watch=1",
+        "--stop-timeout=100",
+        "--die-with-parent",
+        "--subreaper",
+    ] {
+        // Led by a shell, so that the command can begin a session.
+        let run = place.run(&[mode]).args(["setsid", "sh", "-c", script]);
+        let mut terminal = Terminal::spawn(run.under(["sh", "-c", "\"$@\"; exit $?", "sh"]));
+        terminal.expect("begun");
+        terminal.send("\x03");
+        terminal.expect("interrupted");
+        terminal.wait();
+    }
+}
+
+/// The terminal was that of another session.
+pub fn a_command_with_its_own_session_survives_a_hangup() {
+    let place = Place::new();
+    let log = place.dir.path().join("log");
+    let script = "trap 'echo hung up' HUP; echo $$; read line <go; echo over";
+    place.dir.fifo("go");
+    let run = place
+        .run(&["--supervise"])
+        .args(["setsid", "sh", "-c", script]);
+    let run = run.under(["sh", "-c", "\"$@\" >log 2>&1", "sh"]);
+    let logged = || fs::read_to_string(&log).unwrap_or_default();
+    let hung_up = Terminal::hang_up(run, || logged().ends_with('\n'));
+    hung_up.end();
+    fs::write(place.dir.path().join("go"), "\n").expect("a reader");
+    wait_until("the end of the command", || logged().ends_with("over\n"));
+    assert!(!logged().contains("hung up"), "{}", logged());
+}
 
 pub fn jobs_are_controlled_in_a_new_pid_namespace() {
     let place = Place::new();
