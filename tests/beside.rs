@@ -9,6 +9,7 @@ use crate::support::*;
 tests![
     apart::a_command_that_left_the_group_is_interrupted needs(|| tool("setsid")),
     apart::a_command_with_its_own_session_survives_a_hangup needs(|| tool("setsid")),
+    apart::no_waiting_process_keeps_a_directory_busy,
     apart::jobs_are_controlled_in_a_new_pid_namespace needs(NAMESPACES, || tool("bash")),
     apart::a_missing_pseudo_terminal_is_named needs(ROOT, MOUNTS),
     apart::a_small_stack_is_enough_or_named needs(|| tool("bash")),

@@ -46,6 +46,8 @@ tests![
     processes::what_is_written_after_a_restart_is_filtered_too,
     processes::the_command_cannot_fake_a_change,
     processes::signals_go_to_the_command_that_runs,
+    processes::a_restart_waits_for_the_whole_group,
+    processes::what_is_left_of_a_group_is_killed_in_time,
     questions::another_host_is_asked_every_30_seconds_at_most,
     questions::a_service_is_asked_once_in_every_interval,
     questions::no_key_is_derived_unless_something_has_changed,

@@ -40,7 +40,7 @@ pub trait CommandParent {
                 }
                 Wake::Due => {
                     self.do_what_is_due();
-                    None
+                    self.look_at_children()
                 }
             };
             if let Some(end) = end {

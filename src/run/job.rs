@@ -4,7 +4,9 @@
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use libc::ESRCH;
 
 use crate::cli::{StopTimeout, Supervision};
 use crate::error::FAILED;
@@ -22,7 +24,26 @@ pub struct Job {
     terminal: Option<Terminal>,
     clock: Clock,
     watch: Option<Watch>,
+    remains: Option<Remains>,
 }
+
+/// What is left of a command that has ended before others of its group: the next one waits for them.
+struct Remains {
+    end: Change,
+    /// When it is looked again whether they have ended, which nobody tells us of.
+    look_at: Instant,
+    /// How long it is until the look after that.
+    pause: Duration,
+    /// When it is not waited any more: they were killed, and nobody has taken note of it.
+    give_up_at: Option<Instant>,
+}
+
+/// How long it is to the first look, and from one to the next at the most.
+const FIRST_LOOK: Duration = Duration::from_millis(5);
+const RARELY: Duration = Duration::from_millis(100);
+
+/// How long those that were killed may take to be gone.
+const KILLED: Duration = Duration::from_secs(1);
 
 /// Who gets the signals that we are sent.
 #[derive(Clone, Copy)]
@@ -73,6 +94,7 @@ impl Job {
                 kill_at: None,
             },
             watch,
+            remains: None,
         }
     }
 
@@ -138,9 +160,21 @@ impl Job {
         self.clock.note(signal);
     }
 
-    /// When the command is killed because it has not ended.
-    pub fn kill_at(&self) -> Option<Instant> {
-        self.clock.kill_at
+    /// When something is to be done: the command is killed because it has not ended, or it is looked at its group.
+    pub fn due_at(&self) -> Option<Instant> {
+        let look_at = self.remains.as_ref().map(|remains| remains.look_at);
+        self.clock.kill_at.into_iter().chain(look_at).min()
+    }
+
+    /// Kills the command if it is time.
+    pub fn kill_if_due(&mut self) {
+        let now = Instant::now();
+        if self.clock.kill_at.is_some_and(|at| at <= now) {
+            self.kill();
+            if let Some(remains) = &mut self.remains {
+                remains.give_up_at = Some(now + KILLED);
+            }
+        }
     }
 
     /// Kills the command.
@@ -159,7 +193,8 @@ impl Job {
     pub fn next_change(&mut self) -> Option<Change> {
         loop {
             let (child, change) = match sys::reap() {
-                Ok(changed) => changed?,
+                Ok(Some(changed)) => changed,
+                Ok(None) => return self.end_of_remains(),
                 Err(_) => {
                     self.start_nothing_more();
                     self.kill();
@@ -192,9 +227,54 @@ impl Job {
             watch.reaped(self.worker);
         }
         self.take_terminal_back();
-        let is_by_key = matches!(end, Change::Killed(SIGINT | SIGQUIT | SIGHUP));
-        let watch = self.watch.as_mut().filter(|_| !is_by_key);
-        match watch.and_then(Watch::successor) {
+        if matches!(end, Change::Killed(SIGINT | SIGQUIT | SIGHUP)) {
+            self.start_nothing_more();
+            return false;
+        }
+        if self.has_remains() {
+            self.remains = Some(Remains {
+                end,
+                look_at: Instant::now() + FIRST_LOOK,
+                pause: FIRST_LOOK,
+                give_up_at: None,
+            });
+            return true;
+        }
+        self.begin_next()
+    }
+
+    /// Whether another command is to follow, and processes of the group of this one, which is to end as a whole, have not
+    /// ended yet.
+    fn has_remains(&self) -> bool {
+        let is_whole = matches!(self.reach, Reach::Group);
+        // Only the kernel's word for it says that there is no such group.
+        let has_group = || match sys::send(-self.worker, 0) {
+            Ok(()) => true,
+            Err(error) => error.raw_os_error() != Some(ESRCH),
+        };
+        is_whole && self.watch.as_ref().is_some_and(Watch::has_successor) && has_group()
+    }
+
+    /// Looks at what is left of a command that has ended. Once that has ended too, or nothing is to follow any more, either
+    /// the next one begins, or this is the end.
+    fn end_of_remains(&mut self) -> Option<Change> {
+        let now = Instant::now();
+        let remains = self.remains.take()?;
+        if remains.give_up_at.is_none_or(|at| now < at) && self.has_remains() {
+            let pause = (remains.pause * 2).min(RARELY);
+            self.remains = Some(Remains {
+                look_at: now + pause,
+                pause,
+                ..remains
+            });
+            return None;
+        }
+        (!self.begin_next()).then_some(remains.end)
+    }
+
+    /// Makes the process that was prepared the command, if there is one.
+    fn begin_next(&mut self) -> bool {
+        match self.watch.as_mut().and_then(Watch::successor) {
             Some(successor) => {
                 self.worker = successor;
                 self.clock.kill_at = None;

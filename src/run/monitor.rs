@@ -179,7 +179,7 @@ impl CommandParent for Monitor {
     fn next(&mut self) -> Wake {
         let until = match self.line {
             Line::Broken { hang_up_at } => Some(hang_up_at),
-            Line::Open(_) | Line::Gone => self.job.kill_at(),
+            Line::Open(_) | Line::Gone => self.job.due_at(),
         };
         if self.job.is_beginning() {
             return self.waiting.next_of_children(until);
@@ -206,7 +206,7 @@ impl CommandParent for Monitor {
     fn do_what_is_due(&mut self) {
         match self.line {
             Line::Broken { .. } => self.hang_up(),
-            Line::Open(_) | Line::Gone => self.job.kill(),
+            Line::Open(_) | Line::Gone => self.job.kill_if_due(),
         }
     }
 

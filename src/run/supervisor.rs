@@ -53,7 +53,7 @@ impl CommandParent for Supervisor {
     }
 
     fn next(&mut self) -> Wake {
-        let until = self.job.kill_at();
+        let until = self.job.due_at();
         if self.job.is_beginning() {
             return self.waiting.next_of_children(until);
         }
@@ -66,7 +66,7 @@ impl CommandParent for Supervisor {
     }
 
     fn do_what_is_due(&mut self) {
-        self.job.kill();
+        self.job.kill_if_due();
     }
 
     /// Stops like the command, so that the shell that started us takes over, where there is one. Where there is none, the

@@ -12,15 +12,17 @@ use crate::sys::environ::wipe_arguments;
 use crate::sys::pages::page_size;
 use crate::sys::registers::clear_registers;
 
-/// Forgets what the caller gave us and only the command needs: arguments, and descriptors and their contents, all but
-/// those that are to be kept; the environment is overwritten by its owner. Standard descriptors are closed too, since
-/// whoever waits for the end of a pipe must not wait for us.
+/// Forgets what the caller gave us and only the command needs: arguments, the working directory, and descriptors and their
+/// contents, all but those that are to be kept; the environment is overwritten by its owner. Standard descriptors are
+/// closed too, since whoever waits for the end of a pipe must not wait for us.
 ///
 /// # Errors
 ///
 /// If the descriptors cannot be closed. All else is forgotten then.
 pub fn forget_caller(kept: &mut [RawFd]) -> io::Result<()> {
     wipe_arguments();
+    // Nothing that we do depends on it: where there is no way to the root, we only keep a file system busy.
+    let _ = rustix::process::chdir("/");
     let closed = close_all_but(kept);
     release_program();
     clear_registers();

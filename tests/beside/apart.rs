@@ -4,6 +4,7 @@ use std::fs;
 
 use super::{Place, SECRET};
 use crate::support::*;
+use crate::watch::family;
 
 pub fn a_command_that_left_the_group_is_interrupted() {
     let place = Place::new();
@@ -41,6 +42,49 @@ pub fn a_command_with_its_own_session_survives_a_hangup() {
     fs::write(place.dir.path().join("go"), "\n").expect("a reader");
     wait_until("the end of the command", || logged().ends_with("over\n"));
     assert!(!logged().contains("hung up"), "{}", logged());
+}
+
+/// The directory of a process.
+fn directory(process: i32) -> String {
+    let link = fs::read_link(format!("/proc/{process}/cwd"));
+    link.expect("a process").display().to_string()
+}
+
+pub fn no_waiting_process_keeps_a_directory_busy() {
+    let place = Place::new();
+    let own = place.dir.path().display().to_string();
+    for (mode, on_terminal) in [
+        ("--supervise", false),
+        ("--group", false),
+        ("--redact", false),
+        ("--redact", true),
+    ] {
+        let script = "echo begun $$; exec sleep 1000";
+        let run = place.run(&[mode]).args(["sh", "-c", script]);
+        let check = |first| {
+            let family = family(first);
+            let count = |name: &str| {
+                let directories = family.iter().map(|process| directory(process.as_raw()));
+                directories.filter(|it| it == name).count()
+            };
+            wait_until("processes that wait elsewhere", || {
+                (count(&own), count("/")) == (1, family.len() - 1)
+            });
+        };
+        if on_terminal {
+            let mut terminal = Terminal::spawn(run);
+            terminal.expect("begun");
+            check(terminal.pid());
+            terminal.send("\x03");
+            terminal.wait();
+        } else {
+            let live = run.spawn();
+            live.wait_for_output("begun");
+            check(live.pid());
+            live.signal(nix::sys::signal::Signal::SIGTERM);
+            live.wait();
+        }
+    }
 }
 
 pub fn jobs_are_controlled_in_a_new_pid_namespace() {

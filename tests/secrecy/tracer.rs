@@ -223,6 +223,8 @@ impl Rules {
             "fcntl" if has("F_ADD_SEALS") => target.starts_with("/memfd:"),
             "fchmod" => target.starts_with("/memfd:"),
             "memfd_create" => self.makes_file,
+            // The supervisor leaves the directory that it was started in.
+            "chdir" => call.arguments.trim_end() == "\"/\"",
             "socket" => ["AF_INET", "AF_NETLINK", "AF_UNIX"]
                 .iter()
                 .any(|one| has(one)),

@@ -199,3 +199,64 @@ pub fn signals_go_to_the_command_that_runs() {
         end(live);
     }
 }
+
+/// With `--group`, all of the group is stopped, and the next command begins when all of it has ended.
+pub fn a_restart_waits_for_the_whole_group() {
+    let (tree, dir) = (tree(), TempDir::new());
+    dir.fifo("go");
+    let script = "sh -c 'trap \"read line <go; echo end of member; exit\" TERM; echo member; \
+        while :; do sleep 0.01; done' & exec sleep 1000";
+    let run = watched(tree.dotenv_run().arg("--group"), script);
+    let live = run.dir(dir.path()).spawn();
+    let first = wait_for_starts(&live, 1);
+    live.wait_for_output("member\n");
+    put(&tree, 2);
+    wait_until("the end of the command", || !is_left(&Pid::from_raw(first)));
+    // It would have begun by now.
+    thread::sleep(Duration::from_millis(300));
+    wait_for_starts(&live, 1);
+    fs::write(dir.path().join("go"), "\n").expect("a reader");
+    wait_for_starts(&live, 2);
+    let output = live.output_so_far();
+    let place = |text: &str| output.rfind(text).expect("an output");
+    assert!(place("end of member") < place("start "), "{output}");
+    // A signal to end that comes while it waits is heeded.
+    live.wait_for_output("member\nend of member\n");
+    put(&tree, 3);
+    wait_until("the end of the second command", || {
+        live.output_so_far().matches("member\n").count() >= 3 && family(live.pid()).len() <= 4
+    });
+    fs::write(dir.path().join("go"), "\n").expect("a reader");
+    wait_for_starts(&live, 3);
+    live.signal(Signal::SIGTERM);
+    fs::write(dir.path().join("go"), "\n").expect("a reader");
+    live.wait().assert_killed_by(Signal::SIGTERM);
+}
+
+/// The time of `--stop-timeout` is that of the whole group.
+pub fn what_is_left_of_a_group_is_killed_in_time() {
+    let tree = tree();
+    let script =
+        "sh -c 'trap \"\" TERM; echo member $$; while :; do sleep 0.01; done' & exec sleep 1000";
+    let run = tree.dotenv_run().args(["--group", "--stop-timeout=0.2"]);
+    let live = watched(run, script).spawn();
+    wait_for_starts(&live, 1);
+    let member = Pid::from_raw(live.wait_for_number("member "));
+    put(&tree, 2);
+    wait_for_starts(&live, 2);
+    assert!(!is_left(&member));
+    // The end of the run is that of its command alone.
+    let second = wait_for("the second member", || {
+        let output = live.output_so_far();
+        let mut line = output
+            .lines()
+            .filter_map(|line| line.strip_prefix("member "));
+        line.next_back()?
+            .parse()
+            .ok()
+            .filter(|number| *number != member.as_raw())
+    });
+    live.signal(Signal::SIGTERM);
+    Sent::plain(9).to(second);
+    live.wait().assert_killed_by(Signal::SIGTERM);
+}

@@ -99,11 +99,16 @@ impl Watch {
         }
     }
 
-    /// Lets the candidate follow on the command that has ended, if that was stopped for it.
-    pub fn successor(&mut self) -> Option<Pid> {
+    /// Whether a candidate is to follow on the command, which was stopped for it.
+    pub fn has_successor(&self) -> bool {
         let is_due =
             self.state == WatchState::Stopping && matches!(self.on_change, OnChange::Restart);
-        (is_due && self.board.is_at(CandidateStage::Ready)).then(|| self.give_turn())?
+        is_due && self.board.is_at(CandidateStage::Ready)
+    }
+
+    /// Lets that candidate follow.
+    pub fn successor(&mut self) -> Option<Pid> {
+        self.has_successor().then(|| self.give_turn())?
     }
 
     fn give_turn(&mut self) -> Option<Pid> {
