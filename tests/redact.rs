@@ -41,6 +41,8 @@ tests![
     faults::no_process_waits_for_a_signal_that_cannot_be_queued,
     faults::nothing_is_shown_where_an_output_cannot_be_replaced needs(STRACE),
     faults::output_that_cannot_be_written_is_told_and_is_a_failure,
+    faults::the_status_of_a_command_whose_output_is_lost_stays,
+    faults::a_limit_on_the_size_of_files_is_for_the_command needs(|| tool("bash")),
     faults::the_end_of_any_process_ends_the_run_and_puts_the_terminal_back,
     faults::the_end_of_any_process_before_the_command_puts_the_terminal_back,
     terminal::colours_are_shown needs(|| tool("ls")),

@@ -175,9 +175,9 @@ impl FilterReports {
         }
     }
 
-    /// Ends as the command did, unless some of its output is lost: then its status would say too much.
+    /// Ends as the command did, unless some of its output is lost and its status says nothing of that.
     pub fn mirror(&self, end: Change) -> ExitCode {
-        if self.has_lost {
+        if self.has_lost && end == Change::Exited(0) {
             ExitCode::from(FAILED)
         } else {
             mirror(end)

@@ -29,11 +29,14 @@ use crate::variables::warn_of_skipped;
 /// Runs `dotenv-seal` from its arguments to its exit status.
 pub fn run_program() -> ExitCode {
     report::end_as_failures("dotenv-seal");
-    let mask = sys::initial_mask().set_as_mask().map_err(Error::Signals);
+    let mask = sys::initial_mask().set_as_mask();
+    let signals = mask.and_then(|_| sys::restore_signals());
     let report = Report::new("dotenv-seal", Verbosity::Normal);
     let environ = Environ::take();
     let request = SealRequest::parse(std::env::args_os().skip(1), &|name| environ.value(name));
-    let prepared = mask.and_then(|_| Ok(sys::check_start()?));
+    let prepared = signals
+        .map_err(Error::Signals)
+        .and_then(|()| Ok(sys::check_start()?));
     let outcome = prepared
         .and(request)
         .and_then(|request| run(request, environ, &report));

@@ -61,15 +61,19 @@ pub(super) fn restore_faults() -> io::Result<()> {
     Ok(())
 }
 
-/// Gives SIGPIPE a handler under which writing to a closed pipe fails as if it were ignored, and the signal ends us if
-/// another process sent it. execve(2) makes it the default again.
+/// Gives one of [`OF_WRITING`] a handler under which writing fails as if it were ignored, and the signal ends us if another
+/// process sent it. execve(2) makes it the default again.
 ///
 /// # Errors
 ///
 /// Any error of sigaction(2).
-pub(super) fn handle_broken_pipes() -> io::Result<()> {
-    handle(libc::SIGPIPE, end_unless_own)
+pub(super) fn handle_failed_writing(signal: c_int) -> io::Result<()> {
+    handle(signal, end_unless_own)
 }
+
+/// What the kernel sends in our own name when we write to a pipe that nobody reads, or make a file larger than the limit,
+/// be it one in memory.
+const OF_WRITING: [c_int; 2] = [libc::SIGPIPE, libc::SIGXFSZ];
 
 /// As PID 1, which the kernel keeps from dying by a signal: ends on each of those that would end any other
 /// process, until execve(2) makes them the default again.
@@ -129,7 +133,7 @@ extern "C" fn end_unless_own(
     // SAFETY: whatever the code, the sender's place is readable; it is compared only.
     let sender = unsafe { info.si_pid() };
     let is_own = info.si_code == libc::SI_USER && sender == id();
-    if signal != libc::SIGPIPE || !is_own {
+    if !(OF_WRITING.contains(&signal) && is_own) {
         // If it does not kill us, we end all the same.
         let _ = die_by(signal);
         // SAFETY: _exit ends the process without running anything of ours.

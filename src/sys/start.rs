@@ -9,7 +9,7 @@ use rustix::process::DumpableBehavior;
 
 use crate::sys::errno::plain;
 use crate::sys::processes::{INIT, id};
-use crate::sys::signals::{SignalSet, handle_broken_pipes, is_ignored, restore_faults};
+use crate::sys::signals::{SignalSet, handle_failed_writing, is_ignored, restore_faults};
 
 /// What the process was before the Rust runtime changed it, kept for the command.
 struct Start {
@@ -123,18 +123,21 @@ pub fn initial_mask() -> SignalSet {
     SignalSet(START.mask.load(Ordering::Relaxed))
 }
 
-/// Undoes what the Rust runtime did to signals before `main`. SIGPIPE, which it ignores, stays so only if it was.
+/// Undoes what the Rust runtime did to signals before `main`. SIGPIPE, which it ignores, stays so only if it was. A limit on
+/// the size of files must not end us when we make one in memory.
 ///
 /// # Errors
 ///
 /// Any error of sigaction(2).
 pub fn restore_signals() -> io::Result<()> {
     restore_faults()?;
-    if START.sigpipe_ignored.load(Ordering::Relaxed) {
-        Ok(())
-    } else {
-        handle_broken_pipes()
+    if !START.sigpipe_ignored.load(Ordering::Relaxed) {
+        handle_failed_writing(libc::SIGPIPE)?;
     }
+    if is_ignored(libc::SIGXFSZ) {
+        return Ok(());
+    }
+    handle_failed_writing(libc::SIGXFSZ)
 }
 
 /// Whether standard input (0), output (1) or error (2) was closed when the process started. The Rust runtime has opened

@@ -264,7 +264,11 @@ fn ran(mode: &Mode, usual: &Seen, seen: &Seen, call: i64) -> Result<(), String> 
         return Ok(());
     }
     let has_failed = seen.status == Some(125) || seen.status == Some(124);
-    if has_failed && seen.messages().len() == 1 {
+    let messages = seen.messages();
+    // The status of its own of a command whose output is lost stays.
+    let has_lost = |message: &String| message.contains("output is lost");
+    let has_lost = messages.iter().any(has_lost) && seen.status != Some(0);
+    if (has_failed || has_lost) && messages.len() == 1 {
         return Ok(());
     }
     Err(format!(

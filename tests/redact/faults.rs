@@ -96,6 +96,69 @@ pub fn output_that_cannot_be_written_is_told_and_is_a_failure() {
         .assert_stdout("[PLAIN]\n");
 }
 
+/// The status says of itself that something went wrong, or the command was stopped by that.
+pub fn the_status_of_a_command_whose_output_is_lost_stays() {
+    let tree = tree();
+    let run = |script: &str| {
+        let run = redacting(&tree).args(["sh", "-c", script]);
+        run.under(["sh", "-c", "exec \"$@\" >/dev/full", "sh"])
+    };
+    let message = "dotenv-run: some of the command's output is lost: no space left on device\n";
+    for (script, end) in [
+        ("echo 1; exit 3", Ok(3)),
+        ("echo 1; kill -9 $$", Err(Signal::SIGKILL)),
+        // It is told when it writes on.
+        ("while echo 1; do :; done", Err(Signal::SIGPIPE)),
+        (
+            "trap '' PIPE; while echo 1 2>/dev/null; do :; done; exit 4",
+            Ok(4),
+        ),
+        ("(while echo 1; do :; done); exit 0", Ok(125)),
+    ] {
+        for on_terminal in [false, true] {
+            let outcome = if on_terminal {
+                Terminal::spawn(run(script)).wait()
+            } else {
+                run(script).finish()
+            };
+            match end {
+                Ok(status) => outcome.assert_status(status),
+                Err(signal) => outcome.assert_killed_by(signal),
+            };
+            let told = [outcome.text(), &outcome.stderr].concat().replace('\r', "");
+            assert_eq!(told, message, "{outcome}");
+        }
+    }
+}
+
+/// What we make in memory is no larger file of the command's, and does not end us.
+pub fn a_limit_on_the_size_of_files_is_for_the_command() {
+    let (tree, dir) = (tree(), TempDir::new());
+    let limited = |mode: &str, size: u32, script: &str| {
+        let run = tree.dotenv_run().args(["-q", "p", mode, "--"]);
+        let run = run.args(["sh", "-c", script]).dir(dir.path());
+        let limit = format!("ulimit -f {size} && exec \"$@\"");
+        run.under(["bash", "-c", &limit, "bash"]).finish()
+    };
+    for mode in ["--exec", "--supervise", "--group", "--watch", "--redact"] {
+        for size in [0, 1] {
+            let outcome = limited(mode, size, "echo begun");
+            outcome.assert_status(0).assert_stdout("begun\n");
+        }
+        // The signal that ends it is its own.
+        limited(mode, 0, "echo 1 >file").assert_killed_by(Signal::SIGXFSZ);
+    }
+    let outcome = limited("--redact", 1, "exec >file; exit 3");
+    outcome.assert_status(3);
+    let run = redacting(&tree).args(["sh", "-c", "head -c 3000 /dev/zero"]);
+    let script = "ulimit -f 1; \"$@\" >file; echo $?; wc -c <file";
+    let run = run.under(["bash", "-c", script, "bash"]).dir(dir.path());
+    let outcome = run.finish();
+    outcome.assert_status(0).assert_stdout("125\n1024\n");
+    let message = "dotenv-run: some of the command's output is lost: file too large\n";
+    assert_eq!(outcome.stderr, message);
+}
+
 /// Front, monitor, command and filter: kills each in turn, and waits for the end of all others.
 #[track_caller]
 fn killed_in_turn(run: impl Fn() -> Run, is_ready: impl Fn(&mut Terminal)) {
