@@ -21,6 +21,9 @@ use crate::sys::{self, Change, Interest, Pid, Signal};
 /// How long the end of the command may come behind the first sign that the others have ended.
 const GRACE: Duration = Duration::from_millis(100);
 
+/// How long it is until the terminal is asked for again that another run has.
+const RETRY: Duration = Duration::from_millis(50);
+
 /// The process on the terminal.
 pub struct Front {
     monitor: Pid,
@@ -68,8 +71,8 @@ impl Front {
     pub fn run(mut self) -> ExitCode {
         let desk = self.desk.iter();
         let desk = desk.flat_map(|desk| {
-            let [terminal, master] = desk.screen.descriptors();
-            [terminal, master, desk.monitor.as_fd().as_raw_fd()]
+            let monitor = desk.monitor.as_fd().as_raw_fd();
+            desk.screen.descriptors().chain([monitor])
         });
         let others = [self.filter.descriptor(), self.waiting.descriptor()];
         let mut kept: Vec<_> = desk.chain(others.into_iter().flatten()).collect();
@@ -96,7 +99,8 @@ impl Front {
                 Wake::Signal(signal) if self.is_for_command(&signal) => self.forward(&signal),
                 Wake::Signal(_) => (),
                 Wake::Ready(ready) => self.receive(ready),
-                Wake::Due => self.give_up(),
+                Wake::Due if self.give_up_at.is_some() => self.give_up(),
+                Wake::Due => self.begin(),
             }
             if let Some(end) = self.end_of_monitor() {
                 return end;
@@ -110,7 +114,10 @@ impl Front {
         let monitor = desk.map(|desk| (desk.monitor.as_fd(), Interest::Readable));
         let [keys, room] = desk.map_or([None; 2], |desk| desk.screen.events());
         let events = [self.filter.event(), monitor, keys, room];
-        self.waiting.next(self.give_up_at, events)
+        // Nobody tells when another run gives the terminal back.
+        let waits = desk.is_some_and(|desk| desk.screen.waits_for_others());
+        let retry_at = waits.then(|| Instant::now() + RETRY);
+        self.waiting.next(self.give_up_at.or(retry_at), events)
     }
 
     /// The end of the monitor, if it has ended. That it is stopped is not for us to mind, as long as we have a terminal.

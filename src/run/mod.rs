@@ -8,6 +8,8 @@ pub mod exec;
 pub mod front;
 mod job;
 mod job_terminal;
+mod lease;
+mod line_ends;
 mod lookup;
 mod messages;
 pub mod monitor;

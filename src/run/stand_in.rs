@@ -5,13 +5,18 @@
 
 #![forbid(unsafe_code)]
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::time::{Duration, Instant};
 
 use crate::error::Error;
+use crate::run::lease::Lease;
+use crate::run::line_ends::{has_bare_feed, remove_returns};
 use crate::run::messages::Ground;
+use crate::sys::signal_names::SIGTTIN;
 use crate::sys::{self, Interest, Pid, PseudoTerminal, Settings};
 
 /// How many bytes of keys wait for the command until no more are taken from the terminal.
@@ -20,16 +25,26 @@ const MOST_TYPED: usize = 64 * 1024;
 /// How many are read at once: what a terminal holds.
 const TYPED_AT_ONCE: usize = 4096;
 
+/// How long a lock is respected under which the terminal does not become raw: one of us makes it so at once.
+const STRANGER: Duration = Duration::from_secs(1);
+
 /// The controlling terminal, and the master of the one that stands in for it.
 pub struct Screen {
     terminal: File,
     master: File,
     /// The settings that the user's shell has made.
     before: Settings,
+    /// Those that the pseudo-terminal was given, if these could not be known because of another run.
+    guessed: Option<Settings>,
     sharing: Sharing,
     keys: Keys,
     /// Those that the pseudo-terminal has not taken yet.
     typed: Vec<u8>,
+    lease: Lease,
+    /// Since when another program has had the lease.
+    refused_since: Option<Instant>,
+    /// The last byte that was shown.
+    last: Cell<u8>,
 }
 
 /// Whether others read keys from the terminal and write to it.
@@ -37,8 +52,8 @@ pub struct Screen {
 pub enum Sharing {
     /// Nobody does.
     Alone,
-    /// The other commands of a pipeline may.
-    InPipeline,
+    /// The other commands of a pipeline may, or the script that has started us in the background.
+    Shared,
 }
 
 /// What happens to keys.
@@ -48,17 +63,20 @@ enum Keys {
     NotWanted,
     /// It is to have the terminal, and does not get keys at the moment.
     Held,
+    /// The same, until another run gives the terminal back.
+    Awaited,
     /// They are passed on.
     Passed,
 }
 
 impl Screen {
-    /// Opens the controlling terminal, and makes a pseudo-terminal like it, whose slave is for the command.
+    /// Opens the controlling terminal, which is the one of `stream`, and makes a pseudo-terminal like it, whose slave is for
+    /// the command.
     ///
     /// # Errors
     ///
     /// If there is no such terminal, or the system has no more of them.
-    pub fn open(sharing: Sharing) -> Result<(Self, OwnedFd), Error> {
+    pub fn open(stream: &File, sharing: Sharing) -> Result<(Self, OwnedFd), Error> {
         let mut terminal = File::options();
         // Not one of our streams: others would find that reading from it does not wait.
         let terminal = terminal
@@ -66,19 +84,32 @@ impl Screen {
             .write(true)
             .custom_flags(sys::NOT_WAITING);
         let terminal = terminal.open("/dev/tty").map_err(Error::Supervise)?;
-        let before = Settings::of(&terminal).map_err(Error::Supervise)?;
-        let PseudoTerminal { master, slave } = PseudoTerminal::like(&terminal)?;
+        let lease = Lease::of(stream).map_err(Error::Supervise)?;
+        // Under the lease, the settings are none of another run.
+        let is_free = lease.take();
+        let now = Settings::of(&terminal).map_err(Error::Supervise)?;
+        lease.end(|| ());
+        let before = if is_free { now } else { now.or_usual_if_raw() };
+        let guessed = Some(before.clone()).filter(|_| !is_free);
+        let PseudoTerminal { master, slave } = PseudoTerminal::like(&terminal, &before)?;
         sys::set_nonblocking(master.as_fd()).map_err(Error::Supervise)?;
+        // A command that may not be stopped for reading cannot ask.
+        let is_wanted = sharing == Sharing::Alone || sys::is_ignored(SIGTTIN);
         let screen = Screen {
             terminal,
             master,
             before,
+            guessed,
             sharing,
-            keys: match sharing {
-                Sharing::Alone => Keys::Held,
-                Sharing::InPipeline => Keys::NotWanted,
+            keys: if is_wanted {
+                Keys::Held
+            } else {
+                Keys::NotWanted
             },
             typed: Vec::new(),
+            lease,
+            refused_since: None,
+            last: Cell::default(),
         };
         Ok((screen, slave))
     }
@@ -93,8 +124,9 @@ impl Screen {
     }
 
     /// All descriptors that it needs.
-    pub fn descriptors(&self) -> [RawFd; 2] {
-        [self.terminal.as_raw_fd(), self.master.as_raw_fd()]
+    pub fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        let terminals = [self.terminal.as_raw_fd(), self.master.as_raw_fd()];
+        terminals.into_iter().chain(self.lease.descriptor())
     }
 
     /// Whether our process group has the terminal.
@@ -120,10 +152,34 @@ impl Screen {
         self.keys == Keys::Passed
     }
 
-    /// Leaves all work to the pseudo-terminal.
-    pub fn make_raw(&self) {
+    /// Whether another run has the terminal that the command is to have.
+    pub fn waits_for_others(&self) -> bool {
+        self.keys == Keys::Awaited
+    }
+
+    /// Whether the terminal is gone.
+    pub fn is_gone(&self) -> bool {
+        Settings::of(&self.terminal).is_err()
+    }
+
+    /// Leaves all work to the pseudo-terminal before anything is shown, if the command is to have the terminal, and this is
+    /// as it was.
+    pub fn begin_to_show(&self) {
+        if !self.is_for_command() || !self.lease.take() {
+            return;
+        }
+        match Settings::of(&self.terminal) {
+            Ok(now) if now.are_like(&self.before) => self.make_raw(),
+            // The process that has it makes it raw, and takes note of what it was.
+            _ => self.lease.end(|| ()),
+        }
+    }
+
+    /// Leaves all work to the pseudo-terminal, under the lease.
+    fn make_raw(&self) {
         // A terminal that is gone needs no settings.
-        let _ = sys::persist(|| self.raw().set_unless_gone(&self.terminal));
+        let set = || drop(sys::persist(|| self.raw().set_unless_gone(&self.terminal)));
+        self.lease.change(set);
     }
 
     /// The settings under which the pseudo-terminal does all work. What others write stays readable.
@@ -131,12 +187,12 @@ impl Screen {
         let raw = self.before.raw();
         match self.sharing {
             Sharing::Alone => raw,
-            Sharing::InPipeline => raw.with_output_of(&self.before),
+            Sharing::Shared => raw.with_output_of(&self.before),
         }
     }
 
     fn is_raw(&self) -> bool {
-        Settings::of(&self.terminal).is_ok_and(|now| now.are_like(&self.raw()))
+        Settings::of(&self.terminal).is_ok_and(|now| now.read_like(&self.raw()))
     }
 
     /// Makes the terminal ready if the command is to have it, and tells where the command is to be.
@@ -144,9 +200,11 @@ impl Screen {
         if !self.is_for_command() {
             return Ground::Background;
         }
-        if !self.is_raw()
+        if self.has_lease()
+            && !self.is_raw()
             && let Ok(now) = Settings::of(&self.terminal)
         {
+            self.correct_guess(&now);
             self.before = now;
             self.make_raw();
         }
@@ -154,18 +212,45 @@ impl Screen {
         Ground::Foreground
     }
 
+    /// Whether we have the lease now. A program that is none of ours may have locked the terminal as well, but does not make
+    /// it raw.
+    fn has_lease(&mut self) -> bool {
+        let is_taken = self.lease.take();
+        let is_raw = || Settings::of(&self.terminal).is_ok_and(|now| now.are_raw());
+        if is_taken || is_raw() {
+            self.refused_since = None;
+            return is_taken;
+        }
+        let since = *self.refused_since.get_or_insert_with(Instant::now);
+        let is_stranger = since.elapsed() >= STRANGER;
+        if is_stranger {
+            self.lease.assume();
+        }
+        is_stranger
+    }
+
+    /// Gives the pseudo-terminal the settings that it would have been given, had they been known.
+    fn correct_guess(&mut self, now: &Settings) {
+        let has = |guess: &Settings| Settings::of(&self.master).is_ok_and(|it| it.are_like(guess));
+        if self.guessed.take().is_some_and(|guess| has(&guess)) {
+            // It keeps those that it has, then.
+            let _ = now.set(&self.master);
+        }
+    }
+
     /// Passes keys on from now on if the command is to have the terminal, and is in the foreground of the other one: a
     /// key that is a signal must reach it.
     pub fn begin(&mut self) {
         match self.prepare() {
-            Ground::Foreground => self.keys = Keys::Passed,
+            Ground::Foreground if self.lease.is_taken() => self.keys = Keys::Passed,
+            Ground::Foreground => self.keys = Keys::Awaited,
             Ground::Background => self.pause(),
         }
     }
 
     /// Takes no more keys.
     pub fn pause(&mut self) {
-        if self.keys == Keys::Passed {
+        if matches!(self.keys, Keys::Passed | Keys::Awaited) {
             self.keys = Keys::Held;
         }
     }
@@ -173,7 +258,9 @@ impl Screen {
     /// Gives the terminal back with what the command has set.
     pub fn leave_as_command_did(&mut self) {
         let left = sys::persist(|| Settings::of(&self.master)).ok();
-        let left = left.filter(|left| !left.are_like(&self.before));
+        let given = [Some(&self.before), self.guessed.as_ref()];
+        let is_given = |left: &Settings| given.iter().flatten().any(|given| left.are_like(given));
+        let left = left.filter(|left| !is_given(left));
         let before = self.before.clone();
         self.leave(left.map_or(before, |left| left.with_line_of(&self.before)));
     }
@@ -186,7 +273,47 @@ impl Screen {
     fn leave(&mut self, settings: Settings) {
         self.pause();
         // Nobody is left to whom it could be said that this fails for good.
-        let _ = settings.replace(&self.raw(), &self.terminal);
+        let replace = || drop(settings.replace(&self.raw(), &self.terminal));
+        self.lease.end(replace);
+    }
+
+    /// Makes what the command has written to the pseudo-terminal ready for the terminal, which treats it too unless that is
+    /// raw: of what both would do to the end of a line, the first is undone. A line feed that came without a carriage return
+    /// is to stay so.
+    pub fn fit(&self, output: &mut Vec<u8>) {
+        let last = output.last().copied().unwrap_or_default();
+        if has_bare_feed(self.last.replace(last), output) {
+            self.treat_output(Settings::with_output_unchanged);
+        } else {
+            self.follow();
+        }
+        let outer = Settings::of(&self.terminal);
+        if outer.is_ok_and(|outer| outer.add_returns()) {
+            remove_returns(output);
+        }
+    }
+
+    /// Has the terminal treat what others write as the command wants what it writes to be treated.
+    pub fn follow(&self) {
+        if let Ok(inner) = Settings::of(&self.master) {
+            self.treat_output(|now| now.with_output_of(&inner));
+        }
+    }
+
+    /// Changes how the terminal treats what is written, if others write there and we may change it.
+    fn treat_output(&self, change: impl Fn(Settings) -> Settings) {
+        if self.sharing == Sharing::Alone || !self.lease.is_taken() {
+            return;
+        }
+        self.lease.change(|| {
+            if let Ok(now) = Settings::of(&self.terminal) {
+                let wanted = change(now.clone());
+                if !now.write_like(&wanted) {
+                    // A terminal that is gone needs no settings.
+                    let _ = wanted.set_unless_gone(&self.terminal);
+                }
+            }
+        });
     }
 
     /// Has the kernel tell the command of a new size of the window, if it is one.

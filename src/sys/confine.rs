@@ -35,9 +35,10 @@ const ALLOWED: [libc::c_long; 27] = [
     libc::SYS_wait4,
 ];
 
-/// What waiting for messages too needs beside that; who also writes some needs the second.
+/// What waiting for messages too needs beside that; who also writes some needs the second, and has the terminal in common
+/// with other runs.
 const FOR_MESSAGES: [libc::c_long; 1] = [libc::SYS_ppoll];
-const FOR_WRITING: [libc::c_long; 1] = [libc::SYS_write];
+const FOR_WRITING: [libc::c_long; 2] = [libc::SYS_flock, libc::SYS_write];
 
 /// What passing output on in several threads needs beside that, and making buffers in locked memory.
 const FOR_OUTPUT: [libc::c_long; 12] = [

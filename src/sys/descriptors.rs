@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, PipeWriter};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 
-use rustix::fs::OFlags;
+use rustix::fs::{FlockOperation, OFlags};
+use rustix::io::Errno;
 use rustix::process::{Pid as Process, PidfdFlags};
 
 use crate::sys::processes::Pid;
@@ -47,6 +48,43 @@ pub fn standard_stream(number: RawFd) -> io::Result<Option<OwnedFd>> {
 pub fn is_same_file(one: &File, other: &File) -> bool {
     let identity = |file: &File| file.metadata().map(|it| (it.dev(), it.ino())).ok();
     identity(one) == identity(other)
+}
+
+/// Opens the terminal that a file is once more; `None` if that cannot be done, or the file stands for whatever terminal its
+/// opener has (`/dev/tty`), and so is the same for all terminals.
+pub fn open_terminal_again(terminal: &File) -> Option<File> {
+    if terminal.metadata().ok()?.rdev() == libc::makedev(5, 0) {
+        return None;
+    }
+    let path = format!("/proc/self/fd/{}", terminal.as_raw_fd());
+    let flags = libc::O_NOCTTY | libc::O_NONBLOCK;
+    let again = File::options()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)
+        .ok()?;
+    is_same_file(&again, terminal).then_some(again)
+}
+
+/// Locks a file, by the description that is open here, unless it is locked by another one. Returns whether it is ours.
+///
+/// # Errors
+///
+/// Any other error of flock(2).
+pub fn try_lock(file: &File) -> io::Result<bool> {
+    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        locked => Ok(locked.map(|()| true)?),
+    }
+}
+
+/// Undoes [`try_lock`].
+///
+/// # Errors
+///
+/// Any error of flock(2).
+pub fn unlock(file: &File) -> io::Result<()> {
+    Ok(rustix::fs::flock(file, FlockOperation::Unlock)?)
 }
 
 /// Whether a file is a pipe, or a socket that shells use as one.

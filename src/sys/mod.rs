@@ -43,8 +43,8 @@ pub use crate::sys::clock::{CalendarTime, time_since_start};
 pub use crate::sys::closing::check_closing;
 pub use crate::sys::confine::{Duty, confine, is_without_confinement};
 pub use crate::sys::descriptors::{
-    NOT_WAITING, end_of, enlarge, is_pipe, is_same_file, put_in_place, set_nonblocking,
-    standard_output, standard_stream,
+    NOT_WAITING, end_of, enlarge, is_pipe, is_same_file, open_terminal_again, put_in_place,
+    set_nonblocking, standard_output, standard_stream, try_lock, unlock,
 };
 pub use crate::sys::ending::end_child;
 pub use crate::sys::environ::{Environ, name_of, names_of, value_of, wipe_arguments};
@@ -69,8 +69,8 @@ pub use crate::sys::rehearsal::check_waiting;
 pub use crate::sys::resolver::use_built_in_resolver;
 pub use crate::sys::shared_words::{share_words, wait_while, wake};
 pub use crate::sys::signals::{
-    Signal, SignalSet, die_by, end_by_signals, expect_children, ignore_children, send, send_surely,
-    stop_by,
+    Signal, SignalSet, die_by, end_by_signals, expect_children, ignore_children, is_ignored, send,
+    send_surely, stop_by,
 };
 pub use crate::sys::sockets::send_at_once;
 pub use crate::sys::stack::{SmallStack, check_stack, clear_stack};

@@ -23,14 +23,14 @@ pub struct PseudoTerminal {
 pub struct NoPseudoTerminal(#[from] io::Error);
 
 impl PseudoTerminal {
-    /// Makes one with the settings and the size of a terminal, which stands in for it.
+    /// Makes one with these settings and the size of a terminal, which stands in for it.
     ///
     /// # Errors
     ///
     /// Any error of posix_openpt(3) and of the calls that set it up.
-    pub fn like(terminal: &File) -> Result<Self, NoPseudoTerminal> {
+    pub fn like(terminal: &File, settings: &Settings) -> Result<Self, NoPseudoTerminal> {
         let made = PseudoTerminal::new(OpenptFlags::RDWR)?;
-        Settings::of(terminal)?.set(&made.master)?;
+        settings.set(&made.master)?;
         copy_size(terminal, &made.master)?;
         Ok(made)
     }

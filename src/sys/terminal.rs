@@ -6,7 +6,9 @@ use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 
 use rustix::process::Pid as Process;
-use rustix::termios::{LocalModes, OptionalActions, OutputModes, SpecialCodeIndex, Termios};
+use rustix::termios::{
+    InputModes, LocalModes, OptionalActions, OutputModes, SpecialCodeIndex, Termios,
+};
 
 use crate::sys::persisting::persist;
 use crate::sys::processes::{Pid, group, session as own_session};
@@ -133,14 +135,15 @@ impl Settings {
         unless_gone(self.set(terminal)).map(drop)
     }
 
-    /// Replaces settings like `others` by these. A terminal that has others, or is gone, stays as it is.
+    /// Replaces settings under which keys are read as under `others` by these. A terminal that has others, or is gone, stays
+    /// as it is.
     ///
     /// # Errors
     ///
     /// Any error of tcgetattr(3) and tcsetattr(3) that lasts.
     pub fn replace(&self, others: &Settings, terminal: &File) -> io::Result<()> {
         let replace = || {
-            if Settings::of(terminal)?.are_like(others) {
+            if Settings::of(terminal)?.read_like(others) {
                 self.set(terminal)
             } else {
                 Ok(())
@@ -195,9 +198,41 @@ impl Settings {
 
     /// Whether they are the same but for the line itself.
     pub fn are_like(&self, other: &Settings) -> bool {
-        let modes = |it: &Settings| (it.0.input_modes, it.0.output_modes, it.0.local_modes);
+        self.read_like(other) && self.write_like(other)
+    }
+
+    /// Whether they are the same for what is typed.
+    pub fn read_like(&self, other: &Settings) -> bool {
+        let modes = |it: &Settings| (it.0.input_modes, it.0.local_modes);
         let codes = |it: &Settings| CODES.map(|index| it.0.special_codes[index]);
         modes(self) == modes(other) && codes(self) == codes(other)
+    }
+
+    /// Whether they are the same for what is written.
+    pub fn write_like(&self, other: &Settings) -> bool {
+        self.0.output_modes == other.0.output_modes
+    }
+
+    /// Whether a carriage return is put in front of each line feed that is written.
+    pub fn add_returns(&self) -> bool {
+        let both = OutputModes::OPOST | OutputModes::ONLCR;
+        self.0.output_modes.contains(both)
+    }
+
+    /// Whether keys are passed on as they are.
+    pub fn are_raw(&self) -> bool {
+        !self.0.local_modes.intersects(COOKED)
+    }
+
+    /// What they were before another run made them raw, as far as they can be told: a terminal that is raw has the usual
+    /// ones instead, and keeps its special codes.
+    pub fn or_usual_if_raw(mut self) -> Self {
+        if self.are_raw() {
+            self.0.local_modes |= COOKED;
+            self.0.input_modes |= InputModes::BRKINT | InputModes::ICRNL | InputModes::IXON;
+            self.0.output_modes |= OutputModes::OPOST;
+        }
+        self
     }
 
     /// The signal that a key sends to the foreground, if it is the one for SIGINT or SIGQUIT.
@@ -216,6 +251,12 @@ impl Settings {
             .then_some(sent.1)
     }
 }
+
+/// What no terminal has that is raw.
+const COOKED: LocalModes = LocalModes::ICANON
+    .union(LocalModes::ECHO)
+    .union(LocalModes::ISIG)
+    .union(LocalModes::IEXTEN);
 
 /// A key that is none (_POSIX_VDISABLE).
 const DISABLED: u8 = 0;

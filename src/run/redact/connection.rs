@@ -155,16 +155,18 @@ fn stand_in(
     input: Option<&Standard>,
     outputs: &[Standard],
 ) -> Result<Option<(Screen, OwnedFd)>, Error> {
-    if !outputs.iter().any(|output| output.is_controlling) {
+    let mut terminals = outputs.iter().filter(|output| output.is_controlling);
+    let Some(terminal) = terminals.next() else {
         return Ok(None);
-    }
-    let mut all = input.into_iter().chain(outputs);
-    let sharing = if all.any(|standard| standard.is_pipe) {
-        Sharing::InPipeline
-    } else {
-        Sharing::Alone
     };
-    match Screen::open(sharing) {
+    // What a shell starts in the background of a script reads from somewhere else.
+    let is_read = input.is_some_and(|input| input.is_controlling);
+    let sharing = if is_read && !outputs.iter().any(|output| output.is_pipe) {
+        Sharing::Alone
+    } else {
+        Sharing::Shared
+    };
+    match Screen::open(&terminal.file, sharing) {
         Ok(opened) => Ok(Some(opened)),
         // Without a device for it, the command keeps the terminal, and what it writes there is filtered all the same.
         Err(Error::Supervise(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -36,7 +36,7 @@ pub struct Progress {
     fewer: (Mutex<()>, Condvar),
     /// To the process in front, which waits for this.
     reporter: Channel<FilterNews, Nothing>,
-    screen: Option<Mutex<Screen>>,
+    screen: Mutex<Option<Screen>>,
     has_begun: AtomicBool,
     patterns: Mutex<Option<Arc<Patterns>>>,
     /// Where standard error goes, for as long as its stream does.
@@ -57,7 +57,7 @@ impl Progress {
             pending: AtomicUsize::new(streams),
             fewer: Default::default(),
             reporter,
-            screen: screen.map(Mutex::new),
+            screen: Mutex::new(screen),
             has_begun: AtomicBool::new(false),
             patterns: Mutex::new(None),
             messages,
@@ -67,16 +67,39 @@ impl Progress {
 
     /// The terminal is needed from now on. Its settings are made before anything is shown on it.
     pub fn begin(&self) {
-        let Some(screen) = &self.screen else {
+        let screen = self.screen();
+        let Some(screen) = &*screen else {
             return;
         };
         if !self.has_begun.swap(true, Ordering::SeqCst) {
-            let screen = screen.lock().unwrap_or_else(PoisonError::into_inner);
-            if screen.is_for_command() {
-                screen.make_raw();
-            }
-            drop(screen);
+            screen.begin_to_show();
             self.report(FilterNews::NeedsTerminal);
+        }
+    }
+
+    fn screen(&self) -> MutexGuard<'_, Option<Screen>> {
+        self.screen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes ready what is to be shown on the terminal that we stand in for.
+    pub fn fit(&self, shown: &mut Vec<u8>) {
+        if let Some(screen) = &*self.screen() {
+            screen.fit(shown);
+        }
+    }
+
+    /// Something is about to be written elsewhere, which may be shown on that terminal by another program.
+    pub fn follow(&self) {
+        if let Some(screen) = &*self.screen() {
+            screen.follow();
+        }
+    }
+
+    /// Nothing is shown on that terminal any more. If it is gone, nobody keeps the one that stands in for it.
+    pub fn close_screen(&self) {
+        let mut screen = self.screen();
+        if screen.as_ref().is_some_and(Screen::is_gone) {
+            *screen = None;
         }
     }
 
@@ -136,9 +159,8 @@ impl Progress {
     /// Shows as it is what comes out of the terminal that stands in for ours, until the end of all who could write there.
     /// There is no filter, and without one the process that holds the secrets becomes no command and only says so.
     pub fn show_messages(&self) {
-        if let Some(screen) = &self.screen {
-            self.begin();
-            let screen = screen.lock().unwrap_or_else(PoisonError::into_inner);
+        self.begin();
+        if let Some(screen) = &*self.screen() {
             screen.show_output();
         }
     }
@@ -173,10 +195,9 @@ impl Progress {
 
     /// The process in front is gone. If it had no time to put the terminal back, we do.
     pub fn front_is_gone(&self) {
-        if let Some(screen) = &self.screen
+        if let Some(screen) = &mut *self.screen()
             && self.pending.load(Ordering::SeqCst) > 0
         {
-            let mut screen = screen.lock().unwrap_or_else(PoisonError::into_inner);
             screen.put_back();
         }
     }

@@ -108,8 +108,15 @@ impl Stream {
                     redactor.release(&mut shown);
                 }
             }
+            if matches!(next, Next::Output(_)) && is_short(&shown, &redactor) {
+                // What the command has written at once is passed on at once, between what others write there.
+                continue;
+            }
             if is_on_screen && !shown.is_empty() {
                 progress.begin();
+                progress.fit(&mut shown);
+            } else if !shown.is_empty() {
+                progress.follow();
             }
             let written = sys::write_all(&*self.output, &shown);
             if let Err(error) = &written
@@ -131,6 +138,9 @@ impl Stream {
         }
         progress.keep_for_messages(&self.output, peers.command.is_some());
         drop(self);
+        if is_on_screen {
+            progress.close_screen();
+        }
         if peers.command.is_some() {
             progress.is_through();
         }
@@ -183,6 +193,11 @@ impl Stream {
             Err(error) => Next::Failure(plain(&error)),
         }
     }
+}
+
+/// Whether the rest of what has come is about to follow: it is let through if nothing follows for a while.
+fn is_short(shown: &[u8], redactor: &Redactor) -> bool {
+    redactor.may_yield() && shown.len() < CHUNK
 }
 
 /// Reads what there is, if there is anything.
