@@ -21,6 +21,9 @@ tests![
     terminal::a_raw_program_in_a_pipeline_gets_no_returns needs(|| tool("bash"), || tool("stty")),
     terminal::a_lock_of_another_program_is_waited_for_in_vain_only_once needs(|| tool("bash"), || tool("python3")),
     terminal::a_line_is_written_at_once needs(|| tool("bash")),
+    terminal::what_is_for_the_job_reaches_the_whole_job needs(|| tool("bash"), || tool("timeout")),
+    terminal::what_is_for_one_process_reaches_that_alone needs(|| tool("bash")),
+    terminal::a_hangup_comes_once_and_to_all needs(|| tool("bash")),
 ];
 
 /// A value that no encoding of text changes.
@@ -73,3 +76,13 @@ impl Place {
 }
 
 const PROMPT: &str = "prompt> ";
+
+/// Whether a process runs whose command line has this text in it.
+fn is_running(text: &str) -> bool {
+    let processes = std::fs::read_dir("/proc").expect("a mounted /proc");
+    let mut lines = processes.filter_map(|process| {
+        let line = std::fs::read(process.ok()?.path().join("cmdline")).ok()?;
+        Some(String::from_utf8_lossy(&line).into_owned())
+    });
+    lines.any(|line| line.contains(text))
+}

@@ -16,13 +16,19 @@ use crate::sys::signal_names::{
     SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGPIPE, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU,
     SIGWINCH,
 };
-use crate::sys::{self, Change, Interest, Pid, Signal};
+use crate::sys::{self, Change, Interest, Pid, Signal, SignalSet};
 
 /// How long the end of the command may come behind the first sign that the others have ended.
 const GRACE: Duration = Duration::from_millis(100);
 
 /// How long it is until the terminal is asked for again that another run has.
 const RETRY: Duration = Duration::from_millis(50);
+
+/// How long the filter may take to say that a signal has come to it too.
+const WITNESS: Duration = Duration::from_millis(20);
+
+/// How long after the end of the terminal a hangup is one for that.
+const HANGUP: Duration = Duration::from_secs(1);
 
 /// The process on the terminal.
 pub struct Front {
@@ -32,6 +38,8 @@ pub struct Front {
     desk: Option<Desk>,
     /// When we give up, after a sign of that which may be one of the end of the command as well.
     give_up_at: Option<Instant>,
+    /// When our terminal was found to be gone.
+    hung_up_at: Option<Instant>,
     waiting: Waiting,
 }
 
@@ -62,6 +70,7 @@ impl Front {
             filter,
             desk,
             give_up_at: None,
+            hung_up_at: None,
             waiting,
         }
     }
@@ -285,16 +294,17 @@ impl Front {
             ) && signal.sender() == Some(sys::id());
             return signal.sender() != Some(self.monitor) && !is_own;
         }
-        match signal.number {
-            SIGHUP => sys::leads_session(),
-            SIGCHLD | SIGTTIN | SIGTTOU => false,
-            _ => true,
-        }
+        !matches!(signal.number, SIGCHLD | SIGTTIN | SIGTTOU)
     }
 
     fn forward(&mut self, signal: &Signal) {
         let is_from_kernel = signal.is_from_kernel();
+        if self.is_of_hangup(signal) {
+            return self.hang_up();
+        }
         match (&self.desk, signal.number) {
+            // Our session has lost its leader.
+            (Some(_), SIGHUP) if is_from_kernel => self.order(Order::Signal(SIGHUP)),
             (Some(_), SIGCONT) => self.resume_anew(),
             (Some(desk), SIGWINCH) if is_from_kernel => desk.screen.copy_size(),
             (Some(_), SIGINT | SIGQUIT) if is_from_kernel => {
@@ -302,7 +312,46 @@ impl Front {
             }
             (Some(_), SIGTSTP | SIGTTIN | SIGTTOU) => self.order(Order::Signal(signal.number)),
             (None, SIGTSTP | SIGWINCH) if is_from_kernel => (),
+            (Some(_), number) if SignalSet::FOR_JOBS.contains(number) => {
+                if self.is_for_group(signal) {
+                    self.order(Order::Signal(number));
+                } else {
+                    self.forward_to_monitor(signal);
+                }
+            }
             _ => self.forward_to_monitor(signal),
+        }
+    }
+
+    /// Whether a signal says that the terminal is gone, or comes of that.
+    fn is_of_hangup(&self, signal: &Signal) -> bool {
+        match (&self.desk, signal.number, self.hung_up_at) {
+            (Some(desk), SIGHUP, _) => desk.screen.is_gone(),
+            (_, SIGHUP | SIGCONT, Some(at)) => signal.is_from_kernel() || at.elapsed() < HANGUP,
+            _ => false,
+        }
+    }
+
+    /// Closes the other terminal too, which hangs up for all on it, once.
+    fn hang_up(&mut self) {
+        self.hung_up_at = self.hung_up_at.or(Some(Instant::now()));
+        self.give_up();
+    }
+
+    /// Whether a process has sent a signal to all of our group. The filter is in it too, and tells.
+    fn is_for_group(&mut self, signal: &Signal) -> bool {
+        let until = Instant::now() + WITNESS;
+        loop {
+            self.hear_filter();
+            let patience = until.saturating_duration_since(Instant::now());
+            if self.filter.take_witnessed(signal) {
+                return true;
+            }
+            if patience.is_zero() || !self.filter.are_open() {
+                return false;
+            }
+            // If that fails, it is soon over.
+            let _ = sys::wait_for_events([self.filter.event()], Some(patience));
         }
     }
 

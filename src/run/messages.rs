@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use crate::sys;
+use crate::sys::{self, Pid};
 
 /// A message on its way: its kind, a signal, two bytes of padding, a round.
 type Bytes = [u8; 8];
@@ -140,6 +140,8 @@ pub enum FilterNews {
     OutputLost,
     /// All else that the command wrote before its end is written.
     AllWritten,
+    /// A process has sent this signal to all of our group.
+    Witnessed { signal: i32, sender: Pid },
 }
 
 /// What a process sends that only receives.
@@ -211,6 +213,7 @@ impl Message for FilterNews {
             FilterNews::NeedsTerminal => bytes(1, 0, 0),
             FilterNews::AllWritten => bytes(2, 0, 0),
             FilterNews::OutputLost => bytes(3, 0, 0),
+            FilterNews::Witnessed { signal, sender } => bytes(4, signal, sender.cast_unsigned()),
         }
     }
 
@@ -219,6 +222,10 @@ impl Message for FilterNews {
             (1, ..) => Some(FilterNews::NeedsTerminal),
             (2, ..) => Some(FilterNews::AllWritten),
             (3, ..) => Some(FilterNews::OutputLost),
+            (4, signal @ 1.., sender) => Some(FilterNews::Witnessed {
+                signal,
+                sender: sender.cast_signed(),
+            }),
             _ => None,
         }
     }

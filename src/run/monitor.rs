@@ -28,6 +28,8 @@ pub struct Monitor {
     /// while.
     slave: OwnedFd,
     state: JobState,
+    /// Whether the command was told that its terminal is gone.
+    has_hung_up: bool,
     /// The last one in which the command was continued.
     round: u32,
     waiting: Waiting,
@@ -72,6 +74,7 @@ impl Monitor {
             line: Line::Open(link.channel),
             slave: link.slave,
             state: JobState::Running,
+            has_hung_up: false,
             round: 0,
             waiting,
         }
@@ -118,7 +121,8 @@ impl Monitor {
     /// kernel has sent us the signal for that.
     fn hang_up(&mut self) {
         self.line = Line::Gone;
-        if sys::parent() == self.front {
+        let was_told = std::mem::replace(&mut self.has_hung_up, true);
+        if !was_told && sys::parent() == self.front {
             self.job.send_to_group(SIGHUP);
         }
         if let JobState::Stopped(_) = std::mem::replace(&mut self.state, JobState::Running) {
@@ -240,6 +244,9 @@ impl CommandParent for Monitor {
             return;
         }
         if signal.is_from_kernel() {
+            if signal.number == SIGHUP && std::mem::replace(&mut self.has_hung_up, true) {
+                return;
+            }
             // It is for all on the terminal.
             self.job.send_to_group(signal.number);
             self.job.was_sent(signal.number);

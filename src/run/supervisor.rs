@@ -4,6 +4,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use crate::error::FAILED;
 use crate::run::attending::CommandParent;
@@ -13,7 +14,7 @@ use crate::run::waiting::{Awaited, Waiting, Wake};
 use crate::sys::signal_names::{
     SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH,
 };
-use crate::sys::{self, Change, Interest, Signal};
+use crate::sys::{self, Change, Interest, Pid, Signal};
 
 /// The waiting parent.
 pub struct Supervisor {
@@ -104,11 +105,16 @@ impl CommandParent for Supervisor {
     }
 }
 
+/// How long it may be between two processes of a group being told of the same signal.
+const RECENT: Duration = Duration::from_millis(100);
+
 /// What the filter beside the command reports to the process that waits for it, until it has nothing more to report or
 /// there is none.
 pub struct FilterReports {
     channel: Option<Channel<Nothing, FilterNews>>,
     has_lost: bool,
+    /// The last signal for all of our group, with its sender and the time.
+    witnessed: Option<(i32, Pid, Instant)>,
 }
 
 impl FilterReports {
@@ -117,6 +123,7 @@ impl FilterReports {
         FilterReports {
             channel: None,
             has_lost: false,
+            witnessed: None,
         }
     }
 
@@ -125,6 +132,7 @@ impl FilterReports {
         FilterReports {
             channel: Some(channel),
             has_lost: false,
+            witnessed: None,
         }
     }
 
@@ -153,11 +161,26 @@ impl FilterReports {
             match channel.receive() {
                 Ok(Some(FilterNews::NeedsTerminal)) => needs_terminal = true,
                 Ok(Some(FilterNews::OutputLost)) => self.has_lost = true,
+                Ok(Some(FilterNews::Witnessed { signal, sender })) => {
+                    self.witnessed = Some((signal, sender, Instant::now()));
+                }
                 Ok(Some(FilterNews::AllWritten)) | Err(_) => self.channel = None,
                 Ok(None) => break,
             }
         }
         needs_terminal
+    }
+
+    /// Takes note that a signal has come which the filter has seen too, so that it was for all of our group; `false` if the
+    /// filter has not.
+    pub fn take_witnessed(&mut self, signal: &Signal) -> bool {
+        let is_same = |(number, sender, at): &(i32, Pid, Instant)| {
+            let is_recent = at.elapsed() < RECENT;
+            is_recent && (*number, Some(*sender)) == (signal.number, signal.sender())
+        };
+        self.witnessed
+            .take_if(|witnessed| is_same(witnessed))
+            .is_some()
     }
 
     /// Waits until all is written that the command wrote before its end. A signal that would have ended the command ends

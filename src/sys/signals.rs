@@ -175,6 +175,24 @@ impl SignalSet {
     /// Every signal there is.
     pub const ALL: SignalSet = SignalSet(!0);
 
+    /// Those that a process sends to all of a job, and that neither stop nor continue it: HUP, INT, QUIT, USR1, USR2, ALRM,
+    /// TERM and WINCH.
+    pub const FOR_JOBS: SignalSet = SignalSet(
+        1 << (libc::SIGHUP - 1)
+            | 1 << (libc::SIGINT - 1)
+            | 1 << (libc::SIGQUIT - 1)
+            | 1 << (libc::SIGUSR1 - 1)
+            | 1 << (libc::SIGUSR2 - 1)
+            | 1 << (libc::SIGALRM - 1)
+            | 1 << (libc::SIGTERM - 1)
+            | 1 << (libc::SIGWINCH - 1),
+    );
+
+    /// Whether a signal is one of them.
+    pub fn contains(self, signal: c_int) -> bool {
+        self.0 & SignalSet::of(&[signal]).0 != 0
+    }
+
     /// The given signals.
     pub fn of(signals: &[c_int]) -> Self {
         SignalSet(

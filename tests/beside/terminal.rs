@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use super::{PROMPT, Place};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{PROMPT, Place, is_running};
 use crate::support::*;
 
 pub fn a_command_that_may_not_stop_for_reading_has_the_terminal() {
@@ -164,4 +167,77 @@ pub fn a_line_is_written_at_once() {
     lines.sort_unstable();
     let expected = [vec![""], vec!["err-k"; 8], vec!["out-k"; 8]].concat();
     assert_eq!(lines, expected, "{outcome}");
+}
+
+pub fn what_is_for_the_job_reaches_the_whole_job() {
+    let place = Place::new();
+    let tag = format!("7{}", std::process::id());
+    let command = format!("sh -c 'sleep 77.{tag}; echo'");
+    let script = format!("timeout 0.5 D --redact p -- {command}; echo status $?");
+    let outcome = Terminal::spawn(place.script(&script)).wait();
+    assert_eq!(outcome.text(), "status 124\r\n");
+    wait_until("the end of all", || !is_running(&format!("77.{tag}")));
+
+    let mut terminal = Terminal::spawn(place.shell());
+    terminal.expect(PROMPT);
+    terminal.send(format!(
+        "D --redact p -- sh -c 'echo be\"\"gun; sleep 78.{tag}; echo' &\r"
+    ));
+    terminal.expect("begun");
+    wait_until("a command", || is_running(&format!("78.{tag}")));
+    terminal.send("kill %1; wait; echo over-$((6*7))\r");
+    terminal.expect("over-42");
+    wait_until("the end of all", || !is_running(&format!("78.{tag}")));
+    terminal.send("exit\r");
+    terminal.wait();
+}
+
+/// As without us: what is sent to one process is not for those that it has started.
+pub fn what_is_for_one_process_reaches_that_alone() {
+    let place = Place::new();
+    let script = "sh -c 'trap \"echo wrong\" USR1; while :; do sleep 0.01; done' & child=$!; \
+        trap \"echo caught\" USR1; trap \"kill -9 $child; exit 5\" TERM; \
+        echo begun; while :; do sleep 0.01; done";
+    let mut terminal = Terminal::spawn(place.run(&["--redact"]).args(["sh", "-c", script]));
+    terminal.expect("begun");
+    for _ in 0..3 {
+        terminal.signal(Signal::SIGUSR1);
+        terminal.expect("caught");
+    }
+    // The other one would have said so by now.
+    terminal.signal(Signal::SIGTERM);
+    let outcome = terminal.wait();
+    outcome.assert_status(5);
+    assert!(!outcome.text().contains("wrong"), "{outcome}");
+}
+
+pub fn a_hangup_comes_once_and_to_all() {
+    let place = Place::new();
+    let log = place.dir.path().join("log");
+    let logged = || fs::read_to_string(&log).unwrap_or_default();
+    for mode in ["--exec", "--supervise", "--redact"] {
+        fs::write(&log, "").expect("a log");
+        let tag = format!("79.{}{}", std::process::id(), mode.len());
+        let script = format!(
+            "trap 'echo hangup >>log' HUP; trap 'echo continued >>log' CONT; sleep {tag} & \
+             echo $$ >>log; while :; do sleep 0.01; done"
+        );
+        place.dir.file("command", script);
+        // The shell leads the session, and so the kernel tells it, and all that are in front when it has ended.
+        let run = place.run(&[mode]).args(["sh", "command"]);
+        let run = run.under(["sh", "-c", "\"$@\"; :", "sh"]);
+        let hung_up = Terminal::hang_up(run, || logged().ends_with('\n'));
+        let command: i32 = logged().trim().parse().expect("a number");
+        wait_until("a hangup", || logged().contains("hangup"));
+        wait_until("the end of the other", || !is_running(&tag));
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let count = |text: &str| logged().matches(text).count();
+        assert!(
+            count("hangup") == 1 && count("continued") <= 1,
+            "{mode}: {}",
+            logged()
+        );
+        kill(Pid::from_raw(command), Signal::SIGKILL).expect("the command");
+        hung_up.end();
+    }
 }

@@ -21,7 +21,7 @@ use crate::error::FAILED;
 use crate::run::messages::{Channel, FilterNews, Nothing};
 use crate::run::redact::connection::{FilterEnd, READY};
 use crate::run::redact::progress::Progress;
-use crate::run::redact::stream::Stream;
+use crate::run::redact::stream::{Signs, Stream, WITNESSED};
 use crate::run::redact::{Patterns, Redactor, Unlearnable};
 use crate::run::stand_in::Screen;
 use crate::sys::locked::{self, Locked, NoMemory};
@@ -94,10 +94,19 @@ impl Filter {
         // More than was asked for; secrets have locked pages of their own.
         let _ = locked::lock_everything();
         let (streams, messages) = (self.end.streams.len(), self.end.messages());
+        // Without it, a signal for all of our group is taken for one for us alone.
+        let of_group = self
+            .screen
+            .as_ref()
+            .and_then(|_| WITNESSED.descriptor().ok());
         let progress = Progress::of(streams, messages, self.reporter, self.screen);
+        let signs = Signs {
+            end_of_command: self.end_of_command.as_fd(),
+            of_group: of_group.as_ref().map(AsFd::as_fd),
+        };
         let FilterEnd { line, streams, .. } = self.end;
         let mut line = Some(Line(line));
-        match pass_on_and_learn(streams, &mut line, &self.end_of_command, &progress) {
+        match pass_on_and_learn(streams, &mut line, signs, &progress) {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
                 if let Some(mut line) = line {
@@ -114,7 +123,7 @@ impl Filter {
 fn pass_on_and_learn(
     streams: Vec<Stream>,
     line: &mut Option<Line>,
-    end_of_command: &OwnedFd,
+    signs: Signs<'_>,
     progress: &Progress,
 ) -> Result<(), Failure> {
     confine()?;
@@ -127,7 +136,7 @@ fn pass_on_and_learn(
         for (stream, redactor) in streams {
             let pass_on = move || {
                 if let Verdict::PassOn = verdict.wait() {
-                    stream.pass_on(redactor, end_of_command.as_fd(), progress);
+                    stream.pass_on(redactor, signs, progress);
                 }
             };
             let thread = thread::Builder::new().stack_size(STACK);

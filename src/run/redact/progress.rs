@@ -13,7 +13,7 @@ use crate::report::{Report, Verbosity};
 use crate::run::messages::{Channel, FilterNews, Nothing};
 use crate::run::redact::{Patterns, Redactor};
 use crate::run::stand_in::Screen;
-use crate::sys::{self, Interest};
+use crate::sys::{self, Interest, Signal};
 
 /// How long the place for messages is kept open for those of the other streams, at the most.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -100,6 +100,16 @@ impl Progress {
         let mut screen = self.screen();
         if screen.as_ref().is_some_and(Screen::is_gone) {
             *screen = None;
+        }
+    }
+
+    /// Somebody has sent a signal to all of our process group.
+    pub fn witness(&self, signal: &Signal) {
+        if let Some(sender) = signal.sender() {
+            self.report(FilterNews::Witnessed {
+                signal: signal.number,
+                sender,
+            });
         }
     }
 

@@ -6,14 +6,17 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libc::EIO;
 
 use crate::error::Error;
 use crate::run::redact::progress::{Progress, StreamOrigin};
 use crate::run::redact::{CHUNK, Redactor};
-use crate::sys::{self, Interest, PseudoTerminal, plain};
+use crate::sys::{self, Interest, PseudoTerminal, SignalSet, plain};
+
+/// The signals that may be for all of a job, and by which only the command knows what is meant.
+pub const WITNESSED: SignalSet = SignalSet::FOR_JOBS;
 
 /// How long nothing must follow before one or two bytes are let through that could begin a secret.
 const PAUSE: Duration = Duration::from_micros(500);
@@ -27,12 +30,23 @@ pub struct Stream {
     origin: StreamOrigin,
 }
 
+/// What a stream is told by, beside its own input and output.
+#[derive(Clone, Copy)]
+pub struct Signs<'a> {
+    /// Readable when the command has ended.
+    pub end_of_command: BorrowedFd<'a>,
+    /// Readable when there are signals for all of our group.
+    pub of_group: Option<BorrowedFd<'a>>,
+}
+
 /// What a stream waits for beside output, as long as it has not happened.
 struct Peers<'a> {
     /// Readable when the command has ended.
     command: Option<BorrowedFd<'a>>,
     /// Broken when the process is gone that has our terminal.
     front: Option<BorrowedFd<'a>>,
+    /// Readable when there are signals for all of our group.
+    witness: Option<BorrowedFd<'a>>,
 }
 
 impl Stream {
@@ -89,11 +103,12 @@ impl Stream {
     }
 
     /// Passes output on until nobody writes or reads any more.
-    pub fn pass_on(self, mut redactor: Redactor, command: BorrowedFd<'_>, progress: &Progress) {
+    pub fn pass_on(self, mut redactor: Redactor, signs: Signs<'_>, progress: &Progress) {
         let is_on_screen = self.origin == StreamOrigin::StandIn;
         let mut peers = Peers {
-            command: Some(command),
+            command: Some(signs.end_of_command),
             front: is_on_screen.then(|| progress.front()),
+            witness: signs.of_group.filter(|_| is_on_screen),
         };
         let mut shown = Vec::with_capacity(CHUNK);
         loop {
@@ -165,12 +180,17 @@ impl Stream {
             peers.command.map(|command| (command, Interest::Readable)),
             Some((self.output.as_fd(), Interest::Broken)),
             peers.front.map(|front| (front, Interest::Broken)),
+            peers.witness.map(|witness| (witness, Interest::Readable)),
         ];
         let pause = redactor.may_yield().then_some(PAUSE);
-        let [readable, ended, broken, left] = match sys::wait_for_events(events, pause) {
+        let [readable, ended, broken, left, witnessed] = match sys::wait_for_events(events, pause) {
             Ok(happened) => happened,
             Err(error) => return Next::Failure(plain(&error)),
         };
+        if witnessed && let Ok(Some(signal)) = WITNESSED.wait(Some(Instant::now())) {
+            progress.witness(&signal);
+            return Next::Output(0);
+        }
         if left {
             return Next::EndOfFront;
         }
