@@ -50,6 +50,12 @@ pub enum Event<'a> {
     LevelOpened { index: usize, bytes: usize },
     /// The number of variables that a level sets.
     LevelRead { index: usize, names: usize },
+    /// A file beside the secrets, the option that names it, and how many names it has.
+    LocalFile {
+        option: &'static str,
+        file: String,
+        names: usize,
+    },
     /// Secrets that the selection leaves out.
     LeftOut(Vec<String>),
     /// Secrets that get another name: the stored one and the new one.

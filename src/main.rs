@@ -99,11 +99,13 @@ fn work(
 #[inline(never)]
 fn prepare(task: &mut Task) -> Result<Option<Ready<'_>>, Error> {
     task.check_output()?;
-    let (levels, cache) = task.obtain()?;
+    let texts = task.read_files()?;
+    let local = task.parse_files(&texts)?;
+    let (levels, cache) = task.obtain(&texts)?;
     task.forget_keys();
     let read = task.read(&levels, cache)?;
-    let merged = task.merge(&read);
+    let merged = task.merge(&read, &local);
     let values = task.resolve(&merged)?;
-    let secrets = task.select(merged, &values)?;
+    let secrets = task.select(merged, &values, &local.required)?;
     task.hand_over(&secrets)
 }

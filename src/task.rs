@@ -14,6 +14,7 @@ use crate::dotenv::parse::Value;
 use crate::error::Error;
 use crate::event::{Event, Stage};
 use crate::keys::loose;
+use crate::keys::reading::Reading;
 use crate::keys::{Claimed, Variables};
 use crate::report::Report;
 use crate::run::beginning::WorkerContext;
@@ -24,9 +25,10 @@ use crate::store::obtain::{Obtained, Occasion, Pending, Wanted};
 use crate::store::open::OpenLevel;
 use crate::sys::locked::{self, Protection};
 use crate::sys::{self, Environ};
+use crate::variables::local::{LocalTexts, LocalVariables, Required};
 use crate::variables::select::select;
 use crate::variables::takeover::refuse_unsafe;
-use crate::variables::{self, LevelVariables, Variable};
+use crate::variables::{self, Layer, LayerVariables, Variable};
 
 /// What a run was given.
 pub struct Assignment {
@@ -135,12 +137,35 @@ impl Task {
         }
     }
 
+    /// Reads the files beside the secrets, before anything is asked of anybody.
+    ///
+    /// # Errors
+    ///
+    /// If one cannot be used.
+    pub fn read_files(&self) -> Result<LocalTexts, Error> {
+        let reading = if self.options.watches() {
+            Reading::Repeatedly
+        } else {
+            Reading::Once
+        };
+        LocalTexts::read(&self.options.local, reading, &self.report)
+    }
+
+    /// What these files say.
+    ///
+    /// # Errors
+    ///
+    /// If one breaks the grammar.
+    pub fn parse_files<'a>(&self, texts: &'a LocalTexts) -> Result<LocalVariables<'a>, Error> {
+        texts.parse(&self.report)
+    }
+
     /// Brings the levels and opens them. What is left to do with a cache is given back too.
     ///
     /// # Errors
     ///
     /// Why not all of them are there and open.
-    pub fn obtain(&self) -> Result<Obtained, Error> {
+    pub fn obtain(&self, texts: &LocalTexts) -> Result<Obtained, Error> {
         let network = &self.options.network;
         let network = match &self.candidate {
             Some(candidate) if candidate.is_renewal() => Cow::Owned(network.for_renewal()),
@@ -159,7 +184,7 @@ impl Task {
                 .unwrap_or_default(),
             inspect: &|sealed| {
                 if let Some(candidate) = &self.candidate {
-                    candidate.check_documents(sealed);
+                    candidate.check_documents(sealed, &texts.bytes());
                 }
             },
             report: &self.report,
@@ -193,23 +218,30 @@ impl Task {
         &self,
         levels: &'a [OpenLevel],
         cache: Option<Pending>,
-    ) -> Result<Vec<LevelVariables<'a>>, Error> {
+    ) -> Result<Vec<LayerVariables<'a>>, Error> {
         let (options, report) = (&self.options, &self.report);
         let mut read = report.timed(Stage::Parse, || variables::read(levels, report))?;
         if let Some(cache) = cache {
             cache.finish();
         }
         if options.level_only {
-            read.retain(|level| level.name() == options.path.deepest());
+            let deepest = Layer::Level(options.path.deepest());
+            read.retain(|level| level.layer() == deepest);
         }
         Ok(read)
     }
 
-    /// Merges the levels to one set.
-    pub fn merge<'a>(&self, levels: &'a [LevelVariables<'_>]) -> Vec<Variable<'a>> {
+    /// Merges the levels, between the values of the files, to one set.
+    pub fn merge<'a>(
+        &self,
+        levels: &'a [LayerVariables<'a>],
+        local: &'a LocalVariables<'a>,
+    ) -> Vec<Variable<'a>> {
         let (path, report) = (&self.options.path, &self.report);
-        let secrets = report.timed(Stage::Parse, || variables::merge(levels));
-        report.note(format_args!("{} secrets from {path}", secrets.len()));
+        let layers = local.defaults.iter().chain(levels).chain(&local.overrides);
+        let secrets = report.timed(Stage::Parse, || variables::merge(layers));
+        let count = secrets.iter().filter(|it| !it.is_local()).count();
+        report.note(format_args!("{count} secrets from {path}"));
         secrets
     }
 
@@ -237,18 +269,20 @@ impl Task {
         &mut self,
         mut secrets: Vec<Variable<'a>>,
         values: &'a [Rc<str>],
+        required: &[Required],
     ) -> Result<Vec<Variable<'a>>, Error> {
         let (options, report) = (&self.options, &self.report);
         for (secret, value) in secrets.iter_mut().zip(values) {
             secret.value = Value::verbatim(value);
         }
-        let selected = || select(secrets, &options.selection, report);
+        let selected = || select(secrets, &options.selection, required, report);
         let secrets = report.timed(Stage::Environment, selected)?;
         report.record(|| Event::Secrets {
             names: names(&mut secrets.iter()),
             empty: names(&mut secrets.iter().filter(|secret| secret.value.is_empty())),
         });
-        if secrets.is_empty() && !options.allow_empty {
+        // What the files say does not make up for a path that has nothing.
+        if secrets.iter().all(Variable::is_local) && !options.allow_empty {
             let path = options.path.to_string();
             return Err(Error::Empty { path });
         }

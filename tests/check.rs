@@ -129,6 +129,7 @@ fn a_check_on_the_service_tells_everything() {
         "expected_custody": { "custody": "client", "reason": "a client key is given" },
         "generation": null,
         "absent_levels": [],
+        "local_files": [],
         "key_version": 1,
         "iterations": 1000,
         "few_iterations": true,

@@ -25,6 +25,7 @@ mod injection;
 mod jobs;
 mod launch;
 mod list;
+mod local;
 mod mask;
 mod print;
 mod profile;
@@ -99,6 +100,7 @@ fn main() -> ExitCode {
         jobs::TESTS,
         launch::TESTS,
         list::TESTS,
+        local::TESTS,
         mask::TESTS,
         print::TESTS,
         profile::TESTS,

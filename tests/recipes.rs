@@ -75,6 +75,7 @@ claims! {
     cargo: Recipes "cargo" 1 + 2 => builds::cargo, needs(|| tool("cargo"));
     npm: Recipes "npm" 1 + 2 => builds::npm, needs(NPM);
 
+    local_values: Manual "Local values" 1 => shells::local_values;
     a_profile_of_the_manual: Manual "Profiles" 1 => shells::profile, needs(PLACES);
     a_build: Manual "EXAMPLES" 1 => shells::build;
     a_key_from_a_program: Manual "EXAMPLES" 2 => shells::key_from_a_program;

@@ -24,6 +24,7 @@ tests![
     changes::the_command_may_get_a_signal_instead,
     changes::the_run_may_end_instead,
     changes::files_in_memory_are_those_of_the_new_set,
+    changes::a_local_file_that_changes_is_a_change,
     ends::the_end_of_the_command_is_the_end_of_the_run,
     ends::a_signal_to_end_ends_the_run_before_there_is_a_command,
     ends::a_signal_to_end_ends_the_run_while_there_is_a_command,

@@ -31,6 +31,7 @@ pub struct Findings {
     pub generation: Option<u64>,
     pub levels: Vec<LevelFinding>,
     pub absent_levels: Vec<String>,
+    pub local_files: Vec<LocalFinding>,
     pub names: Option<Vec<String>>,
     pub empty: Vec<String>,
     pub left_out: Vec<String>,
@@ -103,6 +104,14 @@ pub struct LevelFinding {
     pub encrypted: bool,
     pub bytes: Option<usize>,
     pub names: Option<usize>,
+}
+
+/// A file beside the secrets, under the name of its option, and the number of its names.
+#[derive(Serialize)]
+pub struct LocalFinding {
+    pub option: &'static str,
+    pub file: String,
+    pub names: usize,
 }
 
 /// A secret that `--rename` or `--prefix` gives another name.
@@ -182,6 +191,15 @@ impl Findings {
             Event::Secrets { names, empty } => {
                 (self.names, self.empty) = (Some(names.clone()), empty.clone());
             }
+            Event::LocalFile {
+                option,
+                file,
+                names,
+            } => self.local_files.push(LocalFinding {
+                option: option.trim_start_matches('-'),
+                file: file.clone(),
+                names: *names,
+            }),
             Event::LeftOut(names) => self.left_out = names.clone(),
             Event::Preserved(names) => self.preserved = names.clone(),
             Event::Overridden(names) => self.overridden = names.clone(),

@@ -5,7 +5,8 @@
 use std::fmt::{self, Write};
 
 use crate::check::findings::{
-    Command, ExpectedFinding, Findings, KeyFinding, LevelFinding, Size, SourceFinding, Times,
+    Command, ExpectedFinding, Findings, KeyFinding, LevelFinding, LocalFinding, Size,
+    SourceFinding, Times,
 };
 use crate::error::visible;
 use crate::store::custody::GIVEN_KEY;
@@ -68,6 +69,14 @@ pub fn show(findings: &Findings) -> String {
         tell_level(&mut screen, level);
     }
     screen.list("absent levels", &findings.absent_levels);
+    for LocalFinding {
+        option,
+        file,
+        names,
+    } in &findings.local_files
+    {
+        screen.line(option, format_args!("{file}, {names} names"));
+    }
     environment(&mut screen, findings);
     if let Some(memory) = &findings.memory {
         tell_memory(&mut screen, memory);

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::borrow::Cow;
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CString, OsStr, OsString};
 
 use serde::{Deserialize, Deserializer};
 
@@ -44,9 +44,13 @@ pub struct Given {
     pub rename: Setting,
     pub prefix: Setting,
     pub require: Setting,
+    pub require_from: Setting,
+    pub defaults: Setting,
+    pub overrides: Setting,
     pub preserve_env: Setting,
     pub clean_env: Setting,
     pub pass: Setting,
+    pub drop: Setting,
     pub allow_unsafe_env: Setting,
     pub keep_credentials: Setting,
     pub file: Setting,
@@ -193,6 +197,12 @@ impl Setting {
             return Err(self.bad("names must not contain '='"));
         }
         Ok(names)
+    }
+
+    /// The patterns of names in all lists that are given.
+    pub fn patterns(&self) -> Result<Vec<CString>, Error> {
+        let pattern = |text| CString::new(text).map_err(|_| self.bad("contains a NUL byte"));
+        self.list()?.into_iter().map(pattern).collect()
     }
 
     /// The error of an invalid value.

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::CString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::address::ApiUrl;
@@ -50,6 +51,8 @@ pub struct Options {
     pub custody: Option<(ExpectedCustody, String)>,
     /// Whether and how references are resolved.
     pub resolve: Option<Resolve>,
+    /// The files that have a say in what there must be, and in what values.
+    pub local: LocalFiles,
     /// Which secrets are taken, and what they are called.
     pub selection: Selection,
     /// What the command inherits, and what may be set.
@@ -183,6 +186,17 @@ pub struct Resolve {
     pub strict: bool,
 }
 
+/// Files of `.env` text beside the secrets.
+#[derive(Default)]
+pub struct LocalFiles {
+    /// `--defaults`: values for names that no secret has; the last file counts most.
+    pub defaults: Vec<PathBuf>,
+    /// `--overrides`: values that win over secrets; the last file counts most.
+    pub overrides: Vec<PathBuf>,
+    /// `--require-from`: final names that must be there.
+    pub required: Vec<PathBuf>,
+}
+
 /// Which secrets are taken, and what they are called. Applied in the order of the fields.
 #[derive(Default)]
 pub struct Selection {
@@ -207,6 +221,8 @@ pub struct Inheritance {
     pub clean: bool,
     /// `--pass`.
     pub pass: Vec<String>,
+    /// `--drop`: patterns of the names that are not inherited.
+    pub drop: Vec<CString>,
     /// `--allow-unsafe-env`.
     pub allow_unsafe: Vec<String>,
     /// `--keep-credentials`.

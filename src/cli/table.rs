@@ -260,7 +260,7 @@ static SPECS: &[Spec] = &[
     valued(("timeout", Number, "SECONDS"), "stop fetching after SECONDS in total (default 30)", |it| &mut it.timeout),
     flag("allow-swap", "continue if memory cannot be locked and the machine has swap space", |it| &mut it.allow_swap),
     flag("allow-tracer", "run even if another process, such as strace, traces this one", |it| &mut it.allow_tracer),
-    flag("allow-loose-files", "accept key, profile and CA files that everyone can write or replace", |it| &mut it.allow_loose_files)
+    flag("allow-loose-files", "accept key, profile, CA and local files that everyone can write or replace", |it| &mut it.allow_loose_files)
         .scope(Scope::CommandLine),
     valued(("cache", Number, "SECONDS"), "keep answers in kernel memory, reuse for SECONDS", |it| &mut it.cache)
         .variable(FromEnvironment::Text("DOTENV_RUN_CACHE")).excludes(&["no-cache"]),
@@ -286,10 +286,17 @@ static SPECS: &[Spec] = &[
     valued(("rename", List, "OLD=NEW,..."), "rename secrets", |it| &mut it.rename),
     valued(("prefix", Text, "PREFIX"), "add PREFIX to every name", |it| &mut it.prefix),
     valued(("require", List, "NAME,..."), "fail if any of these secrets is missing or empty", |it| &mut it.require),
+    valued(("require-from", List, "FILE"), "fail if a name in FILE (.env text) is missing, or empty unless it is in FILE", |it| &mut it.require_from)
+        .files(),
+    valued(("defaults", List, "FILE"), "use the variables in FILE (.env text) that no secret sets; repeatable", |it| &mut it.defaults)
+        .files(),
+    valued(("overrides", List, "FILE"), "use the variables in FILE (.env text) in place of secrets; repeatable", |it| &mut it.overrides)
+        .files(),
     valued(("preserve-env", OptionalList, "NAME,..."), "keep inherited variables over secrets: all, or these", |it| &mut it.preserve_env),
     flag("clean-env", "start from an empty environment", |it| &mut it.clean_env),
     valued(("pass", List, "NAME,..."), "with --clean-env, inherit these variables", |it| &mut it.pass)
         .needs(&["clean-env"]),
+    valued(("drop", List, "GLOB,..."), "do not inherit the variables whose names match", |it| &mut it.drop),
     valued(("allow-unsafe-env", List, "NAME,..."), "accept secrets with these names, such as PATH or LD_PRELOAD", |it| &mut it.allow_unsafe_env),
     flag("keep-credentials", "leave the variables that hold keys in the command's environment", |it| &mut it.keep_credentials),
     valued(("file", List, "VAR[=FORMAT]"), "pass a file in memory, and its path in VAR (default format: env)", |it| &mut it.file),

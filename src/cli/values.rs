@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use crate::cli::address::ApiUrl;
 use crate::cli::caching::Caching;
@@ -13,8 +14,8 @@ use crate::cli::completions::Shell;
 use crate::cli::given::{Given, Setting, bad};
 use crate::cli::network::ProxyVariables;
 use crate::cli::options::{
-    Action, CheckForm, Destination, ExpectedCustody, Inheritance, Masking, Options, Parent,
-    Preserve, Resolve, Run, Selection, StopTimeout, Supervision,
+    Action, CheckForm, Destination, ExpectedCustody, Inheritance, LocalFiles, Masking, Options,
+    Parent, Preserve, Resolve, Run, Selection, StopTimeout, Supervision,
 };
 use crate::cli::readers::{seconds, signal};
 use crate::cli::table::SUPERVISING;
@@ -57,6 +58,7 @@ impl Given {
             min_generation: self.min_generation.read(generation)?,
             require_levels: self.required_levels()?,
             resolve: self.resolution(),
+            local: self.local_files(),
             selection: self.selection()?,
             inheritance: self.inheritance()?,
             mask: self.mask.read(masking)?.unwrap_or_default(),
@@ -172,11 +174,16 @@ impl Given {
         })
     }
 
+    fn local_files(&self) -> LocalFiles {
+        let files = |setting: &Setting| setting.each().map(PathBuf::from).collect();
+        LocalFiles {
+            defaults: files(&self.defaults),
+            overrides: files(&self.overrides),
+            required: files(&self.require_from),
+        }
+    }
+
     fn selection(&self) -> Result<Selection, Error> {
-        let patterns = |setting: &Setting| -> Result<Vec<_>, Error> {
-            let pattern = |text| CString::new(text).map_err(|_| setting.bad("contains a NUL byte"));
-            setting.list()?.into_iter().map(pattern).collect()
-        };
         let renaming = |pair: String| renaming(&pair).map_err(|reason| self.rename.bad(reason));
         let rename = self.rename.list()?.into_iter().map(renaming);
         let rename: Vec<(String, String)> = rename.collect::<Result<_, _>>()?;
@@ -185,8 +192,8 @@ impl Given {
             return Err(self.rename.bad("a secret is renamed twice"));
         }
         Ok(Selection {
-            only: patterns(&self.only)?,
-            except: patterns(&self.except)?,
+            only: self.only.patterns()?,
+            except: self.except.patterns()?,
             rename,
             prefix: self.prefix.read(name)?.unwrap_or_default(),
             require: self.require.names()?,
@@ -205,6 +212,7 @@ impl Given {
             preserve,
             clean: self.clean_env.is_given(),
             pass: self.pass.names()?,
+            drop: self.drop.patterns()?,
             allow_unsafe: self.allow_unsafe_env.names()?,
             keep_credentials: self.keep_credentials.is_given(),
         })

@@ -50,11 +50,11 @@ struct Row {
 pub fn table(variables: &[Variable<'_>], layout: Layout) -> String {
     let row = |variable: &Variable<'_>| Row {
         name: variable.name.clone().into_owned(),
-        level: variable.level.as_str(),
+        level: variable.layer.as_str(),
         overrides: variable
             .overrides
             .iter()
-            .map(|level| level.as_str())
+            .map(|layer| layer.as_str())
             .collect(),
         length: length_class(variable.value.len()),
     };

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod file_flaw;
 mod hints;
 mod key_flaw;
 mod loose_file;
@@ -31,6 +32,7 @@ use crate::sys::StartFailure;
 use crate::sys::locked::NoMemory;
 use crate::sys::plain;
 
+pub use file_flaw::FileFlaw;
 pub use key_flaw::{BadKey, MissingKey, Sealed};
 pub use loose_file::{LooseFile, Looseness};
 pub use manifest_flaw::ManifestFlaw;
@@ -280,6 +282,13 @@ pub enum Error {
     /// The file of `--profile` is invalid.
     #[error("--profile: {}: {flaw}", shown(file))]
     Profile { file: PathBuf, flaw: ProfileFlaw },
+    /// A file beside the secrets cannot be used.
+    #[error("{option}: {}: {flaw}", shown(file))]
+    LocalFile {
+        option: &'static str,
+        file: PathBuf,
+        flaw: FileFlaw,
+    },
     /// Memory for secrets could not be allocated or locked.
     #[error(transparent)]
     Memory(#[from] NoMemory),

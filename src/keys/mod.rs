@@ -9,16 +9,16 @@ mod claims;
 pub mod loose;
 pub mod profile_file;
 pub mod prompt;
+pub mod reading;
 
 use std::ffi::{CStr, OsStr};
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::crypto;
 use crate::error::{BadKey, Error, MissingKey, shown};
@@ -30,6 +30,7 @@ use crate::sys::{self, Environ, names_of};
 pub use crate::keys::claims::{Claimed, KeyFiles};
 use crate::keys::claims::{KeyFile, KeyPlace};
 use crate::keys::loose::Holds;
+use crate::keys::reading::{PATIENCE, open, read_up_to};
 
 /// The variables that hold keys or name their files. They are taken out of our environment before anything else.
 pub const VARIABLES: [&str; 4] = [
@@ -44,10 +45,6 @@ pub const KEYS: [&str; 2] = [API_KEY.variable, CLIENT_KEY.variable];
 
 /// The largest key in bytes that is read.
 const MAX_KEY: usize = 4096;
-
-/// How long a key may take to come through a pipe or a descriptor. Whoever writes it may be asking somebody for a
-/// passphrase first.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The places of one key.
 struct Places {
@@ -341,7 +338,7 @@ impl Places {
         let key = match &file.place {
             KeyPlace::Descriptor(_) if variables.is_repeated => return Err(bad(BadKey::ReadOnce)),
             KeyPlace::Descriptor(opened) => read_key(&mut opened.as_ref(), key),
-            KeyPlace::Path(path) => match open_key(path) {
+            KeyPlace::Path(path) => match open(path) {
                 // The value may be a key itself, so that it is not shown.
                 Err(error) if is_absent(&error) && !file.named_by.is_empty() => {
                     return Err(Error::BadKey {
@@ -377,23 +374,6 @@ fn is_absent(error: &io::Error) -> bool {
     )
 }
 
-/// Opens a key file, and says what it is. A named pipe that nobody writes to keeps us waiting only when it is read.
-fn open_key(file: &Path) -> io::Result<(File, Metadata)> {
-    let mut options = File::options();
-    let opened = options
-        .read(true)
-        .custom_flags(sys::NOT_WAITING)
-        .open(file)?;
-    let metadata = opened.metadata()?;
-    if metadata.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
-    }
-    if metadata.file_type().is_block_device() {
-        return Err(io::Error::other("a block device cannot hold a key"));
-    }
-    Ok((opened, metadata))
-}
-
 fn unreadable(error: io::Error) -> BadKey {
     match error.kind() {
         io::ErrorKind::TimedOut => BadKey::NotInTime { time: PATIENCE },
@@ -406,22 +386,10 @@ fn empty_key() -> Result<Locked, Error> {
     Locked::for_key(MAX_KEY + 1).map_err(Error::Memory)
 }
 
-/// Reads everything up to the end of `input` into `key`, without a buffer in between. Whether reading waits is up to
-/// whoever opened it; we wait in either case, but not for ever.
+/// Reads everything up to the end of `input` into `key`.
 fn read_key(input: &mut (impl Read + AsFd), mut key: Locked) -> io::Result<Locked> {
     let deadline = Instant::now() + PATIENCE;
-    loop {
-        let room = (MAX_KEY + 1) - key.bytes().len();
-        sys::wait_for_input(input.as_fd(), Some(deadline))?;
-        match input.read(&mut key.spare()[..room]) {
-            Ok(0) => return Ok(key),
-            Ok(read) => key.grow(read),
-            // Somebody else may have read what was there.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
-            Err(error) => return Err(error),
-        }
-    }
+    read_up_to(MAX_KEY + 1, input, &mut key, deadline).map(|()| key)
 }
 
 /// The key without white space around it, if it is one.

@@ -101,11 +101,22 @@ impl<'a> Environment<'a> {
 
 /// Whether the command inherits an entry at all.
 pub fn is_passed(entry: &CStr, inheritance: &Inheritance) -> bool {
-    !inheritance.clean
+    let is_kept = !inheritance.clean
         || inheritance
             .pass
             .iter()
-            .any(|name| Some(name.as_str()) == name_of(entry))
+            .any(|name| Some(name.as_str()) == name_of(entry));
+    is_kept && !is_dropped(entry, &inheritance.drop)
+}
+
+/// Whether the name of an entry, which need not be text, matches one of the patterns. One without `=` is all name.
+fn is_dropped(entry: &CStr, patterns: &[CString]) -> bool {
+    if patterns.is_empty() {
+        return false;
+    }
+    let bytes = entry.to_bytes().split(|byte| *byte == b'=').next();
+    let name = CString::new(bytes.unwrap_or_default()).unwrap_or_default();
+    patterns.iter().any(|pattern| sys::matches(pattern, &name))
 }
 
 /// The size of a secret as `NAME=value`, without its NUL.

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod block;
+pub mod local;
 pub mod select;
 pub mod takeover;
 
@@ -27,15 +28,45 @@ pub struct Variable<'a> {
     /// Its name; after renaming, the one that the command sees.
     pub name: Cow<'a, str>,
     pub value: Value<'a>,
-    /// The level that the value comes from.
-    pub level: LevelName,
-    /// The levels whose values it overrides, the deepest last.
-    pub overrides: Vec<LevelName>,
+    /// Where the value comes from.
+    pub layer: Layer,
+    /// Where the values come from that it overrides, the topmost last.
+    pub overrides: Vec<Layer>,
 }
 
-/// The parsed variables of one level.
-pub struct LevelVariables<'a> {
-    level: LevelName,
+impl Variable<'_> {
+    /// Whether no level has it.
+    pub fn is_local(&self) -> bool {
+        let mut layers = self.overrides.iter().chain([&self.layer]);
+        !layers.any(|layer| matches!(layer, Layer::Level(_)))
+    }
+}
+
+/// What can give values, from the bottom to the top.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// The files of `--defaults`.
+    Defaults,
+    /// A level of the store.
+    Level(LevelName),
+    /// The files of `--overrides`.
+    Overrides,
+}
+
+impl Layer {
+    /// Its name in lists.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Layer::Defaults => "defaults",
+            Layer::Level(level) => level.as_str(),
+            Layer::Overrides => "overrides",
+        }
+    }
+}
+
+/// The parsed variables of one layer.
+pub struct LayerVariables<'a> {
+    layer: Layer,
     text: LevelText<'a>,
 }
 
@@ -44,13 +75,15 @@ enum LevelText<'a> {
     Json(Vec<(String, String)>),
 }
 
-impl LevelVariables<'_> {
-    pub fn name(&self) -> LevelName {
-        self.level
+impl LayerVariables<'_> {
+    pub fn layer(&self) -> Layer {
+        self.layer
     }
+}
 
+impl LevelText<'_> {
     fn pairs(&self) -> Vec<(&str, Value<'_>)> {
-        match &self.text {
+        match self {
             LevelText::Env(parsed) => parsed
                 .entries()
                 .map(|entry| (entry.name, entry.value))
@@ -71,19 +104,19 @@ impl LevelVariables<'_> {
 pub fn read<'a>(
     levels: &'a [OpenLevel],
     report: &Report,
-) -> Result<Vec<LevelVariables<'a>>, Error> {
+) -> Result<Vec<LayerVariables<'a>>, Error> {
     for (index, level) in levels.iter().enumerate() {
         let bytes = level.text.bytes().len();
         report.record(|| Event::LevelOpened { index, bytes });
     }
     let read = |(index, level): (usize, &'a OpenLevel)| {
-        let variables = LevelVariables {
-            level: level.name,
+        let variables = LayerVariables {
+            layer: Layer::Level(level.name),
             text: read_level(level, report)?,
         };
         report.record(|| Event::LevelRead {
             index,
-            names: variables.pairs().len(),
+            names: variables.text.pairs().len(),
         });
         Ok(variables)
     };
@@ -132,28 +165,31 @@ pub fn warn_of_skipped(text: &str, Skipped { first, count }: Skipped, report: &R
     }
 }
 
-/// Merges the levels, which are given with the deepest last: the deepest value takes precedence, at the position of
-/// the first.
-pub fn merge<'a>(levels: &'a [LevelVariables<'_>]) -> Vec<Variable<'a>> {
+/// Merges the layers, which are given with the topmost last: its value takes precedence, at the position of the first.
+pub fn merge<'a, 'b: 'a>(
+    layers: impl Iterator<Item = &'a LayerVariables<'b>>,
+) -> Vec<Variable<'a>> {
     let mut merged: Vec<Variable<'a>> = Vec::new();
     let mut positions = HashMap::new();
-    for level in levels {
-        for (name, value) in level.pairs() {
+    for LayerVariables { layer, text } in layers {
+        for (name, value) in text.pairs() {
             match positions.entry(name) {
                 hash_map::Entry::Vacant(slot) => {
                     slot.insert(merged.len());
-                    let (name, level) = (Cow::Borrowed(name), level.level);
                     merged.push(Variable {
-                        name,
+                        name: Cow::Borrowed(name),
                         value,
-                        level,
+                        layer: *layer,
                         overrides: Vec::new(),
                     });
                 }
                 hash_map::Entry::Occupied(position) => {
                     let variable = &mut merged[*position.get()];
-                    variable.overrides.push(variable.level);
-                    (variable.level, variable.value) = (level.level, value);
+                    // Several files can be one layer.
+                    if variable.layer != *layer {
+                        variable.overrides.push(variable.layer);
+                    }
+                    (variable.layer, variable.value) = (*layer, value);
                 }
             }
         }

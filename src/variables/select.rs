@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
 
 use crate::cli::Selection;
@@ -15,8 +15,9 @@ use crate::event::Event;
 use crate::report::Report;
 use crate::sys;
 use crate::variables::Variable;
+use crate::variables::local::Required;
 
-/// Applies `selection` to `variables`.
+/// Applies `selection` to `variables`. `required` are names that files say must be there.
 ///
 /// # Errors
 ///
@@ -25,6 +26,7 @@ use crate::variables::Variable;
 pub fn select<'a>(
     mut variables: Vec<Variable<'a>>,
     selection: &Selection,
+    required: &[Required],
     report: &Report,
 ) -> Result<Vec<Variable<'a>>, Error> {
     let only = matching(&variables, &selection.only, "--only", report);
@@ -49,19 +51,32 @@ pub fn select<'a>(
             name: twice.name.clone().into_owned(),
         });
     }
-    let is_there = |name: &&String| {
-        variables
-            .iter()
-            .any(|variable| variable.name == **name && !variable.value.is_empty())
-    };
-    let missing: Vec<_> = selection
-        .require
-        .iter()
-        .filter(|name| !is_there(name))
-        .cloned()
-        .collect();
+    check_required(&variables, selection, required)?;
+    Ok(variables)
+}
+
+fn check_required(
+    variables: &[Variable<'_>],
+    selection: &Selection,
+    required: &[Required],
+) -> Result<(), Error> {
+    let names = variables.iter().map(|variable| &*variable.name);
+    let are_empty = variables.iter().map(|variable| variable.value.is_empty());
+    let present: HashMap<_, _> = names.zip(are_empty).collect();
+    let by_option = selection.require.iter().map(|name| (name, false));
+    let by_file = required.iter().map(|it| (&it.name, it.may_be_empty));
+    let mut missing: Vec<String> = Vec::new();
+    for (name, may_be_empty) in by_option.chain(by_file) {
+        let is_there = match present.get(&**name) {
+            Some(is_empty) => may_be_empty || !is_empty,
+            None => false,
+        };
+        if !is_there && !missing.contains(name) {
+            missing.push(name.clone());
+        }
+    }
     if missing.is_empty() {
-        Ok(variables)
+        Ok(())
     } else {
         Err(Error::Required { names: missing })
     }

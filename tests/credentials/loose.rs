@@ -51,6 +51,11 @@ fn each(test: impl Fn(&Trusting)) {
         profile.as_bytes(),
         Run::dotenv_run().env("DOTENV_CLIENT_KEY", CLIENT_KEY),
     );
+    trusting(
+        "--overrides",
+        b"OTHER=x\n",
+        plain.dotenv_run().arg("legacy"),
+    );
     let authority = fs::read(service.ca_file()).expect("an authority");
     trusting(
         "--ca-file",

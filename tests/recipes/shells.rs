@@ -183,3 +183,20 @@ pub fn existing_tree(snippet: &Snippet) {
     let run = machine.shell(snippet).env("OTHER", "1");
     machine.assert_ran(&machine.with_places(run).finish(), &["server"]);
 }
+
+pub fn local_values(snippet: &Snippet) {
+    let machine = Machine::new();
+    machine.file("work/dev.env", "DB_HOST=localhost\nPORT=8080\n");
+    machine.file("work/.env.local", "DB_PORT=6543\n");
+    machine.file("work/.env.example", "DB_URL=\nPORT=80\n");
+    let finds = "[ $DB_HOST/$DB_PORT/$PORT = db/6543/8080 ]";
+    machine.stub("work/server", Finds::Also(finds));
+    let run = || {
+        machine
+            .shell(snippet)
+            .env("DOTENV_API_KEY", machine.api_key())
+    };
+    machine.assert_ran(&run().finish(), &["server"]);
+    machine.file("work/.env.example", "SENTRY_DSN=\n");
+    run().finish().assert_refused(125, &["SENTRY_DSN"]);
+}

@@ -8,6 +8,7 @@ mod answers;
 mod connection;
 mod keys;
 mod levels;
+mod local;
 mod sealing;
 mod trees;
 mod usage;
@@ -212,6 +213,7 @@ pub fn of_dotenv_run() -> impl Iterator<Item = Failure> {
         connection::table(),
         answers::table(),
         levels::table(),
+        local::table(),
         trees::table(),
         variables::table(),
     ];

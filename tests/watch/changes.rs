@@ -181,3 +181,19 @@ pub fn files_in_memory_are_those_of_the_new_set() {
     live.wait_for_output("G0_0=2");
     end(live);
 }
+
+/// As is one that breaks and is mended again.
+pub fn a_local_file_that_changes_is_a_change() {
+    let (tree, dir) = (tree(), TempDir::new());
+    let file = dir.file("local", "X=first\n");
+    let script = "echo value $X; while :; do sleep 0.01; done";
+    let run = tree.dotenv_run().arg("--overrides").arg(&file);
+    let live = watched(run, script).spawn();
+    live.wait_for_output("value first\n");
+    fs::write(&file, "X='open\n").expect("a file");
+    wait_for_message(&live, "line 1: X: a quote is never closed");
+    fs::write(&file, "X=second\n").expect("a file");
+    live.wait_for_output("value second\n");
+    assert_eq!(starts(&live).len(), 2);
+    end(live);
+}

@@ -240,10 +240,16 @@ impl Candidate {
         }
     }
 
-    /// Looks at documents before anything is decrypted. A renewal ends here, unless they have changed, and twice were
-    /// the same.
-    pub fn check_documents(&self, sealed: &SealedLevels) {
-        let digest = self.digests.digest(|give| sealed.each_part(give));
+    /// Looks at documents before anything is decrypted, and at the `texts` beside them. A renewal ends here, unless they
+    /// have changed, and twice were the same.
+    pub fn check_documents(&self, sealed: &SealedLevels, texts: &[&[u8]]) {
+        let digest = self.digests.digest(|give| {
+            sealed.each_part(give);
+            for text in texts {
+                give(&text.len().to_ne_bytes());
+                give(text);
+            }
+        });
         self.documents.set(digest);
         self.started_with.set(InForce::of(sealed, self.in_force()));
         if self.is_first {
