@@ -60,6 +60,7 @@ pub mod inside {
             };
         }
         pub mod render {
+            pub use crate::dotenv::handover::Delimiter;
             pub use crate::dotenv::render::{Form, NoSpelling, render};
         }
         pub mod resolve {

@@ -323,13 +323,13 @@ impl Task {
                 }
                 options.check.is_none().then_some(ready)
             }
-            Action::Print { form, .. } => {
-                if form.becomes_variables() {
+            Action::Print { content, .. } => {
+                if content.becomes_variables() {
                     let names = secrets.iter().map(|secret| &*secret.name);
                     refuse_unsafe(names, &options.inheritance.allow_unsafe)?;
                 }
-                let text = output::rendered(secrets, *form)?;
-                output::mask(secrets, audience, Masks::OnStandardError, report)?;
+                let text = output::rendered(secrets, *content)?;
+                output::mask(secrets, audience, Masks::before(*content), report)?;
                 audit.done()?;
                 output::write(text.bytes())?;
                 None

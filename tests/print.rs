@@ -2,6 +2,8 @@
 //! a shell which evaluates them gets the values and runs nothing. What each format looks like is
 //! tested with its readers.
 
+pub mod handover;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -13,6 +15,17 @@ use serde_json::{Map, Value, json};
 use crate::support::*;
 
 tests![
+    handover::docker_writes_values_as_they_are,
+    handover::docker_refuses_what_a_line_cannot_hold,
+    handover::docker_run_gives_a_container_the_values needs(ENGINE),
+    handover::kubectl_makes_a_secret_of_the_values needs(|| tool("kubectl")),
+    handover::github_is_read_by_the_runner,
+    handover::github_is_told_what_to_mask_first,
+    handover::github_refuses_the_names_that_the_runner_keeps,
+    handover::names_are_printed_alone,
+    handover::one_value_is_printed_as_it_is,
+    handover::one_value_is_decoded,
+    handover::a_single_value_is_one_of_one,
     every_format_is_printed,
     nothing_but_data_is_printed,
     a_regular_file_is_refused_before_anything_is_fetched,
@@ -287,11 +300,14 @@ fn the_word_print_takes_a_known_format_and_no_command() {
         "sh",
         "bash",
         "dockerfile",
+        "raw:hex",
+        "raw:",
         "env,json",
         " env",
     ] {
         let outcome = print(&tree, format).finish();
-        outcome.assert_refused(125, &["--print: must be env, shell, fish, json or yaml"]);
+        let says = "--print: must be env, shell, fish, json, yaml, docker, github, names, raw or raw:base64";
+        outcome.assert_refused(125, &[says]);
     }
     print(&tree, "env").refuses(125, &["--print takes no command"]);
     let run = tree.run().args(["--print", "env", "--file", "F"]);

@@ -61,14 +61,19 @@ claims! {
     a_new_tree: Readme "Without the service: a sealed tree" 1 => shells::sealed_tree;
 
     github_actions: Recipes "GitHub Actions" 1 => pipelines::github;
+    later_github_steps: Recipes "Later steps of a GitHub job" 1 => pipelines::github_env;
+    circle_ci: Recipes "CircleCI" 1 => pipelines::bash_env, needs(|| tool("bash"));
     gitlab_ci: Recipes "GitLab CI" 1 => pipelines::gitlab, needs(|| tool("bash"));
     azure_pipelines: Recipes "Azure Pipelines" 1 => pipelines::azure, needs(|| tool("bash"));
     jenkins: Recipes "Jenkins" 1 => pipelines::jenkins;
     a_dockerfile: Recipes "Dockerfile" 1 => images::dockerfile, needs(CONTAINERS);
     docker: Recipes "Dockerfile" 2 => images::docker, needs(CONTAINERS);
+    docker_with_a_file: Recipes "docker run" 1 => shells::docker_run;
+    docker_with_names: Recipes "docker run" 2 => shells::docker_run;
     compose: Recipes "Compose" 1 => images::compose, needs(CONTAINERS);
     kubernetes: Recipes "Kubernetes" 1 => images::kubernetes, needs(CONTAINERS);
     kubectl: Recipes "Kubernetes" 2 => images::commands_for_kubernetes;
+    kubectl_with_variables: Recipes "Kubernetes" 3 => shells::kubectl, needs(|| tool("kubectl"));
     systemd_creds: Recipes "systemd" 1 => units::encrypting, needs(PLACES, CREDENTIALS);
     systemd: Recipes "systemd" 2 => units::encrypted, needs(SERVICES, CREDENTIALS);
     make: Recipes "make" 1 => builds::make, needs(|| tool("make"));
@@ -80,12 +85,13 @@ claims! {
     a_build: Manual "EXAMPLES" 1 => shells::build;
     a_key_from_a_program: Manual "EXAMPLES" 2 => shells::key_from_a_program;
     an_existing_tree: Manual "EXAMPLES" 3 => shells::existing_tree, needs(PLACES);
-    variables_in_the_shell: Manual "EXAMPLES" 4 => shells::evaluated;
-    a_file_in_memory: Manual "EXAMPLES" 5 => shells::file_in_memory;
-    a_list: Manual "EXAMPLES" 6 => shells::list;
-    a_check: Manual "EXAMPLES" 7 => shells::check;
-    an_entrypoint: Manual "EXAMPLES" 8 => images::entrypoint_alone, needs(CONTAINERS);
-    a_service: Manual "EXAMPLES" 9 => units::loaded, needs(SERVICES);
+    variables_in_the_shell: Manual "EXAMPLES" 5 => shells::evaluated;
+    a_single_value: Manual "EXAMPLES" 4 => shells::single_value;
+    a_file_in_memory: Manual "EXAMPLES" 6 => shells::file_in_memory;
+    a_list: Manual "EXAMPLES" 7 => shells::list;
+    a_check: Manual "EXAMPLES" 8 => shells::check;
+    an_entrypoint: Manual "EXAMPLES" 9 => images::entrypoint_alone, needs(CONTAINERS);
+    a_service: Manual "EXAMPLES" 10 => units::loaded, needs(SERVICES);
     sealing: Seal "EXAMPLES" 1 => shells::sealed_tree;
 }
 

@@ -7,7 +7,7 @@ mod special;
 mod values;
 
 use dotenv_run::inside::dotenv::parse::{self, Value};
-use dotenv_run::inside::dotenv::render::{Form, NoSpelling, render};
+use dotenv_run::inside::dotenv::render::{Delimiter, Form, NoSpelling, render};
 
 use crate::support::*;
 use readers::*;
@@ -73,12 +73,20 @@ struct Sample {
     variables: Variables,
 }
 
+/// A delimiter for all: no value knows it.
+fn delimiter() -> Delimiter {
+    Delimiter::of([0x5a; 16])
+}
+
 /// Renders in the given order.
 fn text(form: Form, variables: &[(String, String)]) -> Result<String, NoSpelling> {
     let mut text = String::new();
     let variables = variables.iter();
     let variables = variables.map(|(name, value)| (name.as_str(), Value::verbatim(value)));
-    render(form, variables, &mut |piece| text.push_str(piece)).map(|()| text)
+    render(form, &delimiter(), variables, &mut |piece| {
+        text.push_str(piece)
+    })
+    .map(|()| text)
 }
 
 fn sample(form: Form, variables: Vec<(String, String)>) -> Result<Sample, NoSpelling> {
@@ -326,7 +334,9 @@ fn every_vector_is_printed_or_cannot_exist() {
             }
         }
     }
-    assert_eq!(refused, ["dollar-brace in env"]);
+    let (lines, others): (Vec<_>, Vec<_>) = refused.iter().partition(|it| it.ends_with("docker"));
+    assert_eq!(others, ["dollar-brace in env"]);
+    assert!(!lines.is_empty() && lines.len() < 20, "{lines:?}");
     let impossible = impossible.join(" ");
     assert_eq!(
         impossible,
@@ -395,7 +405,10 @@ fn a_value_in_pieces_is_printed_like_a_value_in_one() {
         let in_pieces = |form| {
             let mut text = String::new();
             let variables = parsed.entries().map(|entry| (entry.name, entry.value));
-            render(form, variables, &mut |piece| text.push_str(piece)).map(|()| text)
+            render(form, &delimiter(), variables, &mut |piece| {
+                text.push_str(piece)
+            })
+            .map(|()| text)
         };
         for form in Form::ALL {
             let whole = text(form, &[("A".into(), value.clone())]);
@@ -414,7 +427,12 @@ fn the_order_is_kept() {
         "set -gx Z 'x y'\nset -gx A 'x y'\nset -gx M 'x y'\nset -gx B 'x y'\n",
         "{\n  \"Z\": \"x y\",\n  \"A\": \"x y\",\n  \"M\": \"x y\",\n  \"B\": \"x y\"\n}\n",
         "\"Z\": \"x y\"\n\"A\": \"x y\"\n\"M\": \"x y\"\n\"B\": \"x y\"\n",
+        "Z=x y\nA=x y\nM=x y\nB=x y\n",
+        "Z<<E\nx y\nE\nA<<E\nx y\nE\nM<<E\nx y\nE\nB<<E\nx y\nE\n",
+        "Z\nA\nM\nB\n",
     ];
+    let end = format!("end_{}", "5a".repeat(16));
+    let expected = expected.map(|text| text.replace('E', &end));
     let printed = Form::ALL.map(|form| text(form, &variables).unwrap());
     assert_eq!(printed, expected);
 }

@@ -125,7 +125,10 @@ fn zsh() -> String {
         let act = match spec.completion {
             _ if spec.kind == Kind::Flag => String::new(),
             Completion::File => format!("{colon}{message}:_files"),
-            Completion::Words(words) => format!("{colon}{message}:({})", words.join(" ")),
+            Completion::Words(words) => {
+                let words = words.join(" ").replace(':', "\\:");
+                format!("{colon}{message}:({words})")
+            }
             Completion::Unknown => format!("{colon}{message}: "),
         };
         let (long, help) = (spec.long, quoted(&spec.description()));

@@ -114,8 +114,8 @@ pub enum Action {
     Run(Run),
     /// They are printed.
     Print {
-        /// How.
-        form: Form,
+        /// What of them, and how.
+        content: Content,
         /// `--allow-file`: even into a regular file.
         allow_file: bool,
     },
@@ -126,6 +126,46 @@ pub enum Action {
     },
 }
 
+/// What is written of the secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// All of them, in a format.
+    All(Form),
+    /// The value of the only one.
+    Only(Decoding),
+}
+
+impl Content {
+    /// The word for the value of the only one.
+    pub const RAW: &str = "raw";
+
+    /// The word for the same, decoded.
+    pub const RAW_BASE64: &str = "raw:base64";
+
+    /// What a word stands for.
+    pub fn named(word: &str) -> Option<Self> {
+        match word {
+            Content::RAW => Some(Content::Only(Decoding::None)),
+            Content::RAW_BASE64 => Some(Content::Only(Decoding::Base64)),
+            _ => Form::named(word).map(Content::All),
+        }
+    }
+
+    /// Whether its readers make environment variables of the names.
+    pub fn becomes_variables(self) -> bool {
+        matches!(self, Content::All(form) if form.becomes_variables())
+    }
+}
+
+/// What is done to a value before it is written alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decoding {
+    /// Nothing.
+    None,
+    /// It is taken for base64, and decoded.
+    Base64,
+}
+
 /// How a command is run.
 pub struct Run {
     /// The command and its arguments, byte for byte; at least one element, but for a check.
@@ -133,7 +173,7 @@ pub struct Run {
     /// Whether and how a parent stays in front of it.
     pub supervision: Supervision,
     /// The files that it gets in memory: the variable with the path, and how the file is written.
-    pub files: Vec<(String, Form)>,
+    pub files: Vec<(String, Content)>,
     /// `--file-only`: no secret in its environment.
     pub file_only: bool,
 }

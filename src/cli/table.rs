@@ -240,7 +240,18 @@ pub const SUPERVISING: &[&str] = &[
 use Kind::{List, Number, NumberOrText, OptionalList, OptionalNumber, OptionalText, Text, Words};
 
 /// The words that a FORMAT can be.
-const FORMATS: &[&str] = &["env", "shell", "fish", "json", "yaml"];
+const FORMATS: &[&str] = &[
+    "env",
+    "shell",
+    "fish",
+    "json",
+    "yaml",
+    "docker",
+    "github",
+    "names",
+    "raw",
+    "raw:base64",
+];
 
 /// Everything that can be given: the options in the order of `--help`, then what has no name on the command line.
 #[rustfmt::skip]
@@ -302,7 +313,7 @@ static SPECS: &[Spec] = &[
     valued(("file", List, "VAR[=FORMAT]"), "pass a file in memory, and its path in VAR (default format: env)", |it| &mut it.file),
     flag("file-only", "with --file, do not put the secrets in the environment", |it| &mut it.file_only)
         .needs(&["file"]),
-    valued(("print", Text, "FORMAT"), "print the secrets as env, shell, fish, json or yaml; no command", |it| &mut it.print)
+    valued(("print", Text, "FORMAT"), "print the secrets as env, shell, fish, json, yaml, docker, github, names or raw; no command", |it| &mut it.print)
         .words(FORMATS).excludes(&["watch", "list", "file", "redact", "json", "check"]),
     flag("allow-file", "with --print, write even to a regular file", |it| &mut it.allow_file)
         .needs(&["print"]),
@@ -378,6 +389,7 @@ pub fn help() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::options::Content;
     use crate::dotenv::render::Form;
 
     #[test]
@@ -409,6 +421,7 @@ mod tests {
 
     #[test]
     fn the_formats_are_those_that_can_be_rendered() {
-        assert_eq!(FORMATS, Form::ALL.map(Form::name));
+        let single = [Content::RAW, Content::RAW_BASE64];
+        assert_eq!(FORMATS, [&Form::ALL.map(Form::name)[..], &single].concat());
     }
 }

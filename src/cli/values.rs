@@ -14,8 +14,8 @@ use crate::cli::completions::Shell;
 use crate::cli::given::{Given, Setting, bad};
 use crate::cli::network::ProxyVariables;
 use crate::cli::options::{
-    Action, CheckForm, Destination, ExpectedCustody, Inheritance, LocalFiles, Masking, Options,
-    Parent, Preserve, Resolve, Run, Selection, StopTimeout, Supervision,
+    Action, CheckForm, Content, Destination, ExpectedCustody, Inheritance, LocalFiles, Masking,
+    Options, Parent, Preserve, Resolve, Run, Selection, StopTimeout, Supervision,
 };
 use crate::cli::readers::{seconds, signal};
 use crate::cli::table::SUPERVISING;
@@ -93,9 +93,11 @@ impl Given {
     }
 
     fn action(&mut self, api_url: &ApiUrl) -> Result<Action, Error> {
-        if let Some(form) = self.print.read(form)? {
-            let allow_file = self.allow_file.is_given();
-            return Ok(Action::Print { form, allow_file });
+        if let Some(content) = self.print.read(content)? {
+            return Ok(Action::Print {
+                content,
+                allow_file: self.allow_file.is_given(),
+            });
         }
         if self.list.is_given() {
             let json = self.json.is_given();
@@ -326,14 +328,15 @@ fn destination(text: &str) -> Result<Destination, &'static str> {
     }
 }
 
-fn form(text: &str) -> Result<Form, &'static str> {
-    Form::named(text).ok_or("must be env, shell, fish, json or yaml")
+fn content(text: &str) -> Result<Content, &'static str> {
+    Content::named(text)
+        .ok_or("must be env, shell, fish, json, yaml, docker, github, names, raw or raw:base64")
 }
 
-fn file(text: &str) -> Result<(String, Form), Cow<'static, str>> {
+fn file(text: &str) -> Result<(String, Content), Cow<'static, str>> {
     match text.split_once('=') {
-        Some((variable, format)) => Ok((name(variable)?, form(format)?)),
-        None => Ok((name(text)?, Form::Env)),
+        Some((variable, format)) => Ok((name(variable)?, content(format)?)),
+        None => Ok((name(text)?, Content::All(Form::Env))),
     }
 }
 

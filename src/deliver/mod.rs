@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod alone;
 pub mod encodings;
 pub mod list;
 pub mod mask;

@@ -7,7 +7,11 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitCode;
 
+use crate::cli::Content;
+use crate::crypto;
+use crate::deliver::alone::only_value;
 use crate::deliver::mask::{self, Audience};
+use crate::dotenv::handover::Delimiter;
 use crate::dotenv::render::{Form, NoSpelling, render};
 use crate::error::Error;
 use crate::event::Event;
@@ -57,9 +61,9 @@ pub fn print(text: &str) -> Result<ExitCode, Error> {
 ///
 /// # Errors
 ///
-/// If a value has no spelling in the format, or the system gives no such file.
-pub fn memory_file(variables: &[Variable<'_>], form: Form) -> Result<File, Error> {
-    let file = sys::sealed_memory_file(rendered(variables, form)?.bytes());
+/// Those of [`rendered`], or if the system gives no such file.
+pub fn memory_file(variables: &[Variable<'_>], content: Content) -> Result<File, Error> {
+    let file = sys::sealed_memory_file(rendered(variables, content)?.bytes());
     file.map(File::from).map_err(Error::MemoryFile)
 }
 
@@ -70,8 +74,20 @@ pub enum Masks {
     OnEitherStream,
     /// Standard error alone: standard output is for data.
     OnStandardError,
+    /// The same, and it is an error if nobody reads it: what is printed is for the runner to use.
+    OnStandardErrorSurely,
     /// None: it is only found out who would be told.
     Nowhere,
+}
+
+impl Masks {
+    /// Those that go before what is printed.
+    pub fn before(content: Content) -> Self {
+        match content {
+            Content::All(Form::GitHub) => Masks::OnStandardErrorSurely,
+            Content::All(_) | Content::Only(_) => Masks::OnStandardError,
+        }
+    }
 }
 
 /// Tells the runner in `audience` to mask the values, on a stream that somebody reads as it comes. To a terminal or into
@@ -103,6 +119,9 @@ pub fn mask(
         (stream, _) => stream,
     };
     let Some(stream) = stream.map_err(Error::Mask)? else {
+        if streams == Masks::OnStandardErrorSurely {
+            return Err(Error::NothingMasked);
+        }
         report.warn(format_args!(
             "nothing is masked: the output does not go to the runner"
         ));
@@ -110,7 +129,7 @@ pub fn mask(
     };
     let skipped = mask::register(runner, variables, |lines| match streams {
         Masks::Nowhere => Ok(()),
-        Masks::OnEitherStream | Masks::OnStandardError => {
+        Masks::OnEitherStream | Masks::OnStandardError | Masks::OnStandardErrorSurely => {
             sys::write_all(&stream, lines).map_err(Error::Mask)
         }
     })?;
@@ -130,23 +149,33 @@ fn pipe(stream: BorrowedFd<'_>) -> io::Result<Option<File>> {
     Ok(sys::is_pipe(&stream)?.then_some(stream))
 }
 
-/// The text of the set, in locked memory.
+/// What is to be written of the set, in locked memory.
 ///
 /// # Errors
 ///
-/// If a value has no spelling in the format, or there is no locked memory.
-pub fn rendered(variables: &[Variable<'_>], form: Form) -> Result<Locked, Error> {
+/// If a value has no spelling in the format, the value of the only variable is wanted and there are others, or there is
+/// no locked memory.
+pub fn rendered(variables: &[Variable<'_>], content: Content) -> Result<Locked, Error> {
+    match content {
+        Content::All(form) => text_of(variables, form),
+        Content::Only(decoding) => only_value(variables, decoding),
+    }
+}
+
+fn text_of(variables: &[Variable<'_>], form: Form) -> Result<Locked, Error> {
+    let randomness = match form {
+        Form::GitHub => crypto::random().map_err(Error::Random)?,
+        _ => [0; 16],
+    };
+    let delimiter = Delimiter::of(randomness);
     let pairs = || {
         variables
             .iter()
             .map(|variable| (&*variable.name, variable.value))
     };
     let render = |sink: &mut dyn FnMut(&str)| {
-        let no_spelling = |NoSpelling { name }| Error::NoSpelling {
-            name,
-            form: form.name(),
-        };
-        render(form, pairs(), sink).map_err(no_spelling)
+        let no_spelling = |NoSpelling { name }| Error::NoSpelling { name, form };
+        render(form, &delimiter, pairs(), sink).map_err(no_spelling)
     };
     let mut length = 0;
     render(&mut |piece| length += piece.len())?;

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod editing;
+pub mod handover;
 pub mod parse;
 pub mod render;
 pub mod resolve;

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::dotenv::handover::{self, Delimiter};
 use crate::dotenv::parse::Value;
 use crate::dotenv::shells;
 use crate::dotenv::spelling::{Sink, no_spelling, replaced};
@@ -24,11 +25,26 @@ pub enum Form {
     Json,
     /// One YAML mapping.
     Yaml,
+    /// `NAME=value` lines without quotes, for container engines and `kubectl`.
+    Docker,
+    /// What a runner of GitHub Actions reads from the files that it names.
+    GitHub,
+    /// The names alone.
+    Names,
 }
 
 impl Form {
     /// Every format, in the order in which they are documented.
-    pub const ALL: [Form; 5] = [Form::Env, Form::Shell, Form::Fish, Form::Json, Form::Yaml];
+    pub const ALL: [Form; 8] = [
+        Form::Env,
+        Form::Shell,
+        Form::Fish,
+        Form::Json,
+        Form::Yaml,
+        Form::Docker,
+        Form::GitHub,
+        Form::Names,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -37,14 +53,17 @@ impl Form {
             Form::Fish => "fish",
             Form::Json => "json",
             Form::Yaml => "yaml",
+            Form::Docker => "docker",
+            Form::GitHub => "github",
+            Form::Names => "names",
         }
     }
 
     /// Whether its readers make environment variables of the names, rather than take them as data.
     pub fn becomes_variables(self) -> bool {
         match self {
-            Form::Env | Form::Shell | Form::Fish => true,
-            Form::Json | Form::Yaml => false,
+            Form::Env | Form::Shell | Form::Fish | Form::Docker | Form::GitHub => true,
+            Form::Json | Form::Yaml | Form::Names => false,
         }
     }
 
@@ -54,12 +73,14 @@ impl Form {
 }
 
 /// Renders the variables, in their order, into `sink`. Every name matches `[A-Za-z_][A-Za-z0-9_]*` and occurs once.
+/// `delimiter` is for those who need one, and has to be new each time.
 ///
 /// # Errors
 ///
 /// The first variable without a spelling; `sink` must then discard what it received.
 pub fn render<'a>(
     form: Form,
+    delimiter: &Delimiter,
     variables: impl IntoIterator<Item = (&'a str, Value<'a>)>,
     sink: Sink<'_>,
 ) -> Result<(), NoSpelling> {
@@ -74,6 +95,14 @@ pub fn render<'a>(
         }
         Form::Yaml => {
             yaml(variables, sink);
+            Ok(())
+        }
+        Form::Docker => variables.try_for_each(|(name, value)| handover::docker(name, value, sink)),
+        Form::GitHub => {
+            variables.try_for_each(|(name, value)| handover::github(name, value, delimiter, sink))
+        }
+        Form::Names => {
+            variables.for_each(|(name, _)| handover::name(name, sink));
             Ok(())
         }
     }
@@ -318,7 +347,11 @@ mod tests {
             .iter()
             .map(|(name, value)| (*name, Value::verbatim(value)));
         let mut text = String::new();
-        render(form, variables, &mut |piece| text.push_str(piece)).map(|()| text)
+        let delimiter = Delimiter::of([0; 16]);
+        render(form, &delimiter, variables, &mut |piece| {
+            text.push_str(piece)
+        })
+        .map(|()| text)
     }
 
     #[test]
@@ -459,7 +492,7 @@ mod tests {
     fn no_variables_are_an_empty_document() {
         assert_eq!(
             Form::ALL.map(|form| text(form, &[]).unwrap()),
-            ["", "", "", "{}\n", "{}\n"]
+            ["", "", "", "{}\n", "{}\n", "", "", ""]
         );
     }
 }

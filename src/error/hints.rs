@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use crate::dotenv::render::Form;
 use crate::error::unsafe_name::accepting;
 use crate::error::{
     BadKey, Denied, Error, Flaw, FromMirror, MissingKey, ProfileFlaw, Seal, Sealed, Unreachable,
@@ -146,7 +147,16 @@ impl Error {
                 ..
             } => "valid keys are path, command and the long option names that --help lists",
             Error::Mask(_) => "use --mask=off to start the command without masking",
+            Error::NoSpelling {
+                form: Form::GitHub, ..
+            } => "use --except to leave it out, or --rename",
+            Error::NoSpelling {
+                form: Form::Docker, ..
+            } => "use --print names, and docker run -e NAME in COMMAND, for any value",
             Error::NoSpelling { .. } => "use json or yaml, which can represent every value",
+            Error::NotOneSecret { .. } => "use --only NAME",
+            Error::NotBase64 { .. } => "use raw for the value as it is stored",
+            Error::NothingMasked => "use --mask=off to go on without masking",
             Error::VariableTooLong { .. } | Error::EnvironmentTooLong { .. } => {
                 "use --file VAR --file-only to pass the secrets in a file in memory"
             }

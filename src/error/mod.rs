@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::dotenv::parse::ParseError;
+use crate::dotenv::render::Form;
 use crate::dotenv::resolve::ResolveError;
 use crate::error::unsafe_name::listed;
 use crate::error::wording::{Seconds, Wait};
@@ -232,8 +233,20 @@ pub enum Error {
     #[error("standard output is a regular file")]
     PrintToFile,
     /// A value cannot be written in a format so that every reader gets it back.
-    #[error("{name} cannot be written as {form} so that every reader gets the same value")]
-    NoSpelling { name: String, form: &'static str },
+    #[error(fmt = wording::no_spelling)]
+    NoSpelling { name: String, form: Form },
+    /// The value of the only secret is wanted, and there is none or another one.
+    #[error("raw needs exactly one secret, and {count} are selected")]
+    NotOneSecret { count: usize },
+    /// A value that is to be decoded cannot be.
+    #[error("the value of {name} is not base64")]
+    NotBase64 { name: String },
+    /// The system gives no random bytes.
+    #[error("{}", plain(.0))]
+    Random(io::Error),
+    /// What is printed is for a runner that has nobody to tell it what to mask.
+    #[error("the runner cannot be told what to mask: standard error does not go to it")]
+    NothingMasked,
     /// No file in memory.
     #[error("cannot create a file in memory: {}", plain(.0))]
     MemoryFile(io::Error),

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::dotenv::parse::is_hidden;
+use crate::dotenv::render::Form;
 use crate::sys::plain;
 
 /// The name of a file as messages show it.
@@ -67,6 +68,16 @@ impl fmt::Display for Wait {
             None => Ok(()),
         }
     }
+}
+
+pub(super) fn no_spelling(name: &str, form: &Form, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let form_name = form.name();
+    write!(f, "{name} cannot be written as {form_name}")?;
+    f.write_str(match form {
+        Form::Docker => ": the value has a line end, or is longer than 65535 bytes with its name",
+        Form::GitHub => ": the runner keeps this name for itself",
+        _ => " so that every reader gets the same value",
+    })
 }
 
 pub(super) fn not_open(

@@ -128,15 +128,19 @@ fn memory_files(
     secrets: &[Variable<'_>],
     inheritance: &Inheritance,
 ) -> Result<Vec<File>, Error> {
-    if run.files.iter().any(|(_, form)| form.becomes_variables()) {
+    if run
+        .files
+        .iter()
+        .any(|(_, content)| content.becomes_variables())
+    {
         refuse_unsafe(
             secrets.iter().map(|secret| &*secret.name),
             &inheritance.allow_unsafe,
         )?;
     }
-    let forms = run.files.iter().map(|(_, form)| *form);
-    forms
-        .map(|form| output::memory_file(secrets, form))
+    let contents = run.files.iter().map(|(_, content)| *content);
+    contents
+        .map(|content| output::memory_file(secrets, content))
         .collect()
 }
 

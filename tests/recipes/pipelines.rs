@@ -9,6 +9,7 @@ use super::schemas::{AZURE, GITHUB, GITLAB};
 use super::shape::{Shape, load};
 use super::snippets::Snippet;
 use crate::mask;
+use crate::print::handover::read_by_runner;
 use crate::support::*;
 
 /// A command of a pipeline, with the variables that it alone has.
@@ -138,6 +139,49 @@ pub fn jenkins(snippet: &Snippet) {
         let is_redacted = outcome.text().contains(REDACTED);
         assert_eq!(is_redacted, stub == "deploy", "{outcome}");
     }
+}
+
+/// What a runner reads at the end of a step, and what is in the log until then.
+pub fn github_env(snippet: &Snippet) {
+    let machine = machine(LEAKY);
+    let file = machine.file("github_env", "");
+    let run = machine.shell(snippet).env("GITHUB_ENV", &file);
+    let run = GITHUB_SETS
+        .iter()
+        .fold(run, |run, (name, value)| run.env(name, value));
+    let run = run.env("DOTENV_API_KEY", machine.api_key());
+    let outcome = run.redirected("2>&1").finish();
+    outcome.assert_status(0);
+    let log = mask::log(mask::GITHUB, outcome.text());
+    machine.assert_silent(&log);
+    let written = std::fs::read_to_string(&file).expect("a file");
+    assert!(!written.contains(&machine.api_key()), "{written}");
+    let read = read_by_runner(&written);
+    let names: Vec<_> = read.keys().map(String::as_str).collect();
+    assert_eq!(names, ["CACHE", "NPM_TOKEN"]);
+    assert_eq!(read["NPM_TOKEN"], super::machine::SECRET);
+}
+
+/// What the shell of a later step has.
+pub fn bash_env(snippet: &Snippet) {
+    let machine = machine(LEAKY);
+    let file = machine.file("bash_env", "export OTHER=1\n");
+    let key = machine.api_key();
+    let run = machine
+        .shell(snippet)
+        .env("BASH_ENV", &file)
+        .env("DOTENV_API_KEY", &key);
+    let outcome = run.finish();
+    outcome.assert_status(0).assert_stdout("");
+    machine.assert_silent(&outcome.to_string());
+    let condition = "[ $OTHER = 1 ] && [ ${#NPM_TOKEN} -gt 9 ] && [ -z \"${DB_URL-}\" ]";
+    let later = machine
+        .run("bash")
+        .args(["-c", condition])
+        .env("BASH_ENV", &file);
+    later.finish().assert_status(0);
+    let written = std::fs::read_to_string(&file).expect("a file");
+    assert!(!written.contains(&key), "{written}");
 }
 
 /// With the programs of all these pipelines; that of the README is npm.

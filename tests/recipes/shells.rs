@@ -200,3 +200,64 @@ pub fn local_values(snippet: &Snippet) {
     machine.file("work/.env.example", "SENTRY_DSN=\n");
     run().finish().assert_refused(125, &["SENTRY_DSN"]);
 }
+
+pub fn single_value(snippet: &Snippet) {
+    let machine = Machine::new();
+    // No stub: what is behind a pipe has the environment of the shell, and with it the key.
+    let script = format!("#!/bin/sh\n[ \"$(cat)\" = {SECRET} ] && echo \"{SAID}login\"\n");
+    machine.executable("bin/npm-login", &script);
+    let run = machine
+        .shell(snippet)
+        .env("DOTENV_API_KEY", machine.api_key());
+    machine.assert_ran(&run.finish(), &["login"]);
+}
+
+/// What the engine is given; tests of the formats ask a real one.
+pub fn docker_run(snippet: &Snippet) {
+    let machine = Machine::new();
+    let has_file = snippet.text.contains("--env-file");
+    let finds = match has_file {
+        true => format!("! env | grep -q {SECRET} && grep -q ^SMTP_PASSWORD={SECRET} \"$3\""),
+        false => format!("env | grep -q ^SMTP_PASSWORD={SECRET}"),
+    };
+    machine.stub("bin/docker", Finds::Only(&finds));
+    let run = machine
+        .shell(snippet)
+        .env("DOTENV_API_KEY", machine.api_key());
+    let names = [
+        "DB_HOST",
+        "DB_PORT",
+        "DB_URL",
+        "AWS_REGION",
+        "SMTP_PASSWORD",
+    ];
+    let said = match has_file {
+        true => "docker run --env-file /dev/fd/3 my-app".to_owned(),
+        false => format!(
+            "docker run {} my-app",
+            names.map(|it| format!("-e {it}")).join(" ")
+        ),
+    };
+    machine.assert_ran(&run.finish(), &[&said]);
+}
+
+/// By the real program, which asks no cluster if it is only to show what it would do.
+pub fn kubectl(snippet: &Snippet) {
+    let machine = Machine::new();
+    let real = Run::shell("command -v kubectl").finish();
+    let script = format!(
+        "#!/bin/sh\nexec {} \"$@\" --dry-run=client -o json\n",
+        real.text().trim()
+    );
+    machine.executable("bin/kubectl", &script);
+    let run = machine
+        .shell(snippet)
+        .env("DOTENV_API_KEY", machine.api_key());
+    let outcome = run.finish();
+    let secret: serde_json::Value =
+        serde_json::from_str(outcome.assert_status(0).text()).expect("a secret");
+    let data = secret["data"].as_object().expect("data");
+    assert_eq!(data.len(), 5, "{outcome}");
+    assert_eq!(data["DB_PORT"], "NTQzMg==");
+    machine.assert_silent(&outcome.to_string());
+}

@@ -300,6 +300,7 @@ const BEYOND_REACH: &[(&str, &str)] = &[
         "Error::OutOfTime",
         "needs an answer that takes long to open; the tests of bombs have it",
     ),
+    ("Error::Random", "needs a kernel without random bytes"),
     ("Error::Resolver", "needs a C library that refuses"),
     ("Error::Memory", "needs swap and a limit on locked memory"),
     ("Error::MemoryFile", "needs a kernel that is out of memory"),

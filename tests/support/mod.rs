@@ -3,6 +3,7 @@
 
 mod client;
 mod documents;
+mod engine;
 mod fetch;
 mod injector;
 pub mod keys;
@@ -34,6 +35,7 @@ mod world;
 
 pub use client::Client;
 pub use documents::{digest, flip_bit, manifest, manifest_text, set_in_descriptor};
+pub use engine::{ENGINE, Engine, IMAGE};
 pub use injector::{Injection, Target, injector, refusing};
 pub use lock::{Lock, set_mode};
 pub use names::{Answer, Names};

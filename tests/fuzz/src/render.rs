@@ -3,7 +3,7 @@
 //! The input is a value as it stands and, where it is a `.env` text, also a set of variables.
 
 use dotenv_run::inside::dotenv::parse::{Value, is_name, parse};
-use dotenv_run::inside::dotenv::render::{Form, NoSpelling, render};
+use dotenv_run::inside::dotenv::render::{Delimiter, Form, NoSpelling, render};
 use saphyr::LoadableYamlNode;
 
 /// Names and decoded values.
@@ -47,15 +47,21 @@ fn reads_back(variables: &[(&str, Value<'_>)]) {
             Ok(&rendered),
             "the pieces of a value matter"
         );
-        assert_eq!(read(form, &rendered), decoded, "{form:?}: {rendered}");
+        match form {
+            Form::Names => assert_eq!(rendered.lines().collect::<Vec<_>>(), names(&decoded)),
+            _ => assert_eq!(read(form, &rendered), decoded, "{form:?}: {rendered}"),
+        }
     }
 }
 
 fn text(form: Form, variables: &[(&str, Value<'_>)]) -> Result<String, NoSpelling> {
     let mut text = String::new();
-    render(form, variables.iter().copied(), &mut |piece| {
-        text.push_str(piece)
-    })?;
+    render(
+        form,
+        &delimiter(),
+        variables.iter().copied(),
+        &mut |piece| text.push_str(piece),
+    )?;
     Ok(text)
 }
 
@@ -67,7 +73,9 @@ fn may_be_refused(form: Form, name: &str, value: &str) {
             assert!(!fits || name == "__proto__", "{name} has a spelling");
         }
         Form::Shell | Form::Fish => assert!(text(form, &[(name, Value::verbatim(""))]).is_err()),
-        Form::Json | Form::Yaml => panic!("{form:?} refuses {name}"),
+        Form::Docker => assert!(value.contains(['\n', '\r']) || value.len() > 60_000),
+        Form::GitHub => assert!(text(form, &[(name, Value::verbatim(""))]).is_err()),
+        Form::Json | Form::Yaml | Form::Names => panic!("{form:?} refuses {name}"),
     }
 }
 
@@ -78,7 +86,49 @@ fn read(form: Form, text: &str) -> Variables {
         Form::Fish => read_fish(text),
         Form::Json => read_json(text),
         Form::Yaml => read_yaml(text),
+        Form::Docker => read_docker(text),
+        Form::GitHub => read_github(text),
+        Form::Names => unreachable!("names have no values"),
     }
+}
+
+fn names(variables: &Variables) -> Vec<&str> {
+    variables.iter().map(|(name, _)| name.as_str()).collect()
+}
+
+/// A delimiter for all: no input knows it.
+fn delimiter() -> Delimiter {
+    Delimiter::of([0x5a; 16])
+}
+
+/// Takes lines as Go's scanner does, which drops a carriage return at the end of one.
+fn read_docker(text: &str) -> Variables {
+    let lines = text
+        .strip_suffix('\n')
+        .map_or(Vec::new(), |text| text.split('\n').collect());
+    let variable = |line: &str| {
+        assert!(line.len() < 65536 && !line.ends_with('\r'));
+        let (name, value) = line.split_once('=').expect("a variable");
+        assert!(is_name(name), "{name:?} is no name");
+        (name.to_owned(), value.to_owned())
+    };
+    lines.into_iter().map(variable).collect()
+}
+
+/// Reads as the runner does: up to the first line that is the delimiter.
+fn read_github(text: &str) -> Variables {
+    let mut variables = Variables::new();
+    let mut lines = text.split_terminator('\n');
+    while let Some(line) = lines.next() {
+        let (name, delimiter) = line.split_once("<<").expect("a delimiter");
+        assert!(is_name(name) && !delimiter.is_empty());
+        let value: Vec<_> = lines
+            .by_ref()
+            .take_while(|line| *line != delimiter)
+            .collect();
+        variables.push((name.to_owned(), value.join("\n")));
+    }
+    variables
 }
 
 fn read_env(text: &str) -> Variables {

@@ -138,6 +138,49 @@ fn printing() -> Vec<Failure> {
             },
         ),
         failure(
+            (125, "Error::NoSpelling", "cannot be written as docker"),
+            "a line end",
+            || {
+                let scene = on_text("env", format!("A='{WORD}\n{WORD}'\n"));
+                scene.args(&["--print", "docker"]).only(Ways::Complete)
+            },
+        ),
+        failure(
+            (125, "Error::NoSpelling", "keeps this name"),
+            "a name of the runner",
+            || {
+                let scene = on_text("env", format!("B={WORD}\nRUNNER_A={VALUE}\n"));
+                scene.args(&["--print", "github"]).only(Ways::Complete)
+            },
+        ),
+        failure(
+            (125, "Error::NotBase64", "A is not base64"),
+            "a value",
+            || {
+                let scene = on_text("env", format!("A={VALUE}{WORD}!\n"));
+                scene.args(&["--print", "raw:base64"]).only(Ways::Complete)
+            },
+        ),
+        failure(
+            (125, "Error::NotOneSecret", "and 2 are selected"),
+            "two values",
+            || {
+                let scene = on_text("env", format!("A={VALUE}\nB={WORD}\n"));
+                scene.args(&["--print", "raw"]).only(Ways::Complete)
+            },
+        ),
+        failure(
+            (125, "Error::NothingMasked", "what to mask"),
+            "a runner that does not read",
+            || {
+                let (dir, secret) = (TempDir::new(), format!("A={VALUE}\nB={WORD}\n"));
+                let scene = on_text("env", secret).args(&["--mask=github", "--print=github"]);
+                let script = "\"$@\" 2>error; status=$?; cat error >&2; exit $status";
+                let scene = scene.with(|run| run.under(["sh", "-c", script, "sh"]).dir(dir.path()));
+                scene.keeping(dir).only(Ways::Complete)
+            },
+        ),
+        failure(
             (125, "Error::PrintToFile", "regular file"),
             "printed",
             || {
