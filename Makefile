@@ -26,7 +26,7 @@ test:
 		zsh fish /usr/share/bash-completion/bash_completion:bash-completion runc \
 		busybox:busybox-static systemctl:systemd nginx make less vim \
 		ksh93:ksh93u+m mksh yash posh git perl ruby lua:lua5.4 php:php-cli \
-		dockerd:docker.io kubectl:kubernetes-client tclsh:tcl ssh-keygen:openssh-client rsync gpg man:man-db groff zip curl wget
+		dockerd:docker.io kubectl:kubernetes-client tclsh:tcl ssh-keygen:openssh-client sshd:openssh-server rsync gpg man:man-db groff zip curl wget
 	+$(MAKE) --jobs=3 static tested readers
 	$(CARGO) test
 

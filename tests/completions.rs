@@ -45,7 +45,7 @@ fn directory(shell: &str, name: &str) -> TempDir {
 /// What is typed and what is offered for it, in alphabetical order; all shells agree about it.
 const CASES: [(&str, &[&str]); 12] = [
     ("--prin", &["--print"]),
-    ("--file", &["--file", "--file-only"]),
+    ("--file", &["--file", "--file-mode", "--file-only"]),
     ("--no-such", &[]),
     (
         "--print ",

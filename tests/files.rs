@@ -1,6 +1,7 @@
 //! `--file`: a file that exists in memory only and holds what `--print` prints, for programs that
 //! read files: sealed, readable again and again, and gone with the last process that holds it.
 
+mod secrets;
 mod sizes;
 
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -32,6 +33,13 @@ tests![
     a_file_stands_in_any_environment,
     a_file_that_cannot_be_spelt_stops_the_run,
     a_malformed_file_option_is_refused,
+    secrets::a_secret_is_a_file_with_just_its_bytes,
+    secrets::a_secret_in_a_file_is_not_in_the_environment,
+    secrets::a_secret_in_a_file_is_masked_and_redacted,
+    secrets::a_secret_that_cannot_be_a_file_stops_the_run,
+    secrets::a_file_has_the_mode_that_is_asked_for,
+    secrets::ssh_tools_read_a_key needs(|| tool("ssh-keygen"), || tool("ssh-agent")),
+    secrets::ssh_logs_in_with_a_key needs(ROOT, || tool("ssh"), || tool("sshd")),
     sizes::a_refusal_for_size_names_the_way_out,
     sizes::ten_megabytes_go_through_a_file needs(ROOT),
 ];
@@ -191,7 +199,7 @@ fn the_variables_are_there_too_unless_they_are_not_wanted() {
     );
     tree.run()
         .arg("--file-only")
-        .refuses(125, &["--file-only", "--file"]);
+        .refuses(125, &["--file-only needs --file or --secret-file"]);
 }
 
 fn a_file_is_read_from_the_start_each_time() {
@@ -403,7 +411,8 @@ fn no_file_is_made_anywhere() {
         let script = "cat \"$F\" \"$G\"; sh -c 'cat \"$F\"'";
         let run = tree
             .run()
-            .args([option, "--file", "F=shell", "--file", "G=json"]);
+            .args([option, "--file", "F=shell", "--file", "G=json"])
+            .args(["--secret-file", "A"]);
         let run = run.args(["--", "sh", "-c", script]);
         let trace = strace(run, "%file,memfd_create,memfd_secret");
         let [shell, json] = ["shell", "json"].map(|format| printed(&tree, format));
@@ -426,7 +435,7 @@ fn no_file_is_made_anywhere() {
         let in_memory: Vec<_> = in_memory
             .filter(|call| !call.result.starts_with('-'))
             .collect();
-        assert_eq!(in_memory.len(), 2, "{in_memory:?}");
+        assert_eq!(in_memory.len(), 3, "{in_memory:?}");
     }
 }
 

@@ -55,6 +55,8 @@ pub struct Given {
     pub keep_credentials: Setting,
     pub file: Setting,
     pub file_only: Setting,
+    pub secret_file: Setting,
+    pub file_mode: Setting,
     pub print: Setting,
     pub allow_file: Setting,
     pub list: Setting,

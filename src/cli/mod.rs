@@ -6,6 +6,7 @@ mod address;
 mod caching;
 mod completions;
 mod given;
+mod in_memory;
 mod named;
 mod network;
 mod options;

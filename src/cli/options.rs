@@ -126,6 +126,21 @@ pub enum Action {
     },
 }
 
+/// A file in memory.
+pub struct MemoryFile {
+    /// The variable with its path.
+    pub variable: String,
+    pub holds: FileHolds,
+}
+
+/// What a file in memory holds.
+pub enum FileHolds {
+    /// The set, as it is printed.
+    Set(Content),
+    /// The value of this secret, which is not in the environment then.
+    Secret { name: String, decoding: Decoding },
+}
+
 /// What is written of the secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
@@ -172,8 +187,10 @@ pub struct Run {
     pub command: Vec<CString>,
     /// Whether and how a parent stays in front of it.
     pub supervision: Supervision,
-    /// The files that it gets in memory: the variable with the path, and how the file is written.
-    pub files: Vec<(String, Content)>,
+    /// The files that it gets in memory.
+    pub files: Vec<MemoryFile>,
+    /// `--file-mode`: who may open them.
+    pub file_mode: u32,
     /// `--file-only`: no secret in its environment.
     pub file_only: bool,
 }

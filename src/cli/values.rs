@@ -12,15 +12,14 @@ use crate::cli::address::ApiUrl;
 use crate::cli::caching::Caching;
 use crate::cli::completions::Shell;
 use crate::cli::given::{Given, Setting, bad};
+use crate::cli::in_memory::{MODE, content, mode};
 use crate::cli::network::ProxyVariables;
 use crate::cli::options::{
-    Action, CheckForm, Content, Destination, ExpectedCustody, Inheritance, LocalFiles, Masking,
-    Options, Parent, Preserve, Resolve, Run, Selection, StopTimeout, Supervision,
+    Action, CheckForm, Destination, ExpectedCustody, Inheritance, LocalFiles, Masking, Options,
+    Parent, Preserve, Resolve, Run, Selection, StopTimeout, Supervision,
 };
-use crate::cli::readers::{seconds, signal};
+use crate::cli::readers::{name, seconds, showable, signal};
 use crate::cli::table::SUPERVISING;
-use crate::dotenv::parse::is_name;
-use crate::dotenv::render::Form;
 use crate::error::{Error, Usage};
 use crate::path::{LevelName, SecretPath, is_slug, is_ulid};
 use crate::report::Verbosity;
@@ -28,9 +27,6 @@ use crate::sys::signal_names;
 
 /// The service's own address.
 const DEFAULT_API_URL: &str = "https://api.dotenv.cloud";
-
-/// The longest word in bytes of an invalid path or name that a message quotes.
-const LONGEST_SHOWN: usize = 20;
 
 impl Given {
     /// The options that it makes, but for the profile.
@@ -118,7 +114,8 @@ impl Given {
         Ok(Action::Run(Run {
             command,
             supervision: self.supervision(api_url)?,
-            files: self.file.read_each(file)?,
+            files: self.memory_files()?,
+            file_mode: self.file_mode.read(mode)?.unwrap_or(MODE),
             file_only: self.file_only.is_given(),
         }))
     }
@@ -264,14 +261,6 @@ pub fn secret_path(source: &str, text: &str) -> Result<SecretPath, Error> {
     })
 }
 
-/// The text, unless it may be a key that was given in the place of a path or a name: no key of the service is as short
-/// as a word that is shown.
-fn showable(text: &str) -> Option<&str> {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    let is_word = |word: &str| word.len() <= LONGEST_SHOWN && word.bytes().all(is_plain);
-    (!text.is_empty() && text.split('/').all(is_word)).then_some(text)
-}
-
 pub fn shell(text: &str) -> Result<Shell, &'static str> {
     Shell::named(text).ok_or("must be bash, zsh or fish")
 }
@@ -298,16 +287,6 @@ fn custody(text: &str) -> Result<ExpectedCustody, &'static str> {
     }
 }
 
-fn name(text: &str) -> Result<String, Cow<'static, str>> {
-    if is_name(text) {
-        return Ok(text.to_owned());
-    }
-    Err(match showable(text) {
-        Some(text) => format!("'{text}' is not a valid variable name").into(),
-        None => "not a valid variable name".into(),
-    })
-}
-
 fn masking(text: &str) -> Result<Masking, &'static str> {
     match text {
         "auto" => Ok(Masking::Auto),
@@ -325,18 +304,6 @@ fn destination(text: &str) -> Result<Destination, &'static str> {
         ("syslog", _) => Ok(Destination::Syslog),
         (_, Ok(number)) if number > 0 => Ok(Destination::Descriptor(number)),
         _ => Err("must be journal, syslog or the number of a descriptor above 0"),
-    }
-}
-
-fn content(text: &str) -> Result<Content, &'static str> {
-    Content::named(text)
-        .ok_or("must be env, shell, fish, json, yaml, docker, github, names, raw or raw:base64")
-}
-
-fn file(text: &str) -> Result<(String, Content), Cow<'static, str>> {
-    match text.split_once('=') {
-        Some((variable, format)) => Ok((name(variable)?, content(format)?)),
-        None => Ok((name(text)?, Content::All(Form::Env))),
     }
 }
 

@@ -6,4 +6,5 @@ mod alone;
 pub mod encodings;
 pub mod list;
 pub mod mask;
+pub mod memory_files;
 pub mod output;

@@ -57,16 +57,6 @@ pub fn print(text: &str) -> Result<ExitCode, Error> {
     write(text.as_bytes()).map(|()| ExitCode::SUCCESS)
 }
 
-/// Makes a file in memory that holds the set and that the command inherits.
-///
-/// # Errors
-///
-/// Those of [`rendered`], or if the system gives no such file.
-pub fn memory_file(variables: &[Variable<'_>], content: Content) -> Result<File, Error> {
-    let file = sys::sealed_memory_file(rendered(variables, content)?.bytes());
-    file.map(File::from).map_err(Error::MemoryFile)
-}
-
 /// The streams of which a runner may be told on one what to mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Masks {

@@ -247,11 +247,16 @@ pub enum Error {
     /// What is printed is for a runner that has nobody to tell it what to mask.
     #[error("the runner cannot be told what to mask: standard error does not go to it")]
     NothingMasked,
+    /// `--secret-file` of a secret that is not there.
+    #[error("--secret-file: there is no secret {name}")]
+    NoSecretForFile { name: String },
     /// No file in memory.
     #[error("cannot create a file in memory: {}", plain(.0))]
     MemoryFile(io::Error),
     /// No path by which the command could open a file in memory.
-    #[error("--file: neither /dev/fd nor /proc/self/fd has the command's descriptors")]
+    #[error(
+        "no path for --file or --secret-file: neither /dev/fd nor /proc/self/fd has the command's descriptors"
+    )]
     NoPathOfDescriptor,
     /// Everyone can change a file that carries trust.
     #[error("{0}")]

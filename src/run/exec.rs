@@ -3,15 +3,13 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::{CStr, CString, OsStr};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::cli::{Inheritance, Run};
-use crate::deliver::output;
+use crate::deliver::memory_files::{self, is_in_file_alone, path_of};
 use crate::error::{Error, shown};
 use crate::event::Event;
 use crate::keys;
@@ -19,10 +17,9 @@ use crate::report::Report;
 use crate::run::beginning::WorkerContext;
 use crate::run::lookup;
 use crate::run::redact::connection::CommandEnd;
-use crate::sys::{self, Pid, names_of};
+use crate::sys::{self, Pid, name_of, names_of};
 use crate::variables::Variable;
 use crate::variables::block::{Environment, is_passed};
-use crate::variables::takeover::refuse_unsafe;
 
 /// All that the command is given. What it was made from is gone by the time that it starts.
 pub struct Ready<'a> {
@@ -48,9 +45,9 @@ pub fn prepare<'a>(
     context: WorkerContext,
     report: &Report,
 ) -> Result<Ready<'a>, Error> {
-    let files = memory_files(run, secrets, inheritance)?;
+    let files = memory_files::make(run, secrets, inheritance)?;
     let paths = files.iter().map(path_of).collect::<Result<Vec<_>, _>>()?;
-    let names = run.files.iter().map(|(variable, _)| variable.as_str());
+    let names = run.files.iter().map(|file| file.variable.as_str());
     let (mut inherited, left): (Vec<_>, Vec<_>) =
         inherited.partition(|entry| is_passed(entry, inheritance));
     report.record(|| Event::Dropped(names_of(left.into_iter())));
@@ -67,9 +64,14 @@ pub fn prepare<'a>(
             .any(|name| sys::value_of(entry, name).is_some())
     };
     let keys: Vec<_> = inherited.iter().filter(holds_key).copied().collect();
-    let set = if run.file_only { &[] } else { secrets };
+    let set: Vec<_> = secrets.iter().filter(|it| is_variable(run, it)).collect();
+    // What is in a file must not seem to be in the environment, with another value.
+    inherited.retain(|entry| {
+        let name = name_of(entry).unwrap_or_default();
+        inheritance.preserve.covers(name) || !is_in_file_alone(run, name)
+    });
     let command = &run.command;
-    let environment = Environment::build(set, &added, inherited, inheritance, command, report)?;
+    let environment = Environment::build(&set, &added, inherited, inheritance, command, report)?;
     let mut filter = context.filter;
     if let Some(filter) = &mut filter {
         filter.tell(secrets, &keys)?;
@@ -121,42 +123,9 @@ impl Ready<'_> {
     }
 }
 
-/// The files that `--file` asks for. Whoever reads one that is made to become variables sets what is in it, as a shell
-/// does, so that the rules about names hold for it too.
-fn memory_files(
-    run: &Run,
-    secrets: &[Variable<'_>],
-    inheritance: &Inheritance,
-) -> Result<Vec<File>, Error> {
-    if run
-        .files
-        .iter()
-        .any(|(_, content)| content.becomes_variables())
-    {
-        refuse_unsafe(
-            secrets.iter().map(|secret| &*secret.name),
-            &inheritance.allow_unsafe,
-        )?;
-    }
-    let contents = run.files.iter().map(|(_, content)| *content);
-    contents
-        .map(|content| output::memory_file(secrets, content))
-        .collect()
-}
-
-/// The path by which the command opens a file in memory. `/dev/fd` is a symbolic link that a bare `/dev` lacks, and that
-/// may be something else.
-fn path_of(file: &File) -> Result<String, Error> {
-    let actual = file.metadata().map_err(Error::MemoryFile)?;
-    let leads_to_it = |path: &String| {
-        fs::metadata(path)
-            .is_ok_and(|found| (found.dev(), found.ino()) == (actual.dev(), actual.ino()))
-    };
-    ["/dev/fd", "/proc/self/fd"]
-        .map(|directory| format!("{directory}/{}", file.as_raw_fd()))
-        .into_iter()
-        .find(leads_to_it)
-        .ok_or(Error::NoPathOfDescriptor)
+/// Whether a secret is in the environment of the command.
+fn is_variable(run: &Run, secret: &Variable<'_>) -> bool {
+    !run.file_only && !is_in_file_alone(run, &secret.name)
 }
 
 /// systemd's variables that name the supervisor as the process that is meant, made to name the command

@@ -29,13 +29,13 @@ pub fn matches(pattern: &CStr, name: &CStr) -> bool {
     unsafe { libc::fnmatch(pattern.as_ptr(), name.as_ptr(), 0) == 0 }
 }
 
-/// Makes a file that exists in memory only, holds `content`, can be neither changed nor executed, and
+/// Makes a file of this mode that exists in memory only, holds `content`, can be neither changed nor executed, and
 /// is inherited by the command (memfd_create(2)).
 ///
 /// # Errors
 ///
 /// Any error of memfd_create(2), write(2), fchmod(2) and fcntl(2).
-pub fn sealed_memory_file(content: &[u8]) -> io::Result<OwnedFd> {
+pub fn sealed_memory_file(content: &[u8], mode: u32) -> io::Result<OwnedFd> {
     let sealable = MemfdFlags::ALLOW_SEALING;
     let made = match rustix::fs::memfd_create(NAME, sealable | MemfdFlags::NOEXEC_SEAL) {
         // Linux before 6.3 does not know the flag; the mode set below does most of what it does.
@@ -45,7 +45,7 @@ pub fn sealed_memory_file(content: &[u8]) -> io::Result<OwnedFd> {
     let mut file = File::from(made?);
     file.write_all(content)?;
     file.rewind()?;
-    file.set_permissions(Permissions::from_mode(0o444))?;
+    file.set_permissions(Permissions::from_mode(mode))?;
     let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
     rustix::fs::fcntl_add_seals(&file, seals)?;
     Ok(file.into())

@@ -40,7 +40,7 @@ impl<'a> Environment<'a> {
     ///
     /// If a name is refused, or the result exceeds a limit of the kernel.
     pub fn build(
-        secrets: &[Variable<'_>],
+        secrets: &[&Variable<'_>],
         added: &[(&str, String)],
         mut inherited: Vec<&'a CStr>,
         inheritance: &Inheritance,
@@ -54,7 +54,7 @@ impl<'a> Environment<'a> {
         let is_set = |secret: &&Variable<'_>| {
             !(inheritance.preserve.covers(&secret.name) && present.contains(&*secret.name))
         };
-        let (secrets, preserved): (Vec<_>, Vec<_>) = secrets.iter().partition(is_set);
+        let (secrets, preserved): (Vec<_>, Vec<_>) = secrets.iter().copied().partition(is_set);
         let name = |secret: &&Variable<'_>| secret.name.to_string();
         report.record(|| {
             let is_replaced = |secret: &&&Variable<'_>| present.contains(&*secret.name);

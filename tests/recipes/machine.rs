@@ -57,8 +57,13 @@ impl Machine {
 
     /// With a project whose keys are kept like this.
     pub fn of(custody: Custody) -> Self {
+        Machine::with(world(custody))
+    }
+
+    /// With other secrets.
+    pub fn with(world: World) -> Self {
         let machine = Machine {
-            service: Service::of(world(custody)),
+            service: Service::of(world),
             directory: TempDir::new(),
         };
         for directory in ["bin", "work", "root", "home"] {

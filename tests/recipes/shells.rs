@@ -261,3 +261,35 @@ pub fn kubectl(snippet: &Snippet) {
     assert_eq!(data["DB_PORT"], "NTQzMg==");
     machine.assert_silent(&outcome.to_string());
 }
+
+pub fn secrets_in_files(snippet: &Snippet) {
+    let project = Project::new("my-app", Custody::server())
+        .level(
+            "",
+            &format!("DB=x-{SECRET}\nTLS_CERT=cert\nTLS_KEY={SECRET}\n"),
+        )
+        .empty_place("production");
+    let machine = Machine::with(World::new(vec![project]));
+    let finds = format!("! env | grep -q ^TLS_KEY= && [ \"$(cat $2)-$(cat $4)\" = cert-{SECRET} ]");
+    machine.stub("work/server", Finds::Also(&finds));
+    let run = machine
+        .shell(snippet)
+        .env("DOTENV_API_KEY", machine.api_key());
+    let said = "server --cert /dev/fd/3 --key /dev/fd/4";
+    machine.assert_ran(&run.finish(), &[said]);
+}
+
+/// The stub closes what ssh(1) closes; a test of files asks the real one.
+pub fn key_for_ssh(snippet: &Snippet) {
+    let project = Project::new("my-app", Custody::server())
+        .level("", &format!("SSH_KEY={SECRET}\n"))
+        .empty_place("production");
+    let machine = Machine::with(World::new(vec![project]));
+    let finds = format!("exec 3<&- && [ \"$(cat \"$2\")\" = {SECRET} ] && [ $3 = host ]");
+    let script = format!("#!/bin/sh\n{finds} && echo '{SAID}ssh'\n");
+    machine.executable("bin/ssh", &script);
+    let run = machine
+        .shell(snippet)
+        .env("DOTENV_API_KEY", machine.api_key());
+    machine.assert_ran(&run.finish(), &["ssh"]);
+}

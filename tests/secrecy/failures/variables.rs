@@ -113,6 +113,14 @@ fn selecting() -> Vec<Failure> {
             },
         ),
         failure(
+            (125, "Error::NoSecretForFile", "no secret NO"),
+            "a file",
+            || {
+                let scene = on_text("env", format!("A={VALUE}\nB={WORD}\n"));
+                scene.args(&["--secret-file", "NO"]).only(Ways::Command)
+            },
+        ),
+        failure(
             (125, "Error::NoSpelling", "cannot be written as"),
             "a file",
             move || {
