@@ -100,12 +100,12 @@ fn work(
 fn prepare(task: &mut Task) -> Result<Option<Ready<'_>>, Error> {
     task.check_output()?;
     let texts = task.read_files()?;
-    let local = task.parse_files(&texts)?;
+    let files = task.parse_files(&texts)?;
     let (levels, cache) = task.obtain(&texts)?;
     task.forget_keys();
     let read = task.read(&levels, cache)?;
-    let merged = task.merge(&read, &local);
+    let merged = task.merge(&read, &files.local);
     let values = task.resolve(&merged)?;
-    let secrets = task.select(merged, &values, &local.required)?;
-    task.hand_over(&secrets)
+    let secrets = task.select(merged, &values, &files.local.required)?;
+    task.hand_over(&secrets, &files.templates)
 }

@@ -9,7 +9,9 @@ use crate::audit::Audit;
 use crate::cli::{Action, ApiUrl, Options};
 use crate::deliver::list;
 use crate::deliver::mask::Audience;
+use crate::deliver::memory_files::TemplateTexts;
 use crate::deliver::output::{self, Masks};
+use crate::deliver::template::FileTemplate;
 use crate::dotenv::parse::Value;
 use crate::error::Error;
 use crate::event::{Event, Stage};
@@ -60,6 +62,27 @@ pub fn check_start(options: &Options, report: &Report) -> Result<(), Error> {
             Ok(())
         }
     }
+}
+
+/// The files beside the secrets, as they were read.
+pub struct FileTexts {
+    local: LocalTexts,
+    templates: TemplateTexts,
+}
+
+impl FileTexts {
+    /// What is in all of them.
+    fn bytes(&self) -> Vec<&[u8]> {
+        let mut all = self.local.bytes();
+        all.extend(self.templates.bytes());
+        all
+    }
+}
+
+/// What the files beside the secrets say.
+pub struct ParsedTexts<'a> {
+    pub local: LocalVariables<'a>,
+    pub templates: Vec<FileTemplate<'a>>,
 }
 
 /// A run under way.
@@ -142,13 +165,20 @@ impl Task {
     /// # Errors
     ///
     /// If one cannot be used.
-    pub fn read_files(&self) -> Result<LocalTexts, Error> {
+    pub fn read_files(&self) -> Result<FileTexts, Error> {
         let reading = if self.options.watches() {
             Reading::Repeatedly
         } else {
             Reading::Once
         };
-        LocalTexts::read(&self.options.local, reading, &self.report)
+        let files = match &self.options.action {
+            Action::Run(run) => &run.files[..],
+            Action::Print { .. } | Action::List { .. } => &[],
+        };
+        Ok(FileTexts {
+            local: LocalTexts::read(&self.options.local, reading, &self.report)?,
+            templates: TemplateTexts::read(files, reading, &self.report)?,
+        })
     }
 
     /// What these files say.
@@ -156,8 +186,11 @@ impl Task {
     /// # Errors
     ///
     /// If one breaks the grammar.
-    pub fn parse_files<'a>(&self, texts: &'a LocalTexts) -> Result<LocalVariables<'a>, Error> {
-        texts.parse(&self.report)
+    pub fn parse_files<'a>(&self, texts: &'a FileTexts) -> Result<ParsedTexts<'a>, Error> {
+        Ok(ParsedTexts {
+            local: texts.local.parse(&self.report)?,
+            templates: texts.templates.parse()?,
+        })
     }
 
     /// Brings the levels and opens them. What is left to do with a cache is given back too.
@@ -165,7 +198,7 @@ impl Task {
     /// # Errors
     ///
     /// Why not all of them are there and open.
-    pub fn obtain(&self, texts: &LocalTexts) -> Result<Obtained, Error> {
+    pub fn obtain(&self, texts: &FileTexts) -> Result<Obtained, Error> {
         let network = &self.options.network;
         let network = match &self.candidate {
             Some(candidate) if candidate.is_renewal() => Cow::Owned(network.for_renewal()),
@@ -297,7 +330,11 @@ impl Task {
     /// # Errors
     ///
     /// If that is not possible, or cannot be recorded.
-    pub fn hand_over(&mut self, secrets: &[Variable<'_>]) -> Result<Option<Ready<'_>>, Error> {
+    pub fn hand_over(
+        &mut self,
+        secrets: &[Variable<'_>],
+        templates: &[FileTemplate<'_>],
+    ) -> Result<Option<Ready<'_>>, Error> {
         let audience = Audience::of(&self.options, |name| self.environ.text(name));
         let (options, report, audit) = (&*self.options, &self.report, &mut self.audit);
         let candidate = self.candidate.as_ref();
@@ -309,7 +346,17 @@ impl Task {
                 }
                 let place = std::mem::take(&mut self.place);
                 let inheritance = &options.inheritance;
-                let made = || exec::prepare(run, secrets, inherited, inheritance, place, report);
+                let made = || {
+                    exec::prepare(
+                        run,
+                        secrets,
+                        templates,
+                        inherited,
+                        inheritance,
+                        place,
+                        report,
+                    )
+                };
                 let ready = report.timed(Stage::Environment, made)?;
                 if options.check.is_some() || candidate.is_some_and(Candidate::is_renewal) {
                     ready.look_up(report)?;

@@ -3,6 +3,7 @@
 
 mod secrets;
 mod sizes;
+mod templates;
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::Write;
@@ -40,6 +41,11 @@ tests![
     secrets::a_file_has_the_mode_that_is_asked_for,
     secrets::ssh_tools_read_a_key needs(|| tool("ssh-keygen"), || tool("ssh-agent")),
     secrets::ssh_logs_in_with_a_key needs(ROOT, || tool("ssh"), || tool("sshd")),
+    templates::a_template_is_filled,
+    templates::what_is_no_place_is_refused_by_line_and_column,
+    templates::a_template_that_cannot_be_read_is_refused,
+    templates::python_and_node_read_what_they_are_given needs(|| tool("python3"), || tool("node")),
+    templates::nginx_serves_what_a_template_says needs(|| tool("nginx")),
     sizes::a_refusal_for_size_names_the_way_out,
     sizes::ten_megabytes_go_through_a_file needs(ROOT),
 ];
@@ -197,9 +203,10 @@ fn the_variables_are_there_too_unless_they_are_not_wanted() {
         run().args(["--file-only", "--except", "*", "--allow-empty"]),
         &["A=inherited"],
     );
-    tree.run()
-        .arg("--file-only")
-        .refuses(125, &["--file-only needs --file or --secret-file"]);
+    tree.run().arg("--file-only").refuses(
+        125,
+        &["--file-only needs --file or --secret-file or --template"],
+    );
 }
 
 fn a_file_is_read_from_the_start_each_time() {
@@ -412,7 +419,7 @@ fn no_file_is_made_anywhere() {
         let run = tree
             .run()
             .args([option, "--file", "F=shell", "--file", "G=json"])
-            .args(["--secret-file", "A"]);
+            .args(["--secret-file", "A", "--template", "T=Cargo.toml"]);
         let run = run.args(["--", "sh", "-c", script]);
         let trace = strace(run, "%file,memfd_create,memfd_secret");
         let [shell, json] = ["shell", "json"].map(|format| printed(&tree, format));
@@ -435,7 +442,7 @@ fn no_file_is_made_anywhere() {
         let in_memory: Vec<_> = in_memory
             .filter(|call| !call.result.starts_with('-'))
             .collect();
-        assert_eq!(in_memory.len(), 3, "{in_memory:?}");
+        assert_eq!(in_memory.len(), 4, "{in_memory:?}");
     }
 }
 

@@ -85,7 +85,11 @@ fn every_option_is_taken_under_its_long_name() {
             (_, "SECONDS" | "N") => format!("{name} must be a number\n"),
             ("stop-timeout", _) => format!("{name} must be a number or a string\n"),
             (_, value) if value.starts_with("[=") => format!("{name} must be "),
-            ("file" | "secret-file" | "mirror" | "defaults" | "overrides" | "require-from", _) => {
+            (
+                "file" | "secret-file" | "template" | "mirror" | "defaults" | "overrides"
+                | "require-from",
+                _,
+            ) => {
                 format!("{name} must be an array of strings\n")
             }
             (_, value) if value.contains("...") => {

@@ -57,6 +57,7 @@ pub struct Given {
     pub file_only: Setting,
     pub secret_file: Setting,
     pub file_mode: Setting,
+    pub template: Setting,
     pub print: Setting,
     pub allow_file: Setting,
     pub list: Setting,

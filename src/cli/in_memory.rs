@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 use crate::cli::given::Given;
 use crate::cli::options::{Content, Decoding, FileHolds, MemoryFile};
@@ -24,6 +26,9 @@ impl Given {
     pub(super) fn memory_files(&self) -> Result<Vec<MemoryFile>, Error> {
         let mut files = self.file.read_each(set)?;
         files.extend(self.secret_file.read_each(secret)?);
+        for value in self.template.each() {
+            files.push(template(value).map_err(|reason| self.template.bad(reason))?);
+        }
         Ok(files)
     }
 }
@@ -51,6 +56,20 @@ fn set(text: &str) -> Result<MemoryFile, Cow<'static, str>> {
     Ok(MemoryFile {
         variable: name(variable)?,
         holds: FileHolds::Set(format),
+    })
+}
+
+/// The name of the file may be any.
+fn template(value: &OsStr) -> Result<MemoryFile, Cow<'static, str>> {
+    let bytes = value.as_bytes();
+    let at = bytes.iter().position(|byte| *byte == b'=');
+    let (variable, file) = match at.map(|at| (&bytes[..at], &bytes[at + 1..])) {
+        Some((variable, file)) if !file.is_empty() => (variable, file),
+        _ => return Err("must have the form VAR=FILE".into()),
+    };
+    Ok(MemoryFile {
+        variable: name(&String::from_utf8_lossy(variable))?,
+        holds: FileHolds::Template(OsStr::from_bytes(file).into()),
     })
 }
 

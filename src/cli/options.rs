@@ -139,6 +139,8 @@ pub enum FileHolds {
     Set(Content),
     /// The value of this secret, which is not in the environment then.
     Secret { name: String, decoding: Decoding },
+    /// The text of this file, with secrets in it.
+    Template(PathBuf),
 }
 
 /// What is written of the secrets.

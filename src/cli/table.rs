@@ -240,7 +240,7 @@ pub const SUPERVISING: &[&str] = &[
 use Kind::{List, Number, NumberOrText, OptionalList, OptionalNumber, OptionalText, Text, Words};
 
 /// The options that make a file in memory.
-const FILES: &[&str] = &["file", "secret-file"];
+const FILES: &[&str] = &["file", "secret-file", "template"];
 
 /// The words that a FORMAT can be.
 const FORMATS: &[&str] = &[
@@ -315,16 +315,17 @@ static SPECS: &[Spec] = &[
     flag("keep-credentials", "leave the variables that hold keys in the command's environment", |it| &mut it.keep_credentials),
     valued(("file", List, "VAR[=FORMAT]"), "pass a file in memory, and its path in VAR (default format: env)", |it| &mut it.file),
     valued(("secret-file", List, "NAME[=VAR][:raw|:base64]"), "pass one secret as a file in memory, and its path in VAR (default NAME_FILE)", |it| &mut it.secret_file),
+    valued(("template", List, "VAR=FILE"), "pass FILE with {{NAME}} replaced as a file in memory, and its path in VAR", |it| &mut it.template),
     valued(("file-mode", Text, "MODE"), "the mode of files in memory (default 0444)", |it| &mut it.file_mode)
         .needs(FILES),
     flag("file-only", "do not put the secrets in the environment, only in files in memory", |it| &mut it.file_only)
         .needs(FILES),
     valued(("print", Text, "FORMAT"), "print the secrets as env, shell, fish, json, yaml, docker, github, names or raw; no command", |it| &mut it.print)
-        .words(FORMATS).excludes(&["watch", "list", "file", "secret-file", "redact", "json", "check"]),
+        .words(FORMATS).excludes(&["watch", "list", "file", "secret-file", "template", "redact", "json", "check"]),
     flag("allow-file", "with --print, write even to a regular file", |it| &mut it.allow_file)
         .needs(&["print"]),
     flag("list", "print names, levels and length ranges; no command", |it| &mut it.list)
-        .excludes(&["watch", "file", "secret-file", "redact", "check"]),
+        .excludes(&["watch", "file", "secret-file", "template", "redact", "check"]),
     flag("check", "do everything except start COMMAND (optional), and report the findings", |it| &mut it.check),
     flag("json", "with --list or --check, write JSON", |it| &mut it.json)
         .needs(&["list", "check"]),

@@ -222,7 +222,7 @@ fn escaped(runner: Runner, mut text: &str, sink: Sink<'_>) {
 }
 
 /// The characters that RFC 3986 reserves.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+pub const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')

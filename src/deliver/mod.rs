@@ -8,3 +8,4 @@ pub mod list;
 pub mod mask;
 pub mod memory_files;
 pub mod output;
+pub mod template;

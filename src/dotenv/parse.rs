@@ -343,7 +343,11 @@ pub fn assignments(bytes: &[u8]) -> Result<Vec<AssignedLines<'_>>, ParseError> {
 }
 
 /// The text in `bytes` without its byte order mark, if it is UTF-8 of an accepted size without NUL.
-fn text_in(bytes: &[u8]) -> Result<&str, ParseError> {
+///
+/// # Errors
+///
+/// If it is not.
+pub fn text_in(bytes: &[u8]) -> Result<&str, ParseError> {
     let fail = |offset: usize, reason| {
         let line = 1 + bytes[..offset]
             .iter()

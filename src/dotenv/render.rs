@@ -279,7 +279,7 @@ fn yaml<'a>(variables: impl Iterator<Item = (&'a str, Value<'a>)>, sink: Sink<'_
 const LONGEST_YAML_KEY: usize = 1022;
 
 /// Writes a string that is the same in JSON, YAML 1.1 and YAML 1.2.
-fn double_quoted(value: Value<'_>, sink: Sink<'_>) {
+pub fn double_quoted(value: Value<'_>, sink: Sink<'_>) {
     sink("\"");
     for piece in value.pieces() {
         let mut rest = piece;

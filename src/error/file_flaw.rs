@@ -27,4 +27,24 @@ pub enum FileFlaw {
     /// It breaks the `.env` grammar.
     #[error(transparent)]
     Parse(#[from] ParseError),
+    /// It is a template with something in it that cannot be replaced.
+    #[error("line {line}, column {column}: {reason}")]
+    Template {
+        line: usize,
+        column: usize,
+        reason: TemplateFlaw,
+    },
+}
+
+/// Why a place in a template cannot be filled.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateFlaw {
+    #[error("'{{{{' is not closed by '}}}}' on its line")]
+    Unclosed,
+    #[error("'{{{{' is not followed by a name, with a filter or '}}}}' behind it")]
+    NotAName,
+    #[error("unknown filter")]
+    UnknownFilter,
+    #[error("there is no secret {name}")]
+    NoSuchSecret { name: String },
 }

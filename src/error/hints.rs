@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use crate::dotenv::render::Form;
 use crate::error::unsafe_name::accepting;
 use crate::error::{
-    BadKey, Denied, Error, Flaw, FromMirror, MissingKey, ProfileFlaw, Seal, Sealed, Unreachable,
-    Usage,
+    BadKey, Denied, Error, FileFlaw, Flaw, FromMirror, MissingKey, ProfileFlaw, Seal, Sealed,
+    TemplateFlaw, Unreachable, Usage,
 };
 use crate::sys::locked::NoMemory;
 
@@ -154,6 +154,22 @@ impl Error {
                 form: Form::Docker, ..
             } => "use --print names, and docker run -e NAME in COMMAND, for any value",
             Error::NoSpelling { .. } => "use json or yaml, which can represent every value",
+            Error::LocalFile {
+                flaw:
+                    FileFlaw::Template {
+                        reason: TemplateFlaw::UnknownFilter,
+                        ..
+                    },
+                ..
+            } => "the filters are base64, json and url",
+            Error::LocalFile {
+                flaw:
+                    FileFlaw::Template {
+                        reason: TemplateFlaw::Unclosed | TemplateFlaw::NotAName,
+                        ..
+                    },
+                ..
+            } => "write {{NAME}} or {{NAME|base64}} without blanks, and {{{{ for the text {{",
             Error::NotOneSecret { .. } => "use --only NAME",
             Error::NotBase64 { .. } => "use raw for the value as it is stored",
             Error::NothingMasked => "use --mask=off to go on without masking",

@@ -33,7 +33,7 @@ use crate::sys::StartFailure;
 use crate::sys::locked::NoMemory;
 use crate::sys::plain;
 
-pub use file_flaw::FileFlaw;
+pub use file_flaw::{FileFlaw, TemplateFlaw};
 pub use key_flaw::{BadKey, MissingKey, Sealed};
 pub use loose_file::{LooseFile, Looseness};
 pub use manifest_flaw::ManifestFlaw;
@@ -255,7 +255,7 @@ pub enum Error {
     MemoryFile(io::Error),
     /// No path by which the command could open a file in memory.
     #[error(
-        "no path for --file or --secret-file: neither /dev/fd nor /proc/self/fd has the command's descriptors"
+        "no path for --file, --secret-file or --template: neither /dev/fd nor /proc/self/fd has the command's descriptors"
     )]
     NoPathOfDescriptor,
     /// Everyone can change a file that carries trust.

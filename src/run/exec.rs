@@ -10,6 +10,7 @@ use std::path::Path;
 
 use crate::cli::{Inheritance, Run};
 use crate::deliver::memory_files::{self, is_in_file_alone, path_of};
+use crate::deliver::template::FileTemplate;
 use crate::error::{Error, shown};
 use crate::event::Event;
 use crate::keys;
@@ -40,12 +41,13 @@ pub struct Ready<'a> {
 pub fn prepare<'a>(
     run: &'a Run,
     secrets: &[Variable<'_>],
+    templates: &[FileTemplate<'_>],
     inherited: impl Iterator<Item = &'a CStr>,
     inheritance: &Inheritance,
     context: WorkerContext,
     report: &Report,
 ) -> Result<Ready<'a>, Error> {
-    let files = memory_files::make(run, secrets, inheritance)?;
+    let files = memory_files::make(run, templates, secrets, inheritance)?;
     let paths = files.iter().map(path_of).collect::<Result<Vec<_>, _>>()?;
     let names = run.files.iter().map(|file| file.variable.as_str());
     let (mut inherited, left): (Vec<_>, Vec<_>) =

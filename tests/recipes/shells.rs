@@ -293,3 +293,15 @@ pub fn key_for_ssh(snippet: &Snippet) {
         .env("DOTENV_API_KEY", machine.api_key());
     machine.assert_ran(&run.finish(), &["ssh"]);
 }
+
+pub fn template(snippet: &Snippet) {
+    let machine = Machine::new();
+    machine.file("work/app.json.in", "{\"db\": {{DB_URL|json}}}\n");
+    let line = format!("{{\"db\": \"postgres://app:{SECRET}@db\"}}");
+    let finds = format!("! env | grep -q ^DB_ && [ \"$(cat $2)\" = '{line}' ]");
+    machine.stub("work/server", Finds::Only(&finds));
+    let run = machine
+        .shell(snippet)
+        .env("DOTENV_API_KEY", machine.api_key());
+    machine.assert_ran(&run.finish(), &["server --config /dev/fd/3"]);
+}

@@ -43,5 +43,31 @@ pub fn table() -> Vec<Failure> {
         let scene = move || on_tree("app/t/e", |_| ()).args(&[option, "/"]);
         rows.push(failure(row, format!("{option}: no file"), scene));
     }
+    for (name, says, text) in [
+        ("open", "not closed", format!("{WORD} {{{{{VALUE}\n")),
+        (
+            "a name",
+            "not followed by a name",
+            format!("{{{{ {WORD} }}}}\n"),
+        ),
+        ("a filter", "unknown filter", format!("{{{{A|{WORD}}}}}\n")),
+        (
+            "an unknown name",
+            "no secret NO",
+            format!("{VALUE}{{{{NO}}}}{WORD}\n"),
+        ),
+    ] {
+        let row = (125, "Error::LocalFile", says);
+        let scene = move || {
+            let dir = TempDir::new();
+            let file = dir.file("file", &text).display().to_string();
+            let option = format!("--template=T={file}");
+            on_tree("app/t/e", |_| ())
+                .args(&[&option])
+                .keeping(dir)
+                .only(Ways::Command)
+        };
+        rows.push(failure(row, format!("--template: {name}"), scene));
+    }
     rows
 }
