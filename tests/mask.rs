@@ -502,6 +502,14 @@ fn runners_that_cannot_be_told_draw_one_hint() {
     for (variable, value, name) in [
         ("GITLAB_CI", "true", "GitLab"),
         ("JENKINS_URL", "https://jenkins.example/", "Jenkins"),
+        ("CIRCLECI", "true", "CircleCI"),
+        ("BUILDKITE", "true", "Buildkite"),
+        ("BITBUCKET_BUILD_NUMBER", "7", "Bitbucket"),
+        ("CI", "woodpecker", "Woodpecker"),
+        ("DRONE", "true", "Drone"),
+        ("TRAVIS", "true", "Travis CI"),
+        ("TEAMCITY_VERSION", "2025.07", "TeamCity"),
+        ("CODEBUILD_BUILD_ID", "p:1", "CodeBuild"),
     ] {
         let run = || tree.run().env(variable, value);
         let outcome = run().args(["--", "true"]).finish();
@@ -514,5 +522,21 @@ fn runners_that_cannot_be_told_draw_one_hint() {
             let outcome = run().args([option, "--", "true"]).finish();
             assert_eq!(outcome.stderr, "", "{outcome}");
         }
+    }
+    // Woodpecker names itself, and says what Drone does as well.
+    let run = tree.run().env("CI", "woodpecker").env("DRONE", "true");
+    let outcome = run.args(["--", "true"]).finish();
+    assert!(
+        outcome.warnings()[0].starts_with("Woodpecker "),
+        "{outcome}"
+    );
+    for (variable, value) in [
+        ("CIRCLECI", "false"),
+        ("BUILDKITE", ""),
+        ("TEAMCITY_VERSION", ""),
+        ("CI", "drone"),
+    ] {
+        let run = tree.run().env(variable, value).args(["--", "true"]);
+        assert_eq!(run.finish().stderr, "", "{variable}");
     }
 }

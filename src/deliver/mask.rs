@@ -51,14 +51,42 @@ impl Audience {
             Masking::Off => Audience::Nobody,
             Masking::Auto if is_true("GITHUB_ACTIONS") => Audience::Runner(Runner::GitHub),
             Masking::Auto if is_true("TF_BUILD") => Audience::Runner(Runner::Azure),
-            Masking::Auto if is_true("GITLAB_CI") => Audience::Deaf("GitLab"),
-            Masking::Auto if variable("JENKINS_URL").is_some_and(|url| !url.is_empty()) => {
-                Audience::Deaf("Jenkins")
+            Masking::Auto => {
+                let is_sign = |sign: &Sign| match sign {
+                    Sign::True(name) => is_true(name),
+                    Sign::Set(name) => variable(name).is_some_and(|text| !text.is_empty()),
+                    Sign::Is(name, value) => variable(name).as_deref() == Some(*value),
+                };
+                let deaf = DEAF.iter().find(|(_, sign)| is_sign(sign));
+                deaf.map_or(Audience::Nobody, |(name, _)| Audience::Deaf(name))
             }
-            Masking::Auto => Audience::Nobody,
         }
     }
 }
+
+/// How the environment tells of a runner.
+enum Sign {
+    /// This variable is `true`, in any case.
+    True(&'static str),
+    /// This variable is not empty.
+    Set(&'static str),
+    /// This variable has just this value.
+    Is(&'static str, &'static str),
+}
+
+/// Runners whose logs a job cannot have masked by writing to them. Woodpecker sets variables of Drone too.
+const DEAF: &[(&str, Sign)] = &[
+    ("GitLab", Sign::True("GITLAB_CI")),
+    ("Jenkins", Sign::Set("JENKINS_URL")),
+    ("CircleCI", Sign::True("CIRCLECI")),
+    ("Buildkite", Sign::True("BUILDKITE")),
+    ("Bitbucket", Sign::Set("BITBUCKET_BUILD_NUMBER")),
+    ("Woodpecker", Sign::Is("CI", "woodpecker")),
+    ("Drone", Sign::True("DRONE")),
+    ("Travis CI", Sign::True("TRAVIS")),
+    ("TeamCity", Sign::Set("TEAMCITY_VERSION")),
+    ("CodeBuild", Sign::Set("CODEBUILD_BUILD_ID")),
+];
 
 impl Runner {
     /// The name that `--mask` takes.
