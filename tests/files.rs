@@ -1,6 +1,7 @@
 //! `--file`: a file that exists in memory only and holds what `--print` prints, for programs that
 //! read files: sealed, readable again and again, and gone with the last process that holds it.
 
+mod arguments;
 mod secrets;
 mod sizes;
 mod templates;
@@ -46,6 +47,9 @@ tests![
     templates::a_template_that_cannot_be_read_is_refused,
     templates::python_and_node_read_what_they_are_given needs(|| tool("python3"), || tool("node")),
     templates::nginx_serves_what_a_template_says needs(|| tool("nginx")),
+    arguments::a_name_in_braces_is_replaced_by_the_path,
+    arguments::the_command_itself_is_not_replaced,
+    arguments::arguments_without_a_name_draw_a_warning,
     sizes::a_refusal_for_size_names_the_way_out,
     sizes::ten_megabytes_go_through_a_file needs(ROOT),
 ];

@@ -83,6 +83,7 @@ claims! {
     local_values: Manual "Local values" 1 => shells::local_values;
     secrets_in_files: Manual "Files in memory" 1 => shells::secrets_in_files;
     a_key_for_ssh: Manual "Files in memory" 2 => shells::key_for_ssh;
+    a_path_in_an_argument: Manual "Files in memory" 3 => shells::path_in_an_argument;
     a_template: Manual "Templates" 1 => shells::template;
     a_profile_of_the_manual: Manual "Profiles" 1 => shells::profile, needs(PLACES);
     a_build: Manual "EXAMPLES" 1 => shells::build;

@@ -58,6 +58,7 @@ pub struct Given {
     pub secret_file: Setting,
     pub file_mode: Setting,
     pub template: Setting,
+    pub expand_args: Setting,
     pub print: Setting,
     pub allow_file: Setting,
     pub list: Setting,

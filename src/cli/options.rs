@@ -191,6 +191,8 @@ pub struct Run {
     pub supervision: Supervision,
     /// The files that it gets in memory.
     pub files: Vec<MemoryFile>,
+    /// `--expand-args`: their paths are put into the arguments of the command.
+    pub expand_args: bool,
     /// `--file-mode`: who may open them.
     pub file_mode: u32,
     /// `--file-only`: no secret in its environment.

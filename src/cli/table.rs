@@ -316,6 +316,8 @@ static SPECS: &[Spec] = &[
     valued(("file", List, "VAR[=FORMAT]"), "pass a file in memory, and its path in VAR (default format: env)", |it| &mut it.file),
     valued(("secret-file", List, "NAME[=VAR][:raw|:base64]"), "pass one secret as a file in memory, and its path in VAR (default NAME_FILE)", |it| &mut it.secret_file),
     valued(("template", List, "VAR=FILE"), "pass FILE with {{NAME}} replaced as a file in memory, and its path in VAR", |it| &mut it.template),
+    flag("expand-args", "replace {VAR} in COMMAND's arguments by the path of the file in memory of VAR", |it| &mut it.expand_args)
+        .needs(FILES),
     valued(("file-mode", Text, "MODE"), "the mode of files in memory (default 0444)", |it| &mut it.file_mode)
         .needs(FILES),
     flag("file-only", "do not put the secrets in the environment, only in files in memory", |it| &mut it.file_only)

@@ -115,6 +115,7 @@ impl Given {
             command,
             supervision: self.supervision(api_url)?,
             files: self.memory_files()?,
+            expand_args: self.expand_args.is_given(),
             file_mode: self.file_mode.read(mode)?.unwrap_or(MODE),
             file_only: self.file_only.is_given(),
         }))

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod alone;
+pub mod arguments;
 pub mod encodings;
 pub mod list;
 pub mod mask;

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io;
@@ -9,6 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::cli::{Inheritance, Run};
+use crate::deliver::arguments::with_paths;
 use crate::deliver::memory_files::{self, is_in_file_alone, path_of};
 use crate::deliver::template::FileTemplate;
 use crate::error::{Error, shown};
@@ -24,7 +26,7 @@ use crate::variables::block::{Environment, is_passed};
 
 /// All that the command is given. What it was made from is gone by the time that it starts.
 pub struct Ready<'a> {
-    command: &'a [CString],
+    command: Cow<'a, [CString]>,
     environment: Environment<'a>,
     /// The files in memory, open until the command has them.
     _files: Vec<File>,
@@ -54,6 +56,7 @@ pub fn prepare<'a>(
         inherited.partition(|entry| is_passed(entry, inheritance));
     report.record(|| Event::Dropped(names_of(left.into_iter())));
     let mut added: Vec<_> = names.zip(paths).collect();
+    let command = command_of(run, &added, report);
     let renamed = meant_for(&inherited, context.supervisor);
     if renamed.iter().any(|(name, _)| *name == "LISTEN_PID") {
         // It says the same in a form that cannot be rewritten, and contradicts.
@@ -72,8 +75,7 @@ pub fn prepare<'a>(
         let name = name_of(entry).unwrap_or_default();
         inheritance.preserve.covers(name) || !is_in_file_alone(run, name)
     });
-    let command = &run.command;
-    let environment = Environment::build(&set, &added, inherited, inheritance, command, report)?;
+    let environment = Environment::build(&set, &added, inherited, inheritance, &command, report)?;
     let mut filter = context.filter;
     if let Some(filter) = &mut filter {
         filter.tell(secrets, &keys)?;
@@ -94,7 +96,7 @@ impl Ready<'_> {
         if let Some(Err(error)) = placed {
             return error;
         }
-        let error = sys::become_command(self.command, &self.environment.entries());
+        let error = sys::become_command(&self.command, &self.environment.entries());
         self.failed(error)
     }
 
@@ -123,6 +125,20 @@ impl Ready<'_> {
             error,
         }
     }
+}
+
+/// The command with its arguments, and in these the paths that are asked for.
+fn command_of<'a>(run: &'a Run, paths: &[(&str, String)], report: &Report) -> Cow<'a, [CString]> {
+    if !run.expand_args {
+        return Cow::Borrowed(&run.command);
+    }
+    let (command, count) = with_paths(&run.command, paths);
+    if count == 0 && !command.is_empty() {
+        report.warn(format_args!(
+            "--expand-args: no argument of the command has the name of a file in braces"
+        ));
+    }
+    Cow::Owned(command)
 }
 
 /// Whether a secret is in the environment of the command.

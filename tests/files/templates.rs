@@ -209,7 +209,7 @@ pub fn nginx_serves_what_a_template_says() {
         dir.path().display()
     );
     let tree = Tree::holding("ANSWER=swordfish of steel\n");
-    let run = filled(&tree, &dir, text).args(["--", "sh", "-c", "exec nginx -c \"$CONF\""]);
+    let run = filled(&tree, &dir, text).args(["--expand-args", "--", "nginx", "-c", "{CONF}"]);
     let nginx = run.spawn();
     let answer = wait_for("an answer", || {
         assert!(!nginx.has_ended(), "{}", nginx.errors_so_far());

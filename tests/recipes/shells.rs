@@ -305,3 +305,16 @@ pub fn template(snippet: &Snippet) {
         .env("DOTENV_API_KEY", machine.api_key());
     machine.assert_ran(&run.finish(), &["server --config /dev/fd/3"]);
 }
+
+pub fn path_in_an_argument(snippet: &Snippet) {
+    let project = Project::new("my-app", Custody::server())
+        .level("", &format!("DB=x-{SECRET}\nTLS_KEY={SECRET}\n"))
+        .empty_place("production");
+    let machine = Machine::with(World::new(vec![project]));
+    let finds = format!("! env | grep -q ^TLS_KEY= && [ \"$(cat $2)\" = {SECRET} ]");
+    machine.stub("work/server", Finds::Also(&finds));
+    let run = machine
+        .shell(snippet)
+        .env("DOTENV_API_KEY", machine.api_key());
+    machine.assert_ran(&run.finish(), &["server --key /dev/fd/3"]);
+}
