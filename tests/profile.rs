@@ -2,6 +2,7 @@
 //! environment, and whatever it says wrong is refused by its line.
 
 mod precedence;
+mod sections;
 
 use crate::support::*;
 
@@ -17,6 +18,14 @@ tests![
     what_contradicts_the_command_line_gives_way,
     a_key_in_a_variable_beats_the_file_of_a_profile,
     a_flag_that_is_false_is_not_given,
+    sections::a_section_inherits_what_stands_above_the_first_one,
+    sections::what_contradicts_a_section_gives_way_to_it,
+    sections::what_is_no_section_is_refused,
+    sections::a_file_whose_name_holds_a_number_sign_is_named_with_one_more,
+    sections::a_descriptor_that_is_named_above_a_section_does_not_reach_the_command,
+    sections::relative_paths_in_a_profile_begin_where_it_is,
+    sections::key_and_certificate_files_and_mirrors_begin_there_too,
+    sections::an_address_that_begins_with_dots_is_a_directory,
     what_is_wrong_is_refused_by_its_line,
     a_profile_that_cannot_be_read_is_refused,
     no_profile_is_found_by_itself,
@@ -34,7 +43,7 @@ pub fn with(text: &str) -> (TempDir, Run) {
 }
 
 /// The line that names a tree.
-fn api_url(tree: &Tree) -> String {
+pub fn api_url(tree: &Tree) -> String {
     format!("api-url = \"{}\"\ncustody = \"any\"\n", tree.url())
 }
 
@@ -341,10 +350,6 @@ fn what_is_wrong_is_refused_by_its_line() {
         (
             "Path = \"x\"\n",
             "line 1: unknown key 'Path'; did you mean 'path'?",
-        ),
-        (
-            "\n[section]\npath = \"p\"\n",
-            "line 2: unknown key 'section'\n",
         ),
         (
             "[file]\nx = 1\n",

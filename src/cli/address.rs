@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use url::{Host, Url};
@@ -34,7 +36,7 @@ impl ApiUrl {
     /// # Errors
     ///
     /// What keeps it from being one; never a part of it, since it may hold a password.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
+    pub fn parse(text: &OsStr) -> Result<Self, &'static str> {
         read(text, is_loopback)
     }
 
@@ -44,13 +46,17 @@ impl ApiUrl {
     /// # Errors
     ///
     /// Those of [`ApiUrl::parse`].
-    pub fn parse_mirror(text: &str) -> Result<Self, &'static str> {
+    pub fn parse_mirror(text: &OsStr) -> Result<Self, &'static str> {
         read(text, |_| true)
     }
 }
 
-fn read(text: &str, may_be_plain: fn(&Host<&str>) -> bool) -> Result<ApiUrl, &'static str> {
-    let url = Url::parse(text).map_err(|_| "not a URL")?;
+fn read(address: &OsStr, may_be_plain: fn(&Host<&str>) -> bool) -> Result<ApiUrl, &'static str> {
+    if names_directory(address) {
+        return Ok(ApiUrl::Tree(address.into()));
+    }
+    let text = address.to_str().ok_or("not UTF-8")?;
+    let url = Url::parse(text).map_err(|_| "neither a URL nor a directory, as in ./DIRECTORY")?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("the URL must not contain a user name or password");
     }
@@ -71,6 +77,13 @@ fn read(text: &str, may_be_plain: fn(&Host<&str>) -> bool) -> Result<ApiUrl, &'s
         ("http", _) => Err("plain http is accepted only for loopback addresses"),
         _ => Err("the scheme must be https or file"),
     }
+}
+
+/// Whether the address of a tree is the path of its directory. Anything else could be meant for a host.
+pub fn names_directory(address: &OsStr) -> bool {
+    let address = address.as_bytes();
+    let is_beneath = |start: &&[u8]| address.starts_with(start);
+    matches!(address, b"." | b"..") || [&b"./"[..], b"../"].iter().any(is_beneath)
 }
 
 fn service(url: &Url, host: &Host<&str>) -> ApiUrl {

@@ -5,14 +5,10 @@
 use std::borrow::Cow;
 use std::ffi::{CString, OsStr, OsString};
 
-use serde::{Deserialize, Deserializer};
-
-use crate::cli::written::Written;
 use crate::error::{Error, Usage};
 
-/// What one of the three gives. A profile is read into it as it is, with the names of the options for keys.
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+/// What one of the three gives.
+#[derive(Default)]
 pub struct Given {
     pub path: Setting,
     pub command: Setting,
@@ -92,8 +88,6 @@ pub struct Setting {
     origin: GivenIn,
     /// In their order; `None` for an option without a value.
     values: Option<Vec<Option<OsString>>>,
-    /// How a profile writes it, until it is known that it may.
-    written: Option<Written>,
 }
 
 /// Where something is given.
@@ -110,11 +104,6 @@ impl Setting {
     /// Says that a variable gives it.
     pub fn mark_as_variable(&mut self) {
         self.origin = GivenIn::Variable;
-    }
-
-    /// Takes what a profile writes, to be looked at.
-    pub fn take_written(&mut self) -> Option<Written> {
-        self.written.take()
     }
 
     /// What is given without a value.
@@ -188,6 +177,24 @@ impl Setting {
         values.map(|value| self.understood(value, reader)).collect()
     }
 
+    /// The value, of several the last, as `reader` understands it whatever its bytes are.
+    pub fn read_bytes<T>(
+        &self,
+        reader: fn(&OsStr) -> Result<T, &'static str>,
+    ) -> Result<Option<T>, Error> {
+        let value = self.last().map(reader).transpose();
+        value.map_err(|reason| self.bad(reason))
+    }
+
+    /// All values, as `reader` understands them whatever their bytes are.
+    pub fn read_each_bytes<T>(
+        &self,
+        reader: fn(&OsStr) -> Result<T, &'static str>,
+    ) -> Result<Vec<T>, Error> {
+        let values = self.each().map(reader).collect::<Result<_, _>>();
+        values.map_err(|reason| self.bad(reason))
+    }
+
     /// The elements of all lists that are given, separated by commas.
     pub fn list(&self) -> Result<Vec<String>, Error> {
         let lists = self.read_each(elements)?;
@@ -221,17 +228,6 @@ impl Setting {
     ) -> Result<T, Error> {
         let text = value.to_str().ok_or_else(|| self.bad("not UTF-8"))?;
         reader(text).map_err(|reason| self.bad(reason))
-    }
-}
-
-impl<'de> Deserialize<'de> for Setting {
-    /// Takes any value: what the option takes is known only together with its entry in the table.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let written = Some(Written::deserialize(deserializer)?);
-        Ok(Setting {
-            written,
-            ..Setting::default()
-        })
     }
 }
 

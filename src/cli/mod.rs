@@ -10,6 +10,7 @@ mod in_memory;
 mod named;
 mod network;
 mod options;
+mod paths;
 mod precedence;
 mod profile;
 mod readers;
@@ -17,10 +18,9 @@ pub mod seal;
 mod table;
 mod values;
 mod watching;
-mod written;
 
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use lexopt::{Arg, Parser};
 
@@ -31,6 +31,7 @@ use crate::cli::given::Given;
 pub use crate::cli::named::{FileName, Named, NamedFile};
 pub use crate::cli::network::{Network, ProxyVariables, Trust};
 pub use crate::cli::options::*;
+use crate::cli::profile::{Profile, ProfileName};
 pub use crate::cli::table::help;
 use crate::cli::table::{Kind, Spec};
 pub use crate::cli::watching::{OnChange, Watching};
@@ -183,17 +184,20 @@ fn understand(given: &mut Given, outside: &Outside<'_>) -> Result<Request, Error
     let mut named = Named::default();
     let mut looseness = None;
     named.note(given);
-    let profile_file = given.profile.last().map(PathBuf::from);
+    let profile_name = given.profile.last().map(ProfileName::read);
     complete_by_environment(given, &mut named, outside);
-    if let Some(file) = profile_file {
-        let read = (outside.profile)(&file);
+    if let Some(name) = profile_name {
+        let read = (outside.profile)(&name.file).map_err(|flaw| name.unread(flaw));
         let read = read.and_then(|read| {
-            complete_by_profile(given, &mut named, &read.text)?;
+            complete_by_profile(given, &mut named, &read.text, &name)?;
             Ok(read.looseness)
         });
         match read {
             Ok(found) => looseness = found,
-            Err(flaw) => return Err(Error::Profile { file, flaw }),
+            Err(flaw) => {
+                let file = name.file;
+                return Err(Error::Profile { file, flaw });
+            }
         }
     }
     given.settle()?;
@@ -217,10 +221,11 @@ fn complete_by_profile(
     given: &mut Given,
     named: &mut Named,
     text: &str,
+    name: &ProfileName,
 ) -> Result<(), ProfileFlaw> {
-    let mut by_profile = profile::parse(text)?;
-    named.note(&by_profile);
-    given.complete(&mut by_profile);
+    let profile = Profile::parse(text, name)?;
+    profile.each().for_each(|table| named.note(table));
+    given.complete(&mut profile.given());
     Ok(())
 }
 

@@ -109,7 +109,7 @@ impl Given {
         if matches!(api_url, ApiUrl::Tree(_)) && self.mirror.is_variable() {
             return Ok(Vec::new());
         }
-        let mirrors = self.mirror.read_each(ApiUrl::parse_mirror)?;
+        let mirrors = self.mirror.read_each_bytes(ApiUrl::parse_mirror)?;
         match api_url {
             ApiUrl::Tree(_) if !mirrors.is_empty() => Err(Usage::MirrorOfTree.into()),
             _ => Ok(mirrors),

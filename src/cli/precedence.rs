@@ -39,11 +39,18 @@ impl Given {
     /// Takes over what `lower` gives and nothing here says otherwise. What contradicts something here is left out, and
     /// with it what means nothing without it.
     pub fn complete(&mut self, lower: &mut Given) {
+        self.complete_but(lower, &[]);
+    }
+
+    /// The same; what has one of the names in `settled` is left out too.
+    pub fn complete_but(&mut self, lower: &mut Given, settled: &[&str]) {
         let here: Vec<_> = self.entries().collect();
         let there: Vec<_> = lower.entries().collect();
         let gives_way = |spec: &Spec| {
-            here.iter()
-                .any(|one| one.long == spec.long || one.is_rival_of(spec))
+            settled.contains(&spec.long)
+                || here
+                    .iter()
+                    .any(|one| one.long == spec.long || one.is_rival_of(spec))
         };
         let is_lost = |long: &str| there.iter().any(|one| one.long == long && gives_way(one));
         let is_here = |long: &str| here.iter().any(|one| one.long == long);

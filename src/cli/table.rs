@@ -5,6 +5,7 @@
 use lexopt::Arg;
 
 use crate::cli::given::{Given, Setting};
+use crate::cli::paths::Paths;
 
 /// One thing that can be given, as the user sees it.
 #[derive(Clone, Copy)]
@@ -19,6 +20,8 @@ pub struct Spec {
     pub value: &'static str,
     /// What a shell can complete the value with.
     pub completion: Completion,
+    /// Where in the value a path is.
+    pub paths: Paths,
     /// What in the environment says the same.
     pub variable: FromEnvironment,
     /// The options that it cannot be given with.
@@ -163,6 +166,14 @@ impl Spec {
     const fn files(self) -> Self {
         Spec {
             completion: Completion::File,
+            paths: Paths::File,
+            ..self
+        }
+    }
+
+    const fn addresses(self) -> Self {
+        Spec {
+            paths: Paths::Address,
             ..self
         }
     }
@@ -204,6 +215,7 @@ const fn flag(long: &'static str, help: &'static str, setting: Slot) -> Spec {
         kind: Kind::Flag,
         value: "",
         completion: Completion::Unknown,
+        paths: Paths::Nowhere,
         variable: FromEnvironment::None,
         excludes: &[],
         replaces: &[],
@@ -261,10 +273,10 @@ const FORMATS: &[&str] = &[
 static SPECS: &[Spec] = &[
     valued(("organization", Text, "ID|SLUG"), "the organization, if the key does not identify it", |it| &mut it.organization)
         .variable(FromEnvironment::Text("DOTENV_ORGANIZATION")),
-    valued(("api-url", Text, "URL"), "the service, or file:///TREE for a sealed tree", |it| &mut it.api_url)
-        .variable(FromEnvironment::Text("DOTENV_API_URL")),
-    valued(("mirror", List, "URL"), "fetch from URL if the service fails; repeatable", |it| &mut it.mirror)
-        .variable(FromEnvironment::List("DOTENV_RUN_MIRRORS")),
+    valued(("api-url", Text, "URL|./TREE"), "the service, or the directory of a sealed tree", |it| &mut it.api_url)
+        .addresses().variable(FromEnvironment::Text("DOTENV_API_URL")),
+    valued(("mirror", List, "URL|./TREE"), "fetch from there if the service fails; repeatable", |it| &mut it.mirror)
+        .addresses().variable(FromEnvironment::List("DOTENV_RUN_MIRRORS")),
     valued(("api-key-file", Text, "FILE"), "read the API key from FILE, '-' or 'fd:N'", |it| &mut it.api_key_file)
         .files().variable(FromEnvironment::Key { file: "DOTENV_API_KEY_FILE", key: "DOTENV_API_KEY" }),
     valued(("client-key", Text, "FILE"), "read the client key from FILE, '-' or 'fd:N'", |it| &mut it.client_key)
@@ -336,7 +348,7 @@ static SPECS: &[Spec] = &[
     flag("no-attribution", "do not send the pipeline's name to the service", |it| &mut it.no_attribution),
     valued(("audit", Text, "FD|journal|syslog"), "record the run, without values, as one line of JSON", |it| &mut it.audit)
         .words(&["journal", "syslog"]),
-    valued(("profile", Text, "FILE"), "read options that are not given from FILE, in TOML", |it| &mut it.profile)
+    valued(("profile", Text, "FILE[#SECTION]"), "read options that are not given from FILE, in TOML", |it| &mut it.profile)
         .files().scope(Scope::CommandLine),
     flag("exec", "become the command even as PID 1; no parent", |it| &mut it.exec)
         .excludes(SUPERVISING),

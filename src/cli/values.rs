@@ -31,9 +31,10 @@ const DEFAULT_API_URL: &str = "https://api.dotenv.cloud";
 impl Given {
     /// The options that it makes, but for the profile.
     pub fn options(&mut self, proxies: ProxyVariables) -> Result<Options, Error> {
-        let api_url = match self.api_url.read(ApiUrl::parse)? {
+        let api_url = match self.api_url.read_bytes(ApiUrl::parse)? {
             Some(url) => url,
-            None => ApiUrl::parse(DEFAULT_API_URL).map_err(|reason| bad("--api-url", reason))?,
+            None => ApiUrl::parse(DEFAULT_API_URL.as_ref())
+                .map_err(|reason| bad("--api-url", reason))?,
         };
         let action = self.action(&api_url)?;
         Ok(Options {

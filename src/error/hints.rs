@@ -42,7 +42,7 @@ impl Error {
                 "a shell opens descriptor 3 of a command with 3<FILE, or 3>FILE for writing"
             }
             Error::NoKey(MissingKey::Api) => {
-                "set DOTENV_API_KEY, or give --api-key-file FILE; for a sealed directory, --api-url file:///DIRECTORY"
+                "set DOTENV_API_KEY, or give --api-key-file FILE; for a sealed directory, --api-url ./DIRECTORY"
             }
             Error::NoKey(_) => "set DOTENV_CLIENT_KEY, or give --client-key FILE",
             Error::BadKey {
@@ -146,6 +146,20 @@ impl Error {
                 flaw: ProfileFlaw::UnknownKey { .. } | ProfileFlaw::NotInProfile { .. },
                 ..
             } => "valid keys are path, command and the long option names that --help lists",
+            Error::Profile {
+                flaw: ProfileFlaw::NotOneSection { .. } | ProfileFlaw::SectionInSection { .. },
+                ..
+            } => "a section is a table at the top of the file; its keys are those of options",
+            Error::Profile {
+                flaw:
+                    ProfileFlaw::NoSection { .. }
+                    | ProfileFlaw::OptionNotSection { .. }
+                    | ProfileFlaw::NoFileOfSection(_),
+                ..
+            } => {
+                "the text after the last '#' names a section; \
+                 the file a#b without a section is written a#b#"
+            }
             Error::Mask(_) => "use --mask=off to start the command without masking",
             Error::NoSpelling {
                 form: Form::GitHub, ..

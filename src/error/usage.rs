@@ -58,7 +58,7 @@ pub enum Usage {
         other: &'static str,
     },
     /// A mirror of a tree.
-    #[error("--mirror cannot be used with a file URL")]
+    #[error("--mirror cannot be used with a sealed tree")]
     MirrorOfTree,
     /// An option that needs one of these other ones.
     #[error("--{option} needs --{}", needed.join(" or --"))]

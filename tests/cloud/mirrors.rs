@@ -371,6 +371,6 @@ fn a_mirror_that_is_none_is_a_usage_error() {
     let run = tree
         .dotenv_run()
         .args(["--mirror", "http://mirror.example"]);
-    run.arg("legacy").refuses(125, &["--mirror", "file URL"]);
+    run.arg("legacy").refuses(125, &["--mirror", "sealed tree"]);
     assert!(service.requests().is_empty());
 }

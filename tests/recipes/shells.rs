@@ -77,6 +77,22 @@ pub fn profile(snippet: &Snippet) {
     machine.assert_ran(&machine.with_places(run).finish(), &["my-app serve"]);
 }
 
+/// A profile, beside the tree that it names.
+pub fn section(snippet: &Snippet) {
+    let machine = Machine::of(Custody::client());
+    machine.stub("work/worker", Finds::Also("[ -z \"${AWS_REGION-}\" ]"));
+    machine.file("work/deploy/run.toml", &snippet.text);
+    machine.file("work/keys/my-app", CLIENT_KEY);
+    let tree = Tree::of(&world(Custody::client()));
+    let copy = Run::program("cp").arg("-r").arg(tree.root());
+    let copied = copy.arg(machine.path("work/deploy/secrets")).finish();
+    copied.assert_status(0);
+    let line = "dotenv-run --profile deploy/run.toml#worker";
+    let run = machine.run("sh").args(["-euc", line]);
+    let run = run.env_remove("DOTENV_API_URL");
+    machine.assert_ran(&run.finish(), &["worker"]);
+}
+
 pub fn sealed_tree(snippet: &Snippet) {
     let machine = Machine::new();
     machine.stub("work/server", Finds::Secrets);

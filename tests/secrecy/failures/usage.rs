@@ -49,7 +49,7 @@ pub fn table() -> Vec<Failure> {
     let tree = "file:///nonexistent";
     table.push(usage(
         "Usage::MirrorOfTree",
-        "file URL",
+        "sealed tree",
         &["p", "--api-url", tree, "--mirror", &mirror, "--", "x"],
     ));
     table.extend(bad_values());
@@ -98,15 +98,54 @@ fn profiles() -> Vec<Failure> {
             format!("command = '{VALUE}'\n").into(),
         ),
     ];
-    let row = |(variant, says, content): (&'static str, &'static str, Vec<u8>)| {
-        failure((125, variant, says), "a profile", move || {
-            let dir = TempDir::new();
-            let file = dir.file("profile", &content).display().to_string();
-            let scene = keyed().args(&["--profile", &file, "p", "--", "x"]);
-            scene.keeping(dir).only(Ways::Complete)
-        })
-    };
-    cases.into_iter().map(row).collect()
+    let row = |(variant, says, content)| profile("", variant, says, content);
+    let mut table: Vec<_> = cases.into_iter().map(row).collect();
+    let value = format!("timeout = 1\n[other]\ncommand = ['{VALUE}']\n");
+    for (variant, section, says, content) in [
+        ("ProfileFlaw::NoSection", "#worker", "no section", &*value),
+        (
+            "ProfileFlaw::OptionNotSection",
+            "#timeout",
+            "not a section",
+            &value,
+        ),
+        (
+            "ProfileFlaw::NoFileOfSection",
+            "#a#b",
+            "no such file",
+            &value,
+        ),
+        (
+            "ProfileFlaw::NotOneSection",
+            "#a",
+            "one table",
+            &format!("[[a]]\nb = '{VALUE}'\n"),
+        ),
+        (
+            "ProfileFlaw::SectionInSection",
+            "#a",
+            "inside a section",
+            &format!("[a.b]\nc = '{VALUE}'\n"),
+        ),
+    ] {
+        table.push(profile(section, variant, says, content.into()));
+    }
+    table
+}
+
+/// What is wrong with a profile of this content, or with the section of it that is named.
+fn profile(
+    section: &'static str,
+    variant: &'static str,
+    says: &'static str,
+    content: Vec<u8>,
+) -> Failure {
+    failure((125, variant, says), "a profile", move || {
+        let dir = TempDir::new();
+        let file = dir.file("profile", &content).display().to_string() + section;
+        let scene = keyed().args(&["--profile", &file, "p", "--", "x"]);
+        scene.keeping(dir).only(Ways::Complete)
+    })
 }
 
 /// A value that an option does not take.
