@@ -161,7 +161,7 @@ impl Audit {
             Action::List { .. } => (None, "listed"),
         };
         let record = Record {
-            path: options.path.to_string(),
+            path: options.paths.to_string(),
             organization: options.organization.clone(),
             key: None,
             names: Vec::new(),

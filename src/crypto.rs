@@ -21,7 +21,7 @@ use crate::sys;
 use crate::sys::locked::{Locked, NoMemory};
 
 /// The length of a data key in bytes.
-const KEY_LENGTH: usize = 32;
+pub const KEY_LENGTH: usize = 32;
 
 /// The length of a fingerprint in bytes.
 const FINGERPRINT_LENGTH: usize = 8;

@@ -27,13 +27,15 @@ pub enum Event<'a> {
     Mirror(&'a str),
     /// The levels were cached this many seconds ago.
     Cached { freshness: Freshness, seconds: u64 },
-    /// Which custody is accepted, and why.
+    /// Which custody of a project is accepted, and why.
     ExpectedCustody {
+        project: &'a str,
         custody: &'static str,
         reason: &'a str,
     },
-    /// How the project's key is derived.
+    /// How a project's key is derived.
     KeyDescriptor {
+        project: &'a str,
         custody: &'static str,
         version: Option<u64>,
         /// The iterations of the derivation; a legacy key is not derived.
@@ -42,10 +44,10 @@ pub enum Event<'a> {
     },
     /// The levels that are present, before any is opened.
     Levels(Vec<LevelEvent>),
-    /// The levels on the way to the path that are absent.
-    AbsentLevels(Vec<&'static str>),
-    /// The generation of the manifest.
-    Generation(u64),
+    /// The levels on the way to the paths that are absent.
+    AbsentLevels(Vec<String>),
+    /// The generation of a project's manifest.
+    Generation { project: &'a str, generation: u64 },
     /// The size of the text of a level in bytes; levels are counted as in [`Event::Levels`].
     LevelOpened { index: usize, bytes: usize },
     /// The number of variables that a level sets.
@@ -90,6 +92,8 @@ pub enum Event<'a> {
 pub struct LevelEvent {
     /// `project`, `target` or `environment`.
     pub name: &'static str,
+    /// The path that it is a level of.
+    pub path: String,
     /// Whether it is sealed.
     pub encrypted: bool,
 }

@@ -85,6 +85,110 @@ impl fmt::Display for SecretPath {
     }
 }
 
+/// How many paths can be asked for at a time.
+pub const MAX_PATHS: usize = 32;
+
+/// The paths that are asked for, each once. What a later one has counts more.
+#[derive(Clone)]
+pub struct PathList {
+    paths: Vec<SecretPath>,
+    /// The first path of each project.
+    projects: Vec<usize>,
+}
+
+impl PathList {
+    /// Of paths that are the same, the last one stays.
+    pub fn new(paths: Vec<SecretPath>) -> Self {
+        let mut kept: Vec<SecretPath> = Vec::new();
+        for path in paths.into_iter().rev() {
+            if !kept.contains(&path) {
+                kept.push(path);
+            }
+        }
+        kept.reverse();
+        let is_first = |index: &usize| {
+            let project = kept[*index].project();
+            !kept[..*index].iter().any(|path| path.project() == project)
+        };
+        PathList {
+            projects: (0..kept.len()).filter(is_first).collect(),
+            paths: kept,
+        }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &SecretPath> {
+        self.paths.iter()
+    }
+
+    pub fn len(&self) -> usize {
+        self.paths.len()
+    }
+
+    pub fn get(&self, index: usize) -> &SecretPath {
+        &self.paths[index]
+    }
+
+    /// A path of each project.
+    pub fn projects(&self) -> impl ExactSizeIterator<Item = &SecretPath> {
+        self.projects.iter().map(|index| &self.paths[*index])
+    }
+
+    /// A path of the project of this number.
+    pub fn in_project(&self, project: usize) -> &SecretPath {
+        self.get(self.projects[project])
+    }
+
+    /// The number of the project that a path is in.
+    pub fn project_of(&self, path: usize) -> usize {
+        let project = self.paths[path].project();
+        let position = self.projects().position(|it| it.project() == project);
+        position.expect("a project for each path")
+    }
+
+    /// The numbers of all paths in a project.
+    pub fn all_in(&self, project: usize) -> impl Iterator<Item = usize> {
+        (0..self.len()).filter(move |path| self.project_of(*path) == project)
+    }
+
+    /// A level of a path, for messages, which name the path if there is more than one.
+    pub fn level(&self, path: usize, name: LevelName) -> LevelAt {
+        let is_plain = self.len() == 1;
+        LevelAt {
+            name,
+            path: (!is_plain).then(|| self.get(path).to_string()),
+        }
+    }
+}
+
+impl fmt::Display for PathList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let paths: Vec<_> = self.iter().map(SecretPath::to_string).collect();
+        f.write_str(&paths.join(" "))
+    }
+}
+
+/// A level, and the path if it is one of several.
+#[derive(Clone, Debug)]
+pub struct LevelAt {
+    pub name: LevelName,
+    path: Option<String>,
+}
+
+impl From<LevelName> for LevelAt {
+    fn from(name: LevelName) -> Self {
+        LevelAt { name, path: None }
+    }
+}
+
+impl fmt::Display for LevelAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.path {
+            Some(path) => write!(f, "{} of {path}", self.name),
+            None => write!(f, "{}", self.name),
+        }
+    }
+}
+
 /// The levels that a variable can be set at; a deeper one overrides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LevelName {

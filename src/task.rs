@@ -253,13 +253,17 @@ impl Task {
         cache: Option<Pending>,
     ) -> Result<Vec<LayerVariables<'a>>, Error> {
         let (options, report) = (&self.options, &self.report);
-        let mut read = report.timed(Stage::Parse, || variables::read(levels, report))?;
+        let mut read = report.timed(Stage::Parse, || {
+            variables::read(levels, &options.paths, report)
+        })?;
         if let Some(cache) = cache {
             cache.finish();
         }
         if options.level_only {
-            let deepest = Layer::Level(options.path.deepest());
-            read.retain(|level| level.layer() == deepest);
+            read.retain(|level| match level.layer() {
+                Layer::Level(origin) => origin.level == options.paths.get(origin.path).deepest(),
+                Layer::Defaults | Layer::Overrides => false,
+            });
         }
         Ok(read)
     }
@@ -270,11 +274,11 @@ impl Task {
         levels: &'a [LayerVariables<'a>],
         local: &'a LocalVariables<'a>,
     ) -> Vec<Variable<'a>> {
-        let (path, report) = (&self.options.path, &self.report);
+        let (paths, report) = (&self.options.paths, &self.report);
         let layers = local.defaults.iter().chain(levels).chain(&local.overrides);
         let secrets = report.timed(Stage::Parse, || variables::merge(layers));
         let count = secrets.iter().filter(|it| !it.is_local()).count();
-        report.note(format_args!("{count} secrets from {path}"));
+        report.note(format_args!("{count} secrets from {paths}"));
         secrets
     }
 
@@ -316,7 +320,7 @@ impl Task {
         });
         // What the files say does not make up for a path that has nothing.
         if secrets.iter().all(Variable::is_local) && !options.allow_empty {
-            let path = options.path.to_string();
+            let path = options.paths.to_string();
             return Err(Error::Empty { path });
         }
         if let Some(candidate) = &self.candidate {
@@ -382,7 +386,8 @@ impl Task {
                 None
             }
             Action::List { json } => {
-                let table = list::table(secrets, list::Layout::fitting(*json));
+                let layout = list::Layout::fitting(*json);
+                let table = list::table(secrets, &options.paths, layout);
                 audit.done()?;
                 output::write(table.as_bytes())?;
                 None

@@ -108,9 +108,19 @@ fn a_check_on_the_service_tells_everything() {
     assert!((100..limit).contains(&bytes) && limit > 100_000, "{size}");
     assert_eq!(size["largest"], json!("DATABASE_URL"));
     let host = service.url().replace("https://", "");
-    let level = |name, bytes, names| json!({ "name": name, "encrypted": true, "bytes": bytes, "names": names });
+    let level = |name, bytes, names| {
+        json!({
+            "name": name,
+            "path": "my-app/production/api",
+            "encrypted": true,
+            "bytes": bytes,
+            "names": names,
+        })
+    };
+    let accepted = json!({ "custody": "client", "reason": "a client key is given" });
     let expected = json!({
         "path": "my-app/production/api",
+        "paths": ["my-app/production/api"],
         "status": 0,
         "error": null,
         "command": { "name": "sh", "file": which("sh") },
@@ -126,7 +136,16 @@ fn a_check_on_the_service_tells_everything() {
             "expires_at": null,
         },
         "custody": "client-managed",
-        "expected_custody": { "custody": "client", "reason": "a client key is given" },
+        "expected_custody": accepted,
+        "projects": [{
+            "name": "my-app",
+            "custody": "client-managed",
+            "expected_custody": accepted,
+            "key_version": 1,
+            "iterations": 1000,
+            "few_iterations": true,
+            "generation": null,
+        }],
         "generation": null,
         "absent_levels": [],
         "local_files": [],
@@ -229,7 +248,8 @@ fn every_custody_is_told() {
     let plain = Service::of(World::new(vec![client.plain_level("", "A=1\n")]));
     let run = plain.dotenv_run().client_key().arg("p");
     let found = checked(run.arg("--allow-plaintext"), 0);
-    let level = json!([{ "name": "project", "encrypted": false, "bytes": 4, "names": 1 }]);
+    let level =
+        json!([{ "name": "project", "path": "p", "encrypted": false, "bytes": 4, "names": 1 }]);
     assert_eq!(found["levels"], level);
 }
 
@@ -303,7 +323,7 @@ fn what_was_found_before_a_failure_is_shown() {
         told,
         (&json!(125), &json!("client-managed"), &json!(ORGANIZATION))
     );
-    let level = json!([{ "name": "project", "encrypted": true, "bytes": null, "names": null }]);
+    let level = json!([{ "name": "project", "path": "my-app", "encrypted": true, "bytes": null, "names": null }]);
     assert_eq!((&wrong["levels"], &wrong["names"]), (&level, &Value::Null));
     // Nobody is asked about a key that opens nothing.
     assert!(
@@ -342,7 +362,10 @@ fn the_command_may_be_left_out() {
     screen.assert_status(0);
     assert!(!screen.text().contains("\ncommand"), "{screen}");
     // Half a command is none.
-    for (rest, says) in [("--", "no command after '--'"), ("ls", "missing '--'")] {
+    for (rest, says) in [
+        ("--", "no command after '--'"),
+        ("ls", "ls: no such project"),
+    ] {
         let outcome = tree.run().args(["--check", rest]).finish();
         outcome.assert_status(125);
         assert!(outcome.stderr.contains(says), "{outcome}");

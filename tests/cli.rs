@@ -132,7 +132,7 @@ fn in_hostile_environment() -> Run {
 }
 
 fn help_and_version_work_whatever_the_environment_holds() {
-    let usage = "Usage: dotenv-run [OPTION]... [PATH] -- COMMAND [ARG]...\n";
+    let usage = "Usage: dotenv-run [OPTION]... [PATH]... -- COMMAND [ARG]...\n";
     let version = concat!("dotenv-run ", env!("CARGO_PKG_VERSION"), "\n");
     let mistakes = [
         "--supervise --exec",
@@ -216,7 +216,7 @@ fn a_command_line_without_all_its_parts_is_refused() {
     let run = tree.dotenv_run().args(["legacy", "--"]);
     run.finish()
         .assert_refused(125, &["no command", "\nhint: "]);
-    let run = tree.dotenv_run().args(["legacy", "legacy"]);
+    let run = tree.dotenv_run().args(["legacy", "Legacy"]);
     run.refuses(125, &["PATH", "\nhint: "]);
     // With the line as it should be, as far as it cannot be a secret.
     let run = tree

@@ -37,6 +37,7 @@ mod resolve;
 mod seal;
 mod secrecy;
 mod selection;
+mod several;
 mod signals;
 mod support;
 mod systemd;
@@ -109,6 +110,7 @@ fn main() -> ExitCode {
         render::TESTS,
         resolve::TESTS,
         selection::TESTS,
+        several::TESTS,
         tree::TESTS,
         tree::whole::TESTS,
         vectors::TESTS,

@@ -9,12 +9,14 @@ use miniserde::Serialize;
 use crate::cli::{ApiUrl, Options};
 use crate::error::{Error, shown};
 use crate::event::{self, Event, Freshness, Stage};
+use crate::path::SecretPath;
 use crate::sys::locked::Protection;
 
 /// Everything that is found. The names of the fields are those of the JSON, which the manual explains.
 #[derive(Default, Serialize)]
 pub struct Findings {
     pub path: Option<String>,
+    pub paths: Vec<String>,
     pub status: u8,
     pub error: Option<Failure>,
     pub command: Option<Command>,
@@ -29,6 +31,7 @@ pub struct Findings {
     pub iterations: Option<u32>,
     pub few_iterations: Option<bool>,
     pub generation: Option<u64>,
+    pub projects: Vec<ProjectFinding>,
     pub levels: Vec<LevelFinding>,
     pub absent_levels: Vec<String>,
     pub local_files: Vec<LocalFinding>,
@@ -91,16 +94,30 @@ pub struct KeyFinding {
 }
 
 /// Which custody is accepted: `client`, `server` or `any`, and why.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub struct ExpectedFinding {
     pub custody: &'static str,
     pub reason: String,
+}
+
+/// What is found of one project.
+#[derive(Default, Serialize)]
+pub struct ProjectFinding {
+    pub name: String,
+    pub custody: Option<&'static str>,
+    pub expected_custody: Option<ExpectedFinding>,
+    pub key_version: Option<u64>,
+    pub iterations: Option<u32>,
+    pub few_iterations: Option<bool>,
+    pub generation: Option<u64>,
 }
 
 /// One level, with the size of its text in bytes and the number of its variables as far as it got there.
 #[derive(Serialize)]
 pub struct LevelFinding {
     pub name: &'static str,
+    /// The path that it is a level of.
+    pub path: String,
     pub encrypted: bool,
     pub bytes: Option<usize>,
     pub names: Option<usize>,
@@ -173,7 +190,9 @@ impl Findings {
             ApiUrl::Tree(root) => ("tree", shown(root)),
         };
         Findings {
-            path: Some(options.path.to_string()),
+            path: Some(options.paths.to_string()),
+            paths: options.paths.iter().map(SecretPath::to_string).collect(),
+            projects: options.paths.projects().map(ProjectFinding::of).collect(),
             source: Some(SourceFinding {
                 kind,
                 name,
@@ -266,31 +285,54 @@ impl Findings {
                     source.age = Some(*seconds);
                 }
             }
-            Event::ExpectedCustody { custody, reason } => {
+            Event::ExpectedCustody {
+                project,
+                custody,
+                reason,
+            } => {
                 let reason = (*reason).to_owned();
-                self.expected_custody = Some(ExpectedFinding { custody, reason });
+                let expected = ExpectedFinding { custody, reason };
+                self.of_project(project, |it| it.expected_custody = Some(expected));
             }
             Event::KeyDescriptor {
+                project,
                 custody,
                 version,
                 iterations,
                 has_few_iterations,
             } => {
-                self.custody = Some(custody);
-                self.key_version = *version;
-                self.iterations = *iterations;
-                self.few_iterations = *has_few_iterations;
+                self.of_project(project, |it| {
+                    (it.custody, it.key_version) = (Some(*custody), *version);
+                    (it.iterations, it.few_iterations) = (*iterations, *has_few_iterations);
+                });
             }
             event => self.add_level(event),
         }
     }
 
+    /// Changes what is found of a project; of a single one, it is in the document itself too.
+    fn of_project(&mut self, name: &str, change: impl FnOnce(&mut ProjectFinding)) {
+        let is_it = |project: &&mut ProjectFinding| project.name == name;
+        if let Some(project) = self.projects.iter_mut().find(is_it) {
+            change(project);
+        }
+        if let [only] = &*self.projects {
+            self.custody = only.custody;
+            self.expected_custody = only.expected_custody.clone();
+            (self.key_version, self.iterations) = (only.key_version, only.iterations);
+            (self.few_iterations, self.generation) = (only.few_iterations, only.generation);
+        }
+    }
+
     fn add_level(&mut self, event: &Event<'_>) {
         match event {
-            Event::Generation(generation) => self.generation = Some(*generation),
-            Event::AbsentLevels(levels) => {
-                self.absent_levels = levels.iter().map(|level| (*level).to_owned()).collect();
+            Event::Generation {
+                project,
+                generation,
+            } => {
+                self.of_project(project, |it| it.generation = Some(*generation));
             }
+            Event::AbsentLevels(levels) => self.absent_levels = levels.clone(),
             Event::Levels(levels) => self.levels = levels.iter().map(LevelFinding::of).collect(),
             Event::LevelOpened { index, bytes } => {
                 if let Some(level) = self.levels.get_mut(*index) {
@@ -323,10 +365,20 @@ impl Findings {
     }
 }
 
+impl ProjectFinding {
+    fn of(path: &SecretPath) -> Self {
+        ProjectFinding {
+            name: path.project().to_owned(),
+            ..ProjectFinding::default()
+        }
+    }
+}
+
 impl LevelFinding {
     fn of(level: &event::LevelEvent) -> Self {
         LevelFinding {
             name: level.name,
+            path: level.path.clone(),
             encrypted: level.encrypted,
             bytes: None,
             names: None,

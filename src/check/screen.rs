@@ -5,8 +5,8 @@
 use std::fmt::{self, Write};
 
 use crate::check::findings::{
-    Command, ExpectedFinding, Findings, KeyFinding, LevelFinding, LocalFinding, Size,
-    SourceFinding, Times,
+    Command, ExpectedFinding, Findings, KeyFinding, LevelFinding, LocalFinding, ProjectFinding,
+    Size, SourceFinding, Times,
 };
 use crate::error::visible;
 use crate::store::custody::GIVEN_KEY;
@@ -66,7 +66,7 @@ pub fn show(findings: &Findings) -> String {
         screen.line("manifest", format_args!("generation {generation}"));
     }
     for level in &findings.levels {
-        tell_level(&mut screen, level);
+        tell_level(&mut screen, level, findings.paths.len() > 1);
     }
     screen.list("absent levels", &findings.absent_levels);
     for LocalFinding {
@@ -90,7 +90,12 @@ pub fn show(findings: &Findings) -> String {
 
 fn keys_and_source(screen: &mut Screen, findings: &Findings) {
     if let Some(path) = &findings.path {
-        screen.line("path", format_args!("{path}"));
+        let label = if findings.paths.len() > 1 {
+            "paths"
+        } else {
+            "path"
+        };
+        screen.line(label, format_args!("{path}"));
     }
     if let Some(SourceFinding { kind, name, age }) = &findings.source {
         match age {
@@ -123,18 +128,52 @@ fn keys_and_source(screen: &mut Screen, findings: &Findings) {
     }
     expectation(screen, findings);
     if let Some(custody) = findings.custody {
-        let version = findings.key_version;
-        let version = version.map_or(String::new(), |it| format!(", key version {it}"));
-        let iterations = findings.iterations;
-        let iterations = iterations.map_or(String::new(), |it| format!(", {it} iterations"));
-        let few = match findings.few_iterations {
-            Some(true) => ", fewer than 600000",
-            _ => "",
-        };
+        let key = (
+            findings.key_version,
+            findings.iterations,
+            findings.few_iterations,
+        );
+        screen.line("custody", format_args!("{custody}{}", key_words(key)));
+    }
+    if findings.projects.len() > 1 {
+        let projects = findings.projects.iter();
+        projects.for_each(|project| tell_project(screen, project));
+    }
+}
+
+/// What is known of a project's key: its version, its iterations, and whether they are few.
+fn key_words((version, iterations, few): (Option<u64>, Option<u32>, Option<bool>)) -> String {
+    let version = version.map_or(String::new(), |it| format!(", key version {it}"));
+    let iterations = iterations.map_or(String::new(), |it| format!(", {it} iterations"));
+    let few = match few {
+        Some(true) => ", fewer than 600000",
+        _ => "",
+    };
+    format!("{version}{iterations}{few}")
+}
+
+/// One of several projects.
+fn tell_project(screen: &mut Screen, project: &ProjectFinding) {
+    let name = &project.name;
+    if let Some(ExpectedFinding { custody, reason }) = &project.expected_custody {
+        screen.line(
+            "expected",
+            format_args!("{name}: {custody} custody: {reason}"),
+        );
+    }
+    if let Some(custody) = project.custody {
+        let key = (
+            project.key_version,
+            project.iterations,
+            project.few_iterations,
+        );
         screen.line(
             "custody",
-            format_args!("{custody}{version}{iterations}{few}"),
+            format_args!("{name}: {custody}{}", key_words(key)),
         );
+    }
+    if let Some(generation) = project.generation {
+        screen.line("manifest", format_args!("{name}: generation {generation}"));
     }
 }
 
@@ -159,7 +198,7 @@ fn expectation(screen: &mut Screen, findings: &Findings) {
     }
 }
 
-fn tell_level(screen: &mut Screen, level: &LevelFinding) {
+fn tell_level(screen: &mut Screen, level: &LevelFinding, is_of_several: bool) {
     let label = match level.name {
         "environment" => "level environ",
         "target" => "level target",
@@ -170,12 +209,19 @@ fn tell_level(screen: &mut Screen, level: &LevelFinding) {
     } else {
         ", not encrypted"
     };
+    let path = match is_of_several {
+        true => format!("{}: ", level.path),
+        false => String::new(),
+    };
     match (level.bytes, level.names) {
         (Some(bytes), Some(names)) => {
-            screen.line(label, format_args!("{bytes} bytes, {names} names{plain}"));
+            screen.line(
+                label,
+                format_args!("{path}{bytes} bytes, {names} names{plain}"),
+            );
         }
-        (Some(bytes), None) => screen.line(label, format_args!("{bytes} bytes{plain}")),
-        (None, _) => screen.line(label, format_args!("not opened{plain}")),
+        (Some(bytes), None) => screen.line(label, format_args!("{path}{bytes} bytes{plain}")),
+        (None, _) => screen.line(label, format_args!("{path}not opened{plain}")),
     }
 }
 

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::ffi::{CString, OsStr, OsString};
 
+use crate::cli::paths::of_project;
 use crate::error::{Error, Usage};
 
 /// What one of the three gives.
@@ -17,6 +18,7 @@ pub struct Given {
     pub mirror: Setting,
     pub api_key_file: Setting,
     pub client_key: Setting,
+    pub client_keys: Setting,
     pub ca_file: Setting,
     pub timeout: Setting,
     pub allow_swap: Setting,
@@ -100,6 +102,22 @@ enum GivenIn {
     Variable,
 }
 
+impl Given {
+    /// Puts the client keys that are each for one project where they belong.
+    pub fn divide_client_keys(&mut self) {
+        let Some(values) = self.client_key.values.take() else {
+            return;
+        };
+        let is_for_one =
+            |value: &Option<OsString>| value.as_deref().is_some_and(|it| of_project(it).is_some());
+        let (for_one, for_others): (Vec<_>, Vec<_>) = values.into_iter().partition(is_for_one);
+        for value in for_one {
+            self.client_keys.add(self.client_key.source.clone(), value);
+        }
+        self.client_key.values = (!for_others.is_empty()).then_some(for_others);
+    }
+}
+
 impl Setting {
     /// Says that a variable gives it.
     pub fn mark_as_variable(&mut self) {
@@ -124,6 +142,13 @@ impl Setting {
         self.values.get_or_insert_default().push(value);
     }
 
+    /// Puts what is given elsewhere before what is given here.
+    pub fn extend_below(&mut self, lower: Setting) {
+        let mut values = lower.values.unwrap_or_default();
+        values.extend(self.values.take().unwrap_or_default());
+        self.values = Some(values);
+    }
+
     /// Whether it is given.
     pub fn is_given(&self) -> bool {
         self.values.is_some()
@@ -142,6 +167,11 @@ impl Setting {
     /// The value, of several the last.
     pub fn last(&self) -> Option<&OsStr> {
         self.values.as_ref()?.last()?.as_deref()
+    }
+
+    /// How many values there are.
+    pub fn count(&self) -> usize {
+        self.values.as_ref().map_or(0, Vec::len)
     }
 
     /// The values in their order, without those that are left out.

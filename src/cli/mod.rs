@@ -27,10 +27,11 @@ use lexopt::{Arg, Parser};
 pub use crate::cli::address::{ApiUrl, ServiceUrl};
 pub use crate::cli::caching::Caching;
 pub use crate::cli::completions::{Shell, completions};
-use crate::cli::given::Given;
-pub use crate::cli::named::{FileName, Named, NamedFile};
+use crate::cli::given::{Given, bad};
+pub use crate::cli::named::{Named, NamedFile};
 pub use crate::cli::network::{Network, ProxyVariables, Trust};
 pub use crate::cli::options::*;
+pub use crate::cli::paths::FileName;
 use crate::cli::profile::{Profile, ProfileName};
 pub use crate::cli::table::help;
 use crate::cli::table::{Kind, Spec};
@@ -114,7 +115,15 @@ fn read_arguments(
             Ok(Read::Argument) => (),
             Ok(Read::Request(request)) if first.is_none() => return Ok(Some(request)),
             Ok(Read::Request(_) | Read::End) => return first.map_or(Ok(None), Err),
-            Err(error) => first = first.or(Some(error)),
+            Err(error) => {
+                // An option of the command, if what stands before is one.
+                let lacks_separator = !given.command.is_given() && given.path.count() > 1;
+                let error = match lacks_separator {
+                    true => given.missing_separator(),
+                    false => error,
+                };
+                first = first.or(Some(error));
+            }
         }
     }
 }
@@ -131,9 +140,6 @@ fn read_argument(parser: &mut Parser, given: &mut Given) -> Result<Read, Error> 
         return Ok(Read::End);
     };
     if let Arg::Value(path) = argument {
-        if given.path.is_given() {
-            return Err(second_argument(given).into());
-        }
         given.path.add("PATH".to_owned(), Some(path));
         return Ok(Read::Argument);
     }
@@ -167,22 +173,12 @@ fn read_argument(parser: &mut Parser, given: &mut Given) -> Result<Read, Error> 
     }
 }
 
-/// What is wrong with a command line that has another argument after PATH.
-fn second_argument(given: &Given) -> Usage {
-    if given.command.is_given() {
-        return Usage::ExtraArgument;
-    }
-    let path = given.path.last().and_then(OsStr::to_str);
-    let path = path.filter(|path| SecretPath::parse(path).is_ok());
-    Usage::MissingSeparator {
-        path: path.map(str::to_owned),
-    }
-}
-
 /// Completes what the command line gives by the environment, then by the profile, and looks at it together.
 fn understand(given: &mut Given, outside: &Outside<'_>) -> Result<Request, Error> {
     let mut named = Named::default();
     let mut looseness = None;
+    given.divide_client_keys();
+    let keyed = given.keyed_projects();
     named.note(given);
     let profile_name = given.profile.last().map(ProfileName::read);
     complete_by_environment(given, &mut named, outside);
@@ -202,6 +198,7 @@ fn understand(given: &mut Given, outside: &Outside<'_>) -> Result<Request, Error
     }
     given.settle()?;
     let mut options = given.options(ProxyVariables::read(outside.variable))?;
+    check_keyed(&keyed, &options)?;
     options.profile_looseness = looseness;
     named.choose(given, options.audit);
     Ok(Request::Run(Box::new(options), named))
@@ -229,6 +226,22 @@ fn complete_by_profile(
     Ok(())
 }
 
+/// Refuses client keys of projects that are not asked for: they would protect nothing.
+fn check_keyed(keyed: &[String], options: &Options) -> Result<(), Error> {
+    let known: Vec<_> = options.paths.projects().map(SecretPath::project).collect();
+    if keyed
+        .iter()
+        .all(|project| known.contains(&project.as_str()))
+    {
+        return Ok(());
+    }
+    // What stands in its place is not shown: it may be a part of a key.
+    Err(bad(
+        "--client-key",
+        format!("PROJECT must be that of a PATH: {}", known.join(", ")),
+    ))
+}
+
 /// What lexopt found wrong, without the value that it found.
 fn usage(error: lexopt::Error) -> Error {
     match error {
@@ -237,7 +250,10 @@ fn usage(error: lexopt::Error) -> Error {
         },
         lexopt::Error::UnexpectedOption(option) => Usage::UnknownOption { option },
         lexopt::Error::UnexpectedValue { option, .. } => Usage::UnwantedValue { option },
-        _ => Usage::ExtraArgument,
+        // What else lexopt knows of is about values that we read ourselves.
+        _ => Usage::UnknownOption {
+            option: String::new(),
+        },
     }
     .into()
 }

@@ -4,10 +4,10 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
 
 use crate::cli::given::{Given, Setting};
 use crate::cli::options::Destination;
+use crate::cli::paths::{FileName, of_project};
 
 /// The files of keys, and the descriptors that are named by their numbers.
 #[derive(Default)]
@@ -16,6 +16,8 @@ pub struct Named {
     pub api_key: Option<NamedFile>,
     /// The file of the client key.
     pub client_key: Option<NamedFile>,
+    /// The files of client keys that are each for one project, which comes first. Of several, the last one counts.
+    pub client_keys: Vec<(String, NamedFile)>,
     /// The descriptor of `--audit`, and what names it.
     pub audit: Option<(String, i32)>,
     /// Descriptors that are named for keys, all of them, also where something else counts more.
@@ -30,36 +32,20 @@ pub struct NamedFile {
     pub file: FileName,
 }
 
-/// What FILE can be.
-pub enum FileName {
-    /// `-`.
-    StandardInput,
-    /// `fd:N`.
-    Descriptor(i32),
-    /// A path. It may be a key that was given in a file's stead.
-    Path(PathBuf),
-}
-
-impl FileName {
-    /// Reads what an option or variable names.
-    pub fn read(file: &OsStr) -> Self {
-        let number = |text: &str| text.strip_prefix("fd:")?.parse().ok();
-        match file.to_str() {
-            Some("-") => FileName::StandardInput,
-            text => match text.and_then(number).filter(|number| *number >= 0) {
-                Some(number) => FileName::Descriptor(number),
-                None => FileName::Path(file.into()),
-            },
-        }
-    }
-}
-
 impl NamedFile {
     /// The file that an option or variable names.
     pub fn of(setting: &Setting) -> Option<Self> {
         let file = FileName::read(setting.last()?);
         let named_by = setting.source().to_owned();
         Some(NamedFile { named_by, file })
+    }
+}
+
+impl Given {
+    /// The projects that have client keys of their own.
+    pub(super) fn keyed_projects(&self) -> Vec<String> {
+        let keyed = self.client_keys.each().filter_map(of_project);
+        keyed.map(|(project, _)| project.to_owned()).collect()
     }
 }
 
@@ -77,7 +63,9 @@ impl Named {
 
     /// Adds the descriptors that are named for keys.
     pub(super) fn note(&mut self, given: &Given) {
+        let keyed = given.client_keys.each().filter_map(of_project);
         let files = given.api_key_file.each().chain(given.client_key.each());
+        let files = files.chain(keyed.map(|(_, file)| file));
         self.for_keys
             .extend(files.filter_map(|file| match FileName::read(file) {
                 FileName::Descriptor(number) => Some(number),
@@ -89,6 +77,13 @@ impl Named {
     pub(super) fn choose(&mut self, given: &Given, audit: Option<Destination>) {
         self.api_key = NamedFile::of(&given.api_key_file);
         self.client_key = NamedFile::of(&given.client_key);
+        let keyed = given.client_keys.each().filter_map(of_project);
+        let named = |(project, file): (&str, &OsStr)| {
+            let named_by = format!("--client-key {project}");
+            let file = FileName::read(file);
+            (project.to_owned(), NamedFile { named_by, file })
+        };
+        self.client_keys = keyed.map(named).collect();
         self.audit = match audit {
             Some(Destination::Descriptor(number)) => {
                 Some((given.audit.source().to_owned(), number))

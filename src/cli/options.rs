@@ -12,13 +12,13 @@ use crate::cli::network::Network;
 use crate::cli::watching::Watching;
 use crate::dotenv::render::Form;
 use crate::error::Looseness;
-use crate::path::{LevelName, SecretPath};
+use crate::path::{LevelName, PathList};
 use crate::report::Verbosity;
 
 /// Everything that decides what a run does.
 pub struct Options {
-    /// The path whose secrets are wanted.
-    pub path: SecretPath,
+    /// The paths whose secrets are wanted.
+    pub paths: PathList,
     /// What is done with them.
     pub action: Action,
     /// `--check`: how it is shown what would be done.

@@ -1,14 +1,39 @@
-//! Where in a value a path is. In a profile, it is relative to the profile.
+//! What names a file, and where in a value a path is. In a profile, it is relative to the profile.
 
 #![forbid(unsafe_code)]
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use url::Url;
 
 use crate::cli::address::names_directory;
-use crate::cli::named::FileName;
+use crate::path::is_slug;
+
+/// What FILE can be.
+pub enum FileName {
+    /// `-`.
+    StandardInput,
+    /// `fd:N`.
+    Descriptor(i32),
+    /// A path. It may be a key that was given in a file's stead.
+    Path(PathBuf),
+}
+
+impl FileName {
+    /// Reads what an option or variable names.
+    pub fn read(file: &OsStr) -> Self {
+        let number = |text: &str| text.strip_prefix("fd:")?.parse().ok();
+        match file.to_str() {
+            Some("-") => FileName::StandardInput,
+            text => match text.and_then(number).filter(|number| *number >= 0) {
+                Some(number) => FileName::Descriptor(number),
+                None => FileName::Path(file.into()),
+            },
+        }
+    }
+}
 
 /// Where in the value of an option a path is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,14 +43,24 @@ pub enum Paths {
     File,
     /// The whole value, if it names a directory and no URL.
     Address,
+    /// What stands behind the first `=`.
+    Entry,
+    /// The same where a project stands before it, else the whole value.
+    Key,
 }
 
 impl Paths {
     /// The value with its path in `directory`, if it is relative.
     pub fn within(self, directory: &Path, value: OsString) -> OsString {
+        if let Some((project, file)) = self.divided(&value) {
+            let file = Paths::File.within(directory, file.to_owned());
+            return [project, "=".as_ref(), &file].into_iter().collect();
+        }
         let is_path = match self {
             Paths::Nowhere => false,
-            Paths::File => matches!(FileName::read(&value), FileName::Path(_)),
+            Paths::File | Paths::Entry | Paths::Key => {
+                matches!(FileName::read(&value), FileName::Path(_))
+            }
             Paths::Address => names_directory(&value),
         };
         if !is_path || value.is_empty() || directory.as_os_str().is_empty() {
@@ -35,9 +70,32 @@ impl Paths {
         let path: PathBuf = directory.join(value).components().collect();
         match self {
             Paths::Address => address(path),
-            Paths::Nowhere | Paths::File => path.into(),
+            _ => path.into(),
         }
     }
+
+    /// What stands before the path, and the path.
+    fn divided(self, value: &OsStr) -> Option<(&OsStr, &OsStr)> {
+        match self {
+            Paths::Entry => divided(value),
+            Paths::Key => of_project(value).map(|(project, file)| (project.as_ref(), file)),
+            Paths::Nowhere | Paths::File | Paths::Address => None,
+        }
+    }
+}
+
+/// The project and the file of `PROJECT=FILE`. Anything else is a file.
+pub fn of_project(value: &OsStr) -> Option<(&str, &OsStr)> {
+    let (project, file) = divided(value)?;
+    let project = project.to_str().filter(|project| is_slug(project))?;
+    Some((project, file))
+}
+
+fn divided(value: &OsStr) -> Option<(&OsStr, &OsStr)> {
+    let bytes = value.as_bytes();
+    let at = bytes.iter().position(|byte| *byte == b'=')?;
+    let [before, behind] = [&bytes[..at], &bytes[at + 1..]].map(OsStr::from_bytes);
+    Some((before, behind))
 }
 
 /// A directory as an address.
@@ -71,6 +129,22 @@ mod tests {
             ("/etc", "", ""),
         ] {
             assert_eq!(within(Paths::File, directory, value), result);
+        }
+    }
+
+    #[test]
+    fn a_project_stands_before_the_file_of_its_key() {
+        for (paths, value, result) in [
+            (Paths::Key, "app=key", "app=/etc/key"),
+            (Paths::Key, "app=fd:3", "app=fd:3"),
+            (Paths::Key, "app=/run/a=b", "app=/run/a=b"),
+            (Paths::Key, "./a=b", "/etc/a=b"),
+            (Paths::Key, "App=b", "/etc/App=b"),
+            (Paths::Key, "=b", "/etc/=b"),
+            (Paths::Key, "key", "/etc/key"),
+            (Paths::Entry, "App=b", "App=/etc/b"),
+        ] {
+            assert_eq!(within(paths, "/etc", value), result);
         }
     }
 

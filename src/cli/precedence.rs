@@ -5,7 +5,7 @@
 use std::ffi::{OsStr, OsString};
 
 use crate::cli::given::{Given, Setting};
-use crate::cli::table::{FromEnvironment, Scope, Spec};
+use crate::cli::table::{FromEnvironment, Kind, Scope, Spec};
 use crate::error::{Error, Usage};
 
 impl Given {
@@ -46,6 +46,10 @@ impl Given {
     pub fn complete_but(&mut self, lower: &mut Given, settled: &[&str]) {
         let here: Vec<_> = self.entries().collect();
         let there: Vec<_> = lower.entries().collect();
+        for spec in there.iter().filter(|spec| spec.kind == Kind::Table) {
+            let below = std::mem::take((spec.setting)(lower));
+            (spec.setting)(self).extend_below(below);
+        }
         let gives_way = |spec: &Spec| {
             settled.contains(&spec.long)
                 || here
@@ -57,7 +61,7 @@ impl Given {
         for spec in &there {
             let lacks = spec.needs.iter().any(|needed| is_lost(needed))
                 && !spec.needs.iter().any(|needed| is_here(needed));
-            if !gives_way(spec) && !lacks {
+            if spec.kind != Kind::Table && !gives_way(spec) && !lacks {
                 *(spec.setting)(self) = std::mem::take((spec.setting)(lower));
             }
         }
@@ -76,7 +80,7 @@ impl Given {
                 let (one, other) = (spec.long, other.long);
                 return Err(match spec.scope {
                     Scope::Positional => Usage::UnwantedCommand { option: other }.into(),
-                    Scope::Anywhere | Scope::CommandLine => Usage::Conflict { one, other }.into(),
+                    _ => Usage::Conflict { one, other }.into(),
                 });
             }
         }

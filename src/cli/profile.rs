@@ -15,6 +15,7 @@ use toml::de::{DeTable, DeValue};
 use crate::cli::given::Given;
 use crate::cli::table::{Kind, Scope, Spec};
 use crate::error::ProfileFlaw;
+use crate::path::is_slug;
 
 /// What `--profile` names.
 pub struct ProfileName {
@@ -54,13 +55,13 @@ impl ProfileName {
 
 /// What a profile gives: a section, if one is named, and what stands above all sections.
 pub struct Profile {
-    section: Option<Table>,
-    above: Table,
+    section: Option<OptionTable>,
+    above: OptionTable,
 }
 
 /// One table of a profile, of which each key stands for an option.
 #[derive(Default)]
-struct Table {
+struct OptionTable {
     given: Given,
     /// Its keys, also those that turn something off, and so do not give it.
     keys: Vec<&'static str>,
@@ -80,7 +81,7 @@ impl Profile {
             text,
             directory: name.file.parent().unwrap_or(Path::new("")),
         };
-        let (mut above, mut sections) = (Table::default(), Vec::new());
+        let (mut above, mut sections) = (OptionTable::default(), Vec::new());
         for (key, value) in in_order(root.get_ref()) {
             let section = key.get_ref();
             match value.get_ref() {
@@ -111,7 +112,7 @@ impl Profile {
     /// All that counts: what the section says, and what stands above it and is not changed there.
     pub fn given(self) -> Given {
         let mut above = self.above.given;
-        let Some(Table { mut given, keys }) = self.section else {
+        let Some(OptionTable { mut given, keys }) = self.section else {
             return above;
         };
         given.complete_but(&mut above, &keys);
@@ -120,7 +121,7 @@ impl Profile {
 }
 
 /// The section of this name.
-fn taken(name: &OsStr, sections: Vec<(&str, Table)>) -> Result<Table, ProfileFlaw> {
+fn taken(name: &OsStr, sections: Vec<(&str, OptionTable)>) -> Result<OptionTable, ProfileFlaw> {
     let known: Vec<_> = sections
         .iter()
         .map(|(name, _)| (*name).to_owned())
@@ -158,8 +159,8 @@ impl Reader<'_> {
         }
     }
 
-    fn section(&self, table: &DeTable<'_>) -> Result<Table, ProfileFlaw> {
-        let mut section = Table::default();
+    fn section(&self, table: &DeTable<'_>) -> Result<OptionTable, ProfileFlaw> {
+        let mut section = OptionTable::default();
         for (key, value) in in_order(table) {
             if find(key.get_ref()).is_none() && value.get_ref().is_table() {
                 return Err(ProfileFlaw::SectionInSection {
@@ -175,7 +176,7 @@ impl Reader<'_> {
     /// Adds what a key says.
     fn add(
         &self,
-        table: &mut Table,
+        table: &mut OptionTable,
         key: &Spanned<impl AsRef<str>>,
         value: &Spanned<DeValue<'_>>,
     ) -> Result<(), ProfileFlaw> {
@@ -193,6 +194,7 @@ impl Reader<'_> {
             let place = |value: OsString| spec.paths.within(self.directory, value);
             let values = values.into_iter().map(|value| value.map(place));
             (spec.setting)(&mut table.given).fill(spec.shown(), values.collect());
+            table.given.divide_client_keys();
         }
         Ok(())
     }
@@ -223,7 +225,8 @@ fn values(
     written: &DeValue<'_>,
 ) -> Result<Option<Vec<Option<OsString>>>, &'static str> {
     use Kind::{
-        Flag, List, Number, NumberOrText, OptionalList, OptionalNumber, OptionalText, Text, Words,
+        Flag, List, Number, NumberOrText, OptionalList, OptionalNumber, OptionalText, Table, Text,
+        Texts, Words,
     };
     let wanted = match kind {
         Flag => "true or false",
@@ -231,6 +234,8 @@ fn values(
         Number => "a number",
         NumberOrText => "a number or a string",
         List | Words => "an array of strings",
+        Texts => "a string or an array of strings",
+        Table => "a table of strings, each under the name of a project",
         OptionalText => "a string, true or false",
         OptionalNumber => "a number, true or false",
         OptionalList => "an array of strings, true or false",
@@ -240,11 +245,25 @@ fn values(
         (Flag | OptionalText | OptionalNumber | OptionalList, DeValue::Boolean(is_given)) => {
             Ok(is_given.then(|| vec![None]))
         }
-        (Text | NumberOrText | OptionalText | List | OptionalList, DeValue::String(text)) => {
-            one(text.clone().into_owned())
-        }
+        (
+            Text | Texts | NumberOrText | OptionalText | List | OptionalList,
+            DeValue::String(text),
+        ) => one(text.clone().into_owned()),
         (Number | NumberOrText | OptionalNumber, written) => one(number(written).ok_or(wanted)?),
-        (List | OptionalList | Words, DeValue::Array(items)) => {
+        (Table, DeValue::Table(entries)) => {
+            let entry = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
+                let key: &Cow<'_, str> = key.get_ref();
+                let file = value.get_ref().as_str().filter(|_| is_slug(key));
+                let file = file.ok_or(wanted)?;
+                Ok(Some(OsString::from(format!("{key}={file}"))))
+            };
+            entries
+                .iter()
+                .map(entry)
+                .collect::<Result<_, _>>()
+                .map(Some)
+        }
+        (List | Texts | OptionalList | Words, DeValue::Array(items)) => {
             let text = |item: &Spanned<DeValue<'_>>| match item.get_ref() {
                 DeValue::String(text) => Ok(Some(OsString::from(&**text))),
                 _ => Err(wanted),
@@ -299,7 +318,7 @@ mod tests {
     fn the_names_in_a_profile_are_those_of_the_table() {
         for spec in Spec::all() {
             let name = ProfileName::read(OsStr::new("p.toml"));
-            let read = Profile::parse(&format!("{} = {{}}\n", spec.long), &name);
+            let read = Profile::parse(&format!("{} = [{{}}]\n", spec.long), &name);
             let Err(ProfileFlaw::WrongType { key, .. } | ProfileFlaw::NotInProfile { key, .. }) =
                 read
             else {

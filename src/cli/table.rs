@@ -59,6 +59,10 @@ pub enum Kind {
     OptionalList,
     /// Several texts that belong together.
     Words,
+    /// One text, or several.
+    Texts,
+    /// Texts under names, each of which is one value: `NAME=TEXT`.
+    Table,
 }
 
 /// What stands for the value of an option in completions.
@@ -100,6 +104,8 @@ pub enum Scope {
     CommandLine,
     /// In a profile, and on the command line without a name.
     Positional,
+    /// In a profile: on the command line, another option takes it.
+    Profile,
 }
 
 impl Spec {
@@ -110,7 +116,8 @@ impl Spec {
 
     /// The options, in the order of `--help`.
     pub fn options() -> impl Iterator<Item = &'static Spec> {
-        SPECS.iter().filter(|spec| spec.scope != Scope::Positional)
+        let has_name = |spec: &&Spec| !matches!(spec.scope, Scope::Positional | Scope::Profile);
+        SPECS.iter().filter(has_name)
     }
 
     /// The option that an argument names.
@@ -126,6 +133,7 @@ impl Spec {
     pub fn shown(&self) -> String {
         match self.scope {
             Scope::Positional => self.long.to_uppercase(),
+            Scope::Profile => self.long.to_owned(),
             Scope::Anywhere | Scope::CommandLine => format!("--{}", self.long),
         }
     }
@@ -167,6 +175,20 @@ impl Spec {
         Spec {
             completion: Completion::File,
             paths: Paths::File,
+            ..self
+        }
+    }
+
+    const fn keys(self) -> Self {
+        Spec {
+            paths: Paths::Key,
+            ..self
+        }
+    }
+
+    const fn entries(self) -> Self {
+        Spec {
+            paths: Paths::Entry,
             ..self
         }
     }
@@ -249,7 +271,10 @@ pub const SUPERVISING: &[&str] = &[
     "redact",
 ];
 
-use Kind::{List, Number, NumberOrText, OptionalList, OptionalNumber, OptionalText, Text, Words};
+use Kind::{
+    List, Number, NumberOrText, OptionalList, OptionalNumber, OptionalText, Table, Text, Texts,
+    Words,
+};
 
 /// The options that make a file in memory.
 const FILES: &[&str] = &["file", "secret-file", "template"];
@@ -279,8 +304,8 @@ static SPECS: &[Spec] = &[
         .addresses().variable(FromEnvironment::List("DOTENV_RUN_MIRRORS")),
     valued(("api-key-file", Text, "FILE"), "read the API key from FILE, '-' or 'fd:N'", |it| &mut it.api_key_file)
         .files().variable(FromEnvironment::Key { file: "DOTENV_API_KEY_FILE", key: "DOTENV_API_KEY" }),
-    valued(("client-key", Text, "FILE"), "read the client key from FILE, '-' or 'fd:N'", |it| &mut it.client_key)
-        .files().variable(FromEnvironment::Key { file: "DOTENV_CLIENT_KEY_FILE", key: "DOTENV_CLIENT_KEY" }),
+    valued(("client-key", Text, "[PROJECT=]FILE"), "read the client key from FILE, '-' or 'fd:N'; repeatable", |it| &mut it.client_key)
+        .files().keys().variable(FromEnvironment::Key { file: "DOTENV_CLIENT_KEY_FILE", key: "DOTENV_CLIENT_KEY" }),
     valued(("ca-file", Text, "FILE"), "trust only the certificates in FILE", |it| &mut it.ca_file)
         .files().variable(FromEnvironment::Text("SSL_CERT_FILE")),
     valued(("timeout", Number, "SECONDS"), "stop fetching after SECONDS in total (default 30)", |it| &mut it.timeout),
@@ -371,7 +396,9 @@ static SPECS: &[Spec] = &[
         .scope(Scope::CommandLine),
     flag("version", "print the version and exit", |it| &mut it.version)
         .scope(Scope::CommandLine),
-    valued(("path", Text, ""), "", |it| &mut it.path)
+    valued(("client-keys", Table, ""), "", |it| &mut it.client_keys)
+        .entries().scope(Scope::Profile),
+    valued(("path", Texts, ""), "", |it| &mut it.path)
         .variable(FromEnvironment::Text("DOTENV_RUN_PATH")).scope(Scope::Positional),
     valued(("command", Words, ""), "", |it| &mut it.command)
         .excludes(&["print", "list"]).scope(Scope::Positional),
@@ -380,9 +407,10 @@ static SPECS: &[Spec] = &[
 /// The text of `--help`.
 pub fn help() -> String {
     let mut text = String::from(
-        "Usage: dotenv-run [OPTION]... [PATH] -- COMMAND [ARG]...\n       \
-         dotenv-run [OPTION]... [PATH] --print FORMAT | --list | --check\n\
-         Run COMMAND with the secrets of PATH (project[/target[/environment]]) in its environment.\n\n",
+        "Usage: dotenv-run [OPTION]... [PATH]... -- COMMAND [ARG]...\n       \
+         dotenv-run [OPTION]... [PATH]... --print FORMAT | --list | --check\n\
+         Run COMMAND with the secrets of PATH (project[/target[/environment]]) in its environment.\n\
+         Of several PATHs, the later one wins.\n\n",
     );
     for spec in Spec::options() {
         let short = spec

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ use crate::cli::options::{
 use crate::cli::readers::{name, seconds, showable, signal};
 use crate::cli::table::SUPERVISING;
 use crate::error::{Error, Usage};
-use crate::path::{LevelName, SecretPath, is_slug, is_ulid};
+use crate::path::{LevelName, MAX_PATHS, PathList, SecretPath, is_slug, is_ulid};
 use crate::report::Verbosity;
 use crate::sys::signal_names;
 
@@ -38,7 +38,7 @@ impl Given {
         };
         let action = self.action(&api_url)?;
         Ok(Options {
-            path: self.secret_path()?,
+            paths: self.paths()?,
             action,
             check: self.check_form(),
             organization: self.organization.read(organization)?,
@@ -67,10 +67,26 @@ impl Given {
         })
     }
 
-    fn secret_path(&self) -> Result<SecretPath, Error> {
-        let value = self.path.last().ok_or(Usage::NoPath)?;
-        let text = value.to_str().ok_or_else(|| self.path.bad("not UTF-8"))?;
-        secret_path(self.path.source(), text)
+    fn paths(&self) -> Result<PathList, Error> {
+        let read = |value: &OsStr| {
+            let text = value.to_str().ok_or_else(|| self.path.bad("not UTF-8"))?;
+            secret_path(self.path.source(), text)
+        };
+        let paths = PathList::new(self.path.each().map(read).collect::<Result<_, _>>()?);
+        match paths.len() {
+            0 => Err(Usage::NoPath.into()),
+            1..=MAX_PATHS => Ok(paths),
+            count => Err(Usage::TooManyPaths { count }.into()),
+        }
+    }
+
+    /// What is wrong with a command line that has no `--`.
+    pub(super) fn missing_separator(&self) -> Error {
+        let first = self.path.each().next().filter(|_| self.path.count() > 1);
+        let first = first.and_then(OsStr::to_str);
+        let path = first.filter(|path| SecretPath::parse(path).is_ok());
+        let path = path.map(str::to_owned);
+        Usage::MissingSeparator { path }.into()
     }
 
     fn check_form(&self) -> Option<CheckForm> {
@@ -107,7 +123,7 @@ impl Given {
         let command: Result<Vec<_>, _> = words.collect();
         let command = command.map_err(|_| bad("COMMAND", "an argument contains a NUL byte"))?;
         if !self.command.is_given() && !self.check.is_given() {
-            return Err(Usage::MissingSeparator { path: None }.into());
+            return Err(self.missing_separator());
         }
         if self.command.is_given() && command.is_empty() {
             return Err(Usage::NoCommand.into());
@@ -152,13 +168,13 @@ impl Given {
     }
 
     fn required_levels(&self) -> Result<Vec<LevelName>, Error> {
-        let path = self.secret_path()?;
+        let paths = self.paths()?;
         let read = |word: String| {
             let level = LevelName::ALL.into_iter().find(|it| it.as_str() == word);
             let setting = &self.require_levels;
             let level =
                 level.ok_or_else(|| setting.bad("levels are project, target and environment"))?;
-            if level > path.deepest() {
+            if paths.iter().all(|path| level > path.deepest()) {
                 return Err(setting.bad(format!("PATH has no {level}")));
             }
             Ok(level)

@@ -7,7 +7,8 @@ use std::io::IsTerminal;
 use miniserde::{Serialize, json};
 
 use crate::error::visible_json;
-use crate::variables::Variable;
+use crate::path::PathList;
+use crate::variables::{Layer, Variable};
 
 /// How a table is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,30 +43,55 @@ impl Layout {
 struct Row {
     name: String,
     level: &'static str,
-    overrides: Vec<&'static str>,
+    overrides: Vec<String>,
     length: &'static str,
 }
 
-/// The table of `variables`.
-pub fn table(variables: &[Variable<'_>], layout: Layout) -> String {
-    let row = |variable: &Variable<'_>| Row {
-        name: variable.name.clone().into_owned(),
-        level: variable.layer.as_str(),
-        overrides: variable
-            .overrides
-            .iter()
-            .map(|layer| layer.as_str())
-            .collect(),
-        length: length_class(variable.value.len()),
+/// The same of one of several paths.
+#[derive(Serialize)]
+struct RowOfPath {
+    name: String,
+    path: String,
+    level: &'static str,
+    overrides: Vec<String>,
+    length: &'static str,
+}
+
+/// How many cells a row has, the path included.
+const CELLS: usize = 5;
+
+const HEADING: [&str; CELLS] = ["NAME", "PATH", "LEVEL", "OVERRIDES", "LENGTH"];
+
+/// The table of `variables`. Which path each comes from is shown if there are several.
+pub fn table(variables: &[Variable<'_>], paths: &PathList, layout: Layout) -> String {
+    let row = |variable: &Variable<'_>| Row::of(variable, paths);
+    let row_of_path = |variable: &Variable<'_>| RowOfPath::of(variable, paths);
+    let is_single = paths.len() == 1;
+    if layout == Layout::Json {
+        let text = match is_single {
+            true => json::to_string(&variables.iter().map(row).collect::<Vec<_>>()),
+            false => json::to_string(&variables.iter().map(row_of_path).collect::<Vec<_>>()),
+        };
+        return visible_json(&text) + "\n";
+    }
+    let rows: Vec<_> = variables.iter().map(row_of_path).collect();
+    let shown: &[usize] = match is_single {
+        true => &[0, 2, 3, 4],
+        false => &[0, 1, 2, 3, 4],
     };
-    let rows: Vec<_> = variables.iter().map(row).collect();
+    let cells = rows.iter().map(RowOfPath::cells);
     match layout {
-        Layout::Terminal { colour } => aligned(&rows, colour),
-        Layout::Tabs => rows
-            .iter()
-            .map(|row| row.cells().join("\t") + "\n")
+        Layout::Terminal { colour } => aligned(&cells.collect::<Vec<_>>(), shown, colour),
+        Layout::Tabs | Layout::Json => cells
+            .map(|cells| {
+                shown
+                    .iter()
+                    .map(|at| &*cells[*at])
+                    .collect::<Vec<_>>()
+                    .join("\t")
+                    + "\n"
+            })
             .collect(),
-        Layout::Json => visible_json(&json::to_string(&rows)) + "\n",
     }
 }
 
@@ -83,13 +109,52 @@ fn length_class(length: usize) -> &'static str {
 }
 
 impl Row {
-    fn cells(&self) -> [String; 4] {
+    fn of(variable: &Variable<'_>, paths: &PathList) -> Self {
+        let RowOfPath {
+            name,
+            level,
+            overrides,
+            length,
+            ..
+        } = RowOfPath::of(variable, paths);
+        Row {
+            name,
+            level,
+            overrides,
+            length,
+        }
+    }
+}
+
+impl RowOfPath {
+    fn of(variable: &Variable<'_>, paths: &PathList) -> Self {
+        let path = match variable.layer {
+            Layer::Level(origin) => Some(origin.path),
+            Layer::Defaults | Layer::Overrides => None,
+        };
+        let overridden = |layer: &Layer| match layer {
+            Layer::Level(origin) if Some(origin.path) != path => {
+                format!("{}:{}", paths.get(origin.path), origin.level)
+            }
+            layer => layer.as_str().to_owned(),
+        };
+        RowOfPath {
+            name: variable.name.clone().into_owned(),
+            path: path.map_or("-".to_owned(), |path| paths.get(path).to_string()),
+            level: variable.layer.as_str(),
+            overrides: variable.overrides.iter().map(overridden).collect(),
+            length: length_class(variable.value.len()),
+        }
+    }
+
+    fn cells(&self) -> [String; CELLS] {
         let overrides = match self.overrides.len() {
             0 => "-".to_owned(),
             _ => self.overrides.join(","),
         };
         [
             self.name.clone(),
+            self.path.clone(),
             self.level.to_owned(),
             overrides,
             self.length.to_owned(),
@@ -97,21 +162,21 @@ impl Row {
     }
 }
 
-fn aligned(rows: &[Row], colour: bool) -> String {
-    const HEADING: [&str; 4] = ["NAME", "LEVEL", "OVERRIDES", "LENGTH"];
-    let cells: Vec<_> = rows.iter().map(Row::cells).collect();
+fn aligned(rows: &[[String; CELLS]], shown: &[usize], colour: bool) -> String {
     let width = |column: usize| {
-        let widths = cells.iter().map(|row| row[column].len());
+        let widths = rows.iter().map(|row| row[column].len());
         widths
             .chain([HEADING[column].len()])
             .max()
             .unwrap_or_default()
     };
-    let widths = [width(0), width(1), width(2)];
-    let line = |row: [&str; 4]| {
-        let [name, level, overrides] =
-            [0, 1, 2].map(|column| format!("{:<1$}", row[column], widths[column]));
-        format!("{name}  {level}  {overrides}  {}", row[3])
+    let widths = [0, 1, 2, 3, 4].map(width);
+    let line = |row: [&str; CELLS]| {
+        let cell = |column: &usize| match *column == CELLS - 1 {
+            true => row[*column].to_owned(),
+            false => format!("{:<1$}", row[*column], widths[*column]),
+        };
+        shown.iter().map(cell).collect::<Vec<_>>().join("  ")
     };
     let (bold, dim, plain) = if colour {
         ("\x1b[1m", "\x1b[2m", "\x1b[0m")
@@ -119,9 +184,9 @@ fn aligned(rows: &[Row], colour: bool) -> String {
         ("", "", "")
     };
     let mut text = format!("{bold}{}{plain}\n", line(HEADING));
-    for row in &cells {
-        let line = line([0, 1, 2, 3].map(|column| row[column].as_str()));
-        if row[3] == "empty" {
+    for row in rows {
+        let line = line(row.each_ref().map(String::as_str));
+        if row[CELLS - 1] == "empty" {
             text.push_str(&format!("{dim}{line}{plain}\n"));
         } else {
             text.push_str(&format!("{line}\n"));

@@ -26,7 +26,7 @@ use crate::dotenv::render::Form;
 use crate::dotenv::resolve::ResolveError;
 use crate::error::unsafe_name::listed;
 use crate::error::wording::{Seconds, Wait};
-use crate::path::LevelName;
+use crate::path::{LevelAt, LevelName};
 use crate::sys::NoPseudoTerminal;
 use crate::sys::SmallStack;
 use crate::sys::StartFailure;
@@ -178,10 +178,10 @@ pub enum Error {
     Empty { path: String },
     /// A client-managed project has a level that is not encrypted.
     #[error("level {level} is not encrypted, although the project is client-managed")]
-    Plaintext { level: LevelName },
+    Plaintext { level: LevelAt },
     /// The same in a tree, where nothing makes up for it.
     #[error("level {level} is not encrypted, although the project is client-managed")]
-    PlaintextInTree { level: LevelName },
+    PlaintextInTree { level: LevelAt },
     /// The project's key is not held by whom the reader expects.
     #[error("project {project} is {actual}-managed, but {expected}-managed is expected ({reason})")]
     OtherCustody {
@@ -204,13 +204,13 @@ pub enum Error {
     Iterations { count: u32 },
     /// A level cannot be opened.
     #[error("level {level}: {reason}")]
-    Sealed { level: LevelName, reason: Sealed },
+    Sealed { level: LevelAt, reason: Sealed },
     /// A level breaks the `.env` grammar.
     #[error("level {level}: {error}")]
-    Parse { level: LevelName, error: ParseError },
+    Parse { level: LevelAt, error: ParseError },
     /// A level in JSON is not one object of strings.
     #[error("level {level}: {flaw}")]
-    JsonLevel { level: LevelName, flaw: String },
+    JsonLevel { level: LevelAt, flaw: String },
     /// References in values cannot be resolved.
     #[error(transparent)]
     Resolve(ResolveError),

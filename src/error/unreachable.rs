@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::error::wording::Seconds;
-use crate::path::LevelName;
+use crate::path::LevelAt;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +57,7 @@ pub enum Flaw {
 #[derive(Debug, thiserror::Error)]
 pub enum FromMirror {
     #[error("level {level} is not encrypted")]
-    Plaintext { level: LevelName },
+    Plaintext { level: LevelAt },
     #[error("project {project} is not client-managed")]
     ServerManaged { project: String },
     /// Its word that a document is not there, or not for us: it does not know the API key.

@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::path::MAX_PATHS;
+
 /// What is wrong with a command line.
 #[derive(Debug, thiserror::Error)]
 pub enum Usage {
@@ -17,9 +19,8 @@ pub enum Usage {
     /// An option with a value that it does not take.
     #[error("option '{option}' takes no value")]
     UnwantedValue { option: String },
-    /// More than one PATH.
-    #[error("more than one PATH before '--'")]
-    ExtraArgument,
+    #[error("{count} PATHs are more than the {MAX_PATHS} that can be asked for at a time")]
+    TooManyPaths { count: usize },
     /// No `--`; `path` is the argument that would be the PATH.
     #[error("missing '--' before the command")]
     MissingSeparator { path: Option<String> },

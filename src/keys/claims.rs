@@ -27,6 +27,8 @@ pub struct KeyFiles {
     pub api_key: Option<KeyFile>,
     /// That of the client key.
     pub client_key: Option<KeyFile>,
+    /// Those of client keys that are each for one project.
+    pub client_keys: BTreeMap<String, KeyFile>,
 }
 
 /// A file that a key is read from.
@@ -59,6 +61,9 @@ impl Claimed {
         let audit = audit.transpose()?;
         let mut key = |file: Option<NamedFile>| file.map(|file| claims.key_file(file)).transpose();
         let (api_key, client_key) = (key(named.api_key)?, key(named.client_key)?);
+        let keyed = named.client_keys.into_iter();
+        let keyed = keyed.map(|(project, file)| Ok((project, claims.key_file(file)?)));
+        let client_keys = keyed.collect::<Result<_, Error>>()?;
         for number in named.for_keys {
             // One that is not open is no harm: it does not count.
             let _ = claims.claim("", number);
@@ -66,6 +71,7 @@ impl Claimed {
         let keys = KeyFiles {
             api_key,
             client_key,
+            client_keys,
         };
         Ok(Claimed { keys, audit })
     }

@@ -196,7 +196,25 @@ impl ApiKey {
 pub struct ClientKey(Locked);
 
 impl ClientKey {
-    /// Finds the key, in the end by asking for it on the terminal.
+    /// Finds the key of one project, if it has one of its own.
+    ///
+    /// # Errors
+    ///
+    /// If there is none where it should be.
+    pub fn find_own(
+        project: &str,
+        variables: &Variables,
+        report: &Report,
+    ) -> Result<Option<Self>, Error> {
+        let Some(file) = variables.files.client_keys.get(project) else {
+            return Ok(None);
+        };
+        let (source, key) = CLIENT_KEY.read(file, variables, report)?;
+        report.record(|| Event::ClientKey { place: &source });
+        Ok(Some(ClientKey(key)))
+    }
+
+    /// Finds the key of all projects without one of their own, in the end by asking for it on the terminal.
     ///
     /// # Errors
     ///
@@ -224,29 +242,27 @@ impl ClientKey {
         Ok(ClientKey(key))
     }
 
-    /// Whether a key is given anywhere, without looking at it.
-    pub fn is_given(variables: &Variables) -> bool {
-        variables.files.client_key.is_some()
+    /// Whether a key of a project is given anywhere, without looking at it.
+    pub fn is_given(project: &str, variables: &Variables) -> bool {
+        ClientKey::is_own(project, variables)
+            || variables.files.client_key.is_some()
             || variables.get(CLIENT_KEY.variable).is_some()
             || CLIENT_KEY
                 .default_files(variables)
                 .any(|file| file.symlink_metadata().is_ok())
     }
 
-    /// Whether [`ClientKey::find`] would give the key, or fail, at once: it comes from a variable or a regular file, and
-    /// neither a prompt nor a pipe is waited for.
-    pub fn is_at_hand(variables: &Variables) -> bool {
-        CLIENT_KEY.is_at_hand(variables.files.client_key.as_ref(), variables)
+    /// Whether a project has a key of its own, without looking at it.
+    pub fn is_own(project: &str, variables: &Variables) -> bool {
+        variables.files.client_keys.contains_key(project)
     }
 
-    /// The key once more, for another project.
-    ///
-    /// # Errors
-    ///
-    /// If there is no memory for it.
-    pub fn another(&self) -> Result<Self, Error> {
-        let key = Locked::copy_of(self.bytes()).map_err(Error::Memory)?;
-        Ok(ClientKey(key))
+    /// Whether [`ClientKey::find`] would give the key, or fail, at once: it comes from a variable or a regular file, and
+    /// neither a prompt nor a pipe is waited for.
+    pub fn is_at_hand(project: &str, variables: &Variables) -> bool {
+        let own = variables.files.client_keys.get(project);
+        let file = own.or(variables.files.client_key.as_ref());
+        CLIENT_KEY.is_at_hand(file, variables)
     }
 
     /// The key's bytes.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::slice;
 use std::sync::Arc;
 
 use crate::cli::seal::SealOptions;
@@ -11,12 +12,14 @@ use crate::crypto::DataKey;
 use crate::dotenv::parse::{Value, parse};
 use crate::error::{Error, Seal};
 use crate::keys::ClientKey;
-use crate::path::SecretPath;
+use crate::path::{PathList, SecretPath};
 use crate::report::Report;
 use crate::seal::changes::{Changed, Changes};
 use crate::seal::project::Store;
 use crate::store::manifest::{Found, Manifest};
-use crate::store::model::{Document, Format, OrganizationHint, Secrets};
+use crate::store::model::{
+    Document, Format, KeyDescriptor, OrganizationHint, Origin, SealedLevels,
+};
 use crate::store::places::read_tree;
 use crate::store::tree::Tree;
 use crate::store::{documents, open};
@@ -30,7 +33,7 @@ use crate::variables;
 /// If the tree is not whole, the key is another one, or there is no such level or variable.
 pub fn get(
     options: &SealOptions,
-    client_key: ClientKey,
+    client_key: &Arc<ClientKey>,
     name: Option<&str>,
     report: &Report,
 ) -> Result<Locked, Error> {
@@ -57,11 +60,13 @@ pub fn get(
 fn level_text(
     tree: &Path,
     path: &SecretPath,
-    client_key: ClientKey,
+    client_key: &Arc<ClientKey>,
     report: &Report,
 ) -> Result<Locked, Error> {
     let tree = Tree::open(tree)?;
-    let sealed = read_tree(&tree, path, &OrganizationHint::InTree(None), *report)?;
+    let paths = PathList::new(vec![path.clone()]);
+    let sealed = read_tree(&tree, &paths, &OrganizationHint::InTree(None), *report)?;
+    let sealed = sealed.each.into_iter().next().expect("one for each path");
     let organization = sealed.organization.as_deref().unwrap_or_default();
     let descriptor = sealed
         .descriptor
@@ -70,7 +75,7 @@ fn level_text(
     let descriptor = descriptor.ok_or_else(|| Seal::NotClientManaged {
         project: path.project().to_owned(),
     })?;
-    let key = open::data_key(descriptor, path, report, || Ok(client_key))?;
+    let key = open::data_key(descriptor, path, report, || Ok(Arc::clone(client_key)))?;
     let manifest = sealed.manifest.as_ref().ok_or_else(|| Seal::NoManifest {
         project: path.project().to_owned(),
     })?;
@@ -80,7 +85,8 @@ fn level_text(
         let path = path.to_string();
         return Err(Seal::NotEnv { path }.into());
     }
-    let (levels, _) = open::open(sealed, false, report, |_: &Arc<_>| Ok(key))?;
+    open::admit(slice::from_ref(&sealed), &paths, false, report)?;
+    let levels = open::open(sealed, (0, &paths), Some(&key), report)?;
     let own = levels
         .into_iter()
         .find(|level| level.name == path.deepest());
@@ -95,16 +101,15 @@ fn level_text(
 /// Those of [`get`].
 pub fn compare(
     options: &SealOptions,
-    client_key: ClientKey,
+    client_key: &Arc<ClientKey>,
     with: Result<&SecretPath, &[u8]>,
     report: &Report,
 ) -> Result<String, Error> {
-    let other = client_key.another()?;
     let before = level_text(&options.tree, &options.path, client_key, report)?;
     let opened;
     let after = match with {
         Ok(path) => {
-            opened = level_text(&options.tree, path, other, report)?;
+            opened = level_text(&options.tree, path, client_key, report)?;
             opened.bytes()
         }
         Err(input) => input,
@@ -148,7 +153,7 @@ fn line(sign: char, changed: &Changed<'_>, has_values: bool) -> String {
 pub fn verify(
     tree: &Path,
     project: Option<&SecretPath>,
-    client_key: &ClientKey,
+    client_key: &Arc<ClientKey>,
     report: &Report,
 ) -> Result<(String, usize), Error> {
     let tree = Tree::open(tree)?;
@@ -180,7 +185,7 @@ pub fn verify(
         }
         let listed = opened
             .iter()
-            .flat_map(|(_, manifest)| manifest.entries.keys());
+            .flat_map(|(_, _, manifest)| manifest.entries.keys());
         for path in listed.filter(|path| !paths.contains(path)) {
             bad += 1;
             lines += &format!("{path}\tmissing, though the manifest lists it\n");
@@ -189,13 +194,16 @@ pub fn verify(
     Ok((lines, bad))
 }
 
+/// What opens the levels of a project, and what lists them.
+type OpenedProject = (Arc<KeyDescriptor>, DataKey, Manifest);
+
 /// The key and the manifest of a project.
 fn open_project(
     store: Store<'_>,
     path: &SecretPath,
-    client_key: &ClientKey,
+    client_key: &Arc<ClientKey>,
     report: &Report,
-) -> Result<(DataKey, Manifest), Error> {
+) -> Result<OpenedProject, Error> {
     let organization = store.organization;
     let document = Document::EncryptionKey { organization, path };
     let descriptor = store.tree.decoded(document, documents::descriptor)?;
@@ -203,26 +211,33 @@ fn open_project(
         let project = path.project().to_owned();
         return Err(Seal::NotClientManaged { project }.into());
     }
-    let key = open::data_key(&descriptor, path, report, || client_key.another())?;
+    let key = open::data_key(&descriptor, path, report, || Ok(Arc::clone(client_key)))?;
     let manifest = store.manifest(path, &key)?;
     let project = path.project().to_owned();
-    Ok((key, manifest.ok_or(Seal::NoManifest { project })?))
+    let manifest = manifest.ok_or(Seal::NoManifest { project })?;
+    Ok((Arc::new(descriptor), key, manifest))
 }
 
 fn verify_path(
     store: Store<'_>,
     path: &SecretPath,
-    (key, manifest): &(DataKey, Manifest),
+    (descriptor, key, manifest): &OpenedProject,
     report: &Report,
 ) -> Result<(), Error> {
     let secrets = store
         .tree
         .decoded(store.document(path), documents::secrets)?;
-    let Secrets { format, levels } = secrets;
-    if let Some(level) = levels.iter().find(|level| !level.encrypted) {
-        return Err(Seal::Plaintext { level: level.name }.into());
-    }
-    let opened = open::open_with(&levels, format, key, true)?;
-    variables::read(&opened, report)?;
-    manifest.verify(&Found::of(path, &levels))
+    let paths = PathList::new(vec![path.clone()]);
+    let found = Found::of(path, &secrets.levels);
+    let sealed = SealedLevels {
+        organization: None,
+        secrets,
+        descriptor: Some(Arc::clone(descriptor)),
+        manifest: None,
+        origin: Origin::Tree,
+    };
+    open::admit(slice::from_ref(&sealed), &paths, false, report)?;
+    let opened = open::open(sealed, (0, &paths), Some(key), report)?;
+    variables::read(&opened, &paths, report)?;
+    manifest.verify(&found)
 }

@@ -14,6 +14,7 @@ mod project;
 pub use changes::check_loss;
 pub use looking::{compare, get, verify};
 pub use moving::{remove, rename};
+use std::sync::Arc;
 
 use crate::cli::seal::SealOptions;
 use crate::crypto::{self, DEFAULT_ITERATIONS, DataKey, SALT_LENGTH};
@@ -50,7 +51,7 @@ pub fn init(options: &SealOptions, client_key: ClientKey, report: &Report) -> Re
         document: "the new key descriptor".to_owned(),
         flaw,
     })?;
-    let key = open::data_key(&parsed, path, report, || Ok(client_key))?;
+    let key = open::data_key(&parsed, path, report, || Ok(Arc::new(client_key)))?;
     let level = sealed(LevelName::Project, &key, b"")?;
     let tree = locked(Tree::create(&options.tree)?)?;
     let organization = &organization(&tree, options.organization.as_deref())?;
@@ -215,7 +216,7 @@ fn opened(
         .into());
     }
     check_strength(&descriptor, options, report)?;
-    let key = open::data_key(&descriptor, path, report, || Ok(client_key))?;
+    let key = open::data_key(&descriptor, path, report, || Ok(Arc::new(client_key)))?;
     Ok((organization, key))
 }
 

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use crate::cli::Named;
 use crate::cli::seal::{Deed, HELP, KeyAccess, SealOptions, SealRequest};
@@ -76,7 +77,7 @@ fn run(request: SealRequest, environ: Environ, report: &Report) -> Result<(), Er
             if let Some(path) = &project {
                 check_project(path)?;
             }
-            let key = Keys::claim(environ, named, access)?.find(report)?;
+            let key = Arc::new(Keys::claim(environ, named, access)?.find(report)?);
             let (lines, count) = seal::verify(&tree, project.as_ref(), &key, report)?;
             print(&lines)?;
             match count {
@@ -124,7 +125,12 @@ fn act(action: Deed, options: &SealOptions, keys: Keys, report: &Report) -> Resu
         }),
         Deed::Get { name } => {
             output::check_destination(options.allow_file)?;
-            let text = seal::get(options, keys.find(report)?, name.as_deref(), report)?;
+            let text = seal::get(
+                options,
+                &Arc::new(keys.find(report)?),
+                name.as_deref(),
+                report,
+            )?;
             output::write(text.bytes())
         }
         Deed::Diff { with } => {
@@ -136,7 +142,8 @@ fn act(action: Deed, options: &SealOptions, keys: Keys, report: &Report) -> Resu
                 None => read_input(report)?,
             };
             let with = with.as_ref().ok_or(&*input);
-            print(&seal::compare(options, keys.find(report)?, with, report)?)
+            let key = Arc::new(keys.find(report)?);
+            print(&seal::compare(options, &key, with, report)?)
         }
         Deed::Remove => seal::remove(options, keys.find(report)?, report, |below| {
             confirm(options, below)

@@ -132,7 +132,7 @@ impl<'a> Project<'a> {
         level.map(open).transpose().map_err(|error| match error {
             OpenError::Memory(error) => Error::Memory(error),
             _ => Error::Sealed {
-                level: path.deepest(),
+                level: path.deepest().into(),
                 reason: Sealed::WrongClientKey,
             },
         })
@@ -397,7 +397,7 @@ fn check_witnesses(levels: &[Level], key: &DataKey) -> Result<(), Error> {
         }
         if key.open(&level.content).is_err() {
             return Err(Error::Sealed {
-                level: level.name,
+                level: level.name.into(),
                 reason: Sealed::WrongClientKey,
             });
         }

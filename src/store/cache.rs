@@ -14,14 +14,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::{Caching, ServiceUrl};
-use crate::crypto::{CacheKey, DataKey};
+use crate::crypto::{CacheKey, DataKey, KEY_LENGTH};
 use crate::error::{Error, TRY_AGAIN};
 use crate::event::{Event, Freshness};
 use crate::keys::ApiKey;
-use crate::path::SecretPath;
+use crate::path::PathList;
 use crate::report::Report;
 use crate::store::documents;
-use crate::store::model::{OrganizationHint, Origin, SealedLevels, Texts};
+use crate::store::model::{OrganizationHint, Origin, SealedLevels, SealedPaths, Texts};
 use crate::store::open::OpenLevel;
 use crate::sys::keyring::{self, Key};
 use crate::sys::locked::Locked;
@@ -33,11 +33,10 @@ const FORMAT: u8 = 2;
 /// The length in bytes of the time in front of what an entry holds.
 const TIME: usize = size_of::<u64>();
 
-/// How many texts an entry holds: the organization, if it is known, and the documents.
-const TEXTS: usize = 4;
-
-/// The length in bytes of what stands in front of them: whether a mirror had them, and the length of each.
-const PREFIX: usize = 1 + TEXTS * size_of::<u32>();
+/// The length in bytes of what stands in front of the texts: whether a mirror had them, and the length of each.
+fn prefix(texts: usize) -> usize {
+    1 + texts * size_of::<u32>()
+}
 
 /// The size in bytes of what is not even tried to be kept; sealing adds a little.
 const MAX_CONTENT: usize = keyring::MAX_SIZE;
@@ -67,7 +66,7 @@ pub enum Mode {
 pub struct Cache {
     caching: Caching,
     mode: Mode,
-    path: SecretPath,
+    paths: PathList,
     /// Where the keys are.
     keyring: Key,
     /// That keyring, if it is one that the command is not to have.
@@ -78,7 +77,7 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// The place of the answer that `key` gets from the service at `url` for `path`; `None` where the kernel keeps
+    /// The place of the answer that `key` gets from the service at `url` for `paths`; `None` where the kernel keeps
     /// nothing for us.
     ///
     /// The client key has no part in it, because it is not asked for when an entry is used: another one is noticed
@@ -88,7 +87,7 @@ impl Cache {
         key: &ApiKey,
         url: &ServiceUrl,
         organization: &OrganizationHint,
-        path: &SecretPath,
+        paths: &PathList,
         report: Report,
     ) -> Option<Self> {
         let version = env!("CARGO_PKG_VERSION");
@@ -96,7 +95,7 @@ impl Cache {
             // The clock of an entry begins anew with every boot, so an entry is of one boot.
             let boot = boot()?;
             let answer = format!(
-                "{version}\0{boot}\0{}\0{}\0{path}",
+                "{version}\0{boot}\0{}\0{}\0{paths}",
                 url.base,
                 organization.known_or_given()
             );
@@ -112,7 +111,7 @@ impl Cache {
             Ok(Cache {
                 caching,
                 mode,
-                path: path.clone(),
+                paths: paths.clone(),
                 keyring: session.unwrap_or(keyring::USER),
                 session,
                 sealing: CacheKey::new(key, answer).map_err(|_| io::ErrorKind::OutOfMemory)?,
@@ -137,11 +136,11 @@ impl Cache {
     /// Those of `ask`.
     pub fn levels(
         self,
-        reopen: impl Fn(SealedLevels, DataKey) -> Result<Vec<OpenLevel>, Error>,
+        reopen: impl Fn(SealedPaths, Vec<DataKey>) -> Result<Vec<OpenLevel>, Error>,
         ask: impl FnOnce() -> Result<Answer, Error>,
     ) -> Result<(Vec<OpenLevel>, Option<Pending>, Origin), Error> {
-        let reopen = |Entry { key, sealed, .. }| {
-            let levels = reopen(sealed, key);
+        let reopen = |Entry { keys, sealed, .. }| {
+            let levels = reopen(sealed, keys);
             levels.inspect_err(|_| self.delete()).ok()
         };
         let mut kept = self.find();
@@ -211,9 +210,10 @@ impl Cache {
     fn find(&self) -> Option<Entry> {
         let entry = match [Part::Documents, Part::DataKey].map(|part| self.read(part)) {
             [Found::Nothing, Found::Nothing] => return None,
-            [Found::Content(since, documents), Found::Content(other, key)] if since == other => {
-                self.entry(since, &documents, &key)
-            }
+            [
+                Found::Content(since, documents),
+                Found::Content(other, keys),
+            ] if since == other => self.entry(since, &documents, &keys),
             _ => None,
         };
         if entry.is_none() {
@@ -222,21 +222,27 @@ impl Cache {
         entry.filter(|entry| entry.age <= self.caching.age + self.caching.stale)
     }
 
-    fn entry(&self, since: Duration, documents: &Locked, key: &Locked) -> Option<Entry> {
-        let (prefix, texts) = documents.bytes().split_first_chunk::<PREFIX>()?;
+    fn entry(&self, since: Duration, documents: &Locked, keys: &Locked) -> Option<Entry> {
+        let (paths, projects) = (self.paths.len(), self.paths.projects().len());
+        let count = 1 + paths + 2 * projects;
+        let (prefix, texts) = documents.bytes().split_at_checked(prefix(count))?;
         let origin = match prefix[0] {
             0 => Origin::Service,
             _ => Origin::Mirror,
         };
         let mut rest = str::from_utf8(texts).ok()?;
-        let mut texts = [""; TEXTS];
-        for (text, length) in texts.iter_mut().zip(prefix[1..].as_chunks().0) {
-            (*text, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+        let mut texts = Vec::with_capacity(count);
+        for length in prefix[1..].as_chunks().0 {
+            let (text, behind) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+            texts.push(text);
+            rest = behind;
         }
+        let keys = keys.bytes().chunks(KEY_LENGTH).map(DataKey::restored);
+        let keys = keys.collect::<Option<Vec<_>>>()?;
         Some(Entry {
             age: time_since_start().ok()?.checked_sub(since)?,
-            sealed: sealed(&self.path, texts, origin)?,
-            key: DataKey::restored(key.bytes())?,
+            sealed: sealed(&self.paths, &texts, origin)?,
+            keys: Some(keys).filter(|keys| keys.len() == projects)?,
         })
     }
 
@@ -263,30 +269,40 @@ impl Cache {
 
     /// Keeps an answer in place of the one before.
     fn store(&self, fetched: &Fetched) -> io::Result<()> {
-        let Fetched { texts, key, origin } = fetched;
+        let Fetched {
+            texts,
+            keys,
+            origin,
+        } = fetched;
         let received = texts.received.ok_or(io::ErrorKind::Unsupported)?;
         let time = (received.as_nanos() as u64).to_be_bytes();
         let is_of_mirror = [u8::from(*origin == Origin::Mirror)];
-        let texts: [&str; TEXTS] = [
-            &texts.organization,
-            &texts.secrets,
-            &texts.descriptor,
-            &texts.manifest,
-        ];
+        let documents = texts.secrets.iter().chain(&texts.descriptors);
+        let texts = [&texts.organization]
+            .into_iter()
+            .chain(documents)
+            .chain(&texts.manifests);
+        let texts: Vec<_> = texts.collect();
         let size: usize = texts.iter().map(|text| text.len()).sum();
-        if TIME + PREFIX + size > MAX_CONTENT {
+        if TIME + prefix(texts.len()) + size > MAX_CONTENT {
             return Err(io::Error::other("the answer is too long for a key"));
         }
-        let lengths = texts.map(|text| (text.len() as u32).to_be_bytes());
+        let lengths = texts.iter().map(|text| (text.len() as u32).to_be_bytes());
+        let lengths: Vec<_> = lengths.collect();
         let parts = [&time[..], &is_of_mirror].into_iter();
         let parts = parts.chain(lengths.iter().map(|length| &length[..]));
-        let content: Vec<_> = parts.chain(texts.map(str::as_bytes)).collect();
+        let texts = texts.into_iter().map(String::as_bytes);
+        let content: Vec<_> = parts.chain(texts).collect();
+        let keys: Vec<_> = [&time[..]]
+            .into_iter()
+            .chain(keys.iter().map(DataKey::bytes))
+            .collect();
         let lifetime = self.caching.age + self.caching.stale;
         let add = |part: Part, content: &[&[u8]]| {
             let sealed = self.sealing.seal(&part.header(), content)?;
             keyring::add(self.keyring, &self.names[part as usize], &sealed, lifetime)
         };
-        add(Part::Documents, &content).and_then(|()| add(Part::DataKey, &[&time, key.bytes()]))
+        add(Part::Documents, &content).and_then(|()| add(Part::DataKey, &keys))
     }
 
     /// Deletes what is kept, unless this is a check.
@@ -353,8 +369,8 @@ enum Found {
 pub struct Answer {
     /// The levels, opened.
     pub levels: Vec<OpenLevel>,
-    /// The key that opened them, if any of them was sealed; without it nothing is kept.
-    pub key: Option<DataKey>,
+    /// The key of each project, if there is one; if one is missing, nothing is kept.
+    pub keys: Vec<Option<DataKey>>,
     /// The documents as they came, if they are to be kept.
     pub texts: Option<Texts>,
     pub origin: Origin,
@@ -364,8 +380,13 @@ impl Answer {
     /// The levels, and what can be kept.
     fn fetched(self) -> (Vec<OpenLevel>, Option<Fetched>) {
         let origin = self.origin;
-        let fetched = self.texts.zip(self.key);
-        let fetched = fetched.map(|(texts, key)| Fetched { texts, key, origin });
+        let keys = self.keys.into_iter().collect::<Option<Vec<_>>>();
+        let fetched = self.texts.zip(keys);
+        let fetched = fetched.map(|(texts, keys)| Fetched {
+            texts,
+            keys,
+            origin,
+        });
         (self.levels, fetched)
     }
 }
@@ -373,7 +394,7 @@ impl Answer {
 /// What is kept of an answer.
 struct Fetched {
     texts: Texts,
-    key: DataKey,
+    keys: Vec<DataKey>,
     origin: Origin,
 }
 
@@ -415,25 +436,37 @@ impl Pending {
 /// An answer that was kept.
 struct Entry {
     age: Duration,
-    sealed: SealedLevels,
-    key: DataKey,
+    sealed: SealedPaths,
+    keys: Vec<DataKey>,
 }
 
-/// What the documents of a path say; `None` if one is not what it should be.
-fn sealed(
-    path: &SecretPath,
-    [organization, secrets, descriptor, manifest]: [&str; TEXTS],
-    origin: Origin,
-) -> Option<SealedLevels> {
-    let manifest = (!manifest.is_empty()).then(|| documents::manifest(manifest));
-    let secrets = documents::secrets(secrets).ok()?;
-    secrets.check_depth(path).ok()?;
-    Some(SealedLevels {
-        organization: (!organization.is_empty()).then(|| organization.to_owned()),
-        secrets,
-        descriptor: Some(Arc::new(documents::descriptor(descriptor).ok()?)),
-        manifest: manifest.transpose().ok()?,
+/// What the documents of the paths say; `None` if one is not what it should be.
+fn sealed(paths: &PathList, texts: &[&str], origin: Origin) -> Option<SealedPaths> {
+    let (organization, texts) = texts.split_first()?;
+    let (secrets, texts) = texts.split_at_checked(paths.len())?;
+    let (descriptors, manifests) = texts.split_at_checked(paths.projects().len())?;
+    let descriptor = |text: &&str| documents::descriptor(text).ok().map(Arc::new);
+    let descriptors: Vec<_> = descriptors.iter().map(descriptor).collect::<Option<_>>()?;
+    let manifest = |text: &&str| match *text {
+        "" => Some(None),
+        text => documents::manifest(text).ok().map(|it| Some(Arc::new(it))),
+    };
+    let manifests: Vec<_> = manifests.iter().map(manifest).collect::<Option<_>>()?;
+    let levels = |(path, text): (usize, &&str)| {
+        let secrets = documents::secrets(text).ok()?;
+        secrets.check_depth(paths.get(path)).ok()?;
+        let project = paths.project_of(path);
+        Some(SealedLevels {
+            organization: (!organization.is_empty()).then(|| (*organization).to_owned()),
+            secrets,
+            descriptor: Some(Arc::clone(&descriptors[project])),
+            manifest: manifests[project].clone(),
+            origin,
+        })
+    };
+    let each = secrets.iter().enumerate().map(levels);
+    Some(SealedPaths {
+        each: each.collect::<Option<_>>()?,
         texts: None,
-        origin,
     })
 }

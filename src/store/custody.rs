@@ -6,7 +6,7 @@ use crate::cli::{ApiUrl, ExpectedCustody, Options};
 use crate::error::Error;
 use crate::event::Event;
 use crate::keys::{ClientKey, Variables};
-use crate::path::{LevelName, SecretPath};
+use crate::path::{LevelName, MAX_PATHS, SecretPath};
 use crate::report::Report;
 use crate::store::model::{KeyDescriptor, Origin, SealedLevels};
 
@@ -15,15 +15,24 @@ pub const GIVEN_KEY: &str = "a client key is given";
 
 /// Which custody is accepted, and why.
 pub struct Expectation {
+    project: String,
     pub custody: ExpectedCustody,
     reason: String,
 }
 
 impl Expectation {
-    /// What is expected of a project whose documents come from `origin`. `in_force` is what a command was started with
-    /// that is running already.
-    pub fn of(options: &Options, variables: &Variables, origin: Origin, in_force: InForce) -> Self {
+    /// What is expected of the project of a path whose documents come from `origin`. `in_force` is what a command was
+    /// started with that is running already.
+    pub fn of(
+        path: &SecretPath,
+        options: &Options,
+        variables: &Variables,
+        origin: Origin,
+        in_force: InForce,
+    ) -> Self {
+        let project = path.project();
         let expected = |custody, reason: &str| Expectation {
+            project: project.to_owned(),
             custody,
             reason: reason.to_owned(),
         };
@@ -32,7 +41,9 @@ impl Expectation {
         }
         match &options.custody {
             Some((custody, source)) => expected(*custody, &format!("set by {source}")),
-            None if ClientKey::is_given(variables) => expected(ExpectedCustody::Client, GIVEN_KEY),
+            None if ClientKey::is_given(project, variables) => {
+                expected(ExpectedCustody::Client, GIVEN_KEY)
+            }
             None if origin == Origin::Mirror => {
                 expected(ExpectedCustody::Client, "the secrets come from a mirror")
             }
@@ -46,6 +57,7 @@ impl Expectation {
     /// Records it for `--check`.
     pub fn record(&self, report: &Report) {
         report.record(|| Event::ExpectedCustody {
+            project: &self.project,
             custody: self.custody.as_str(),
             reason: &self.reason,
         });
@@ -60,8 +72,8 @@ impl Expectation {
     ///
     /// # Errors
     ///
-    /// If the project of `path` is in another custody.
-    pub fn check(&self, sealed: &SealedLevels, path: &SecretPath) -> Result<(), Error> {
+    /// If the project is in another custody.
+    pub fn check(&self, sealed: &SealedLevels) -> Result<(), Error> {
         let Some(descriptor) = &sealed.descriptor else {
             return Ok(());
         };
@@ -69,7 +81,7 @@ impl Expectation {
             return Ok(());
         }
         Err(Error::OtherCustody {
-            project: path.project().to_owned(),
+            project: self.project.clone(),
             actual: custody_of(descriptor).as_str(),
             expected: self.custody.as_str(),
             reason: self.reason.clone(),
@@ -89,15 +101,26 @@ fn custody_of(descriptor: &KeyDescriptor) -> ExpectedCustody {
 /// that this is known.
 const CUSTODY_BITS: u32 = 2;
 
-/// What a running command was started with, as far as a renewal is held to it; as one number, so that processes can
-/// share it.
+/// What a running command was started with of one path, as far as a renewal is held to it; as one number, so that
+/// processes can share it.
 #[derive(Clone, Copy, Default)]
 pub struct InForce(u32);
 
+/// The same of each path.
+pub type AllInForce = [InForce; MAX_PATHS];
+
 impl InForce {
-    /// What a command that starts with these levels is started with. Without any level the custody stays what it was
-    /// `before`.
-    pub fn of(sealed: &SealedLevels, before: InForce) -> Self {
+    /// What a command that starts with these paths is started with.
+    pub fn of_all(sealed: &[SealedLevels], before: AllInForce) -> AllInForce {
+        let mut all = before;
+        for (in_force, sealed) in all.iter_mut().zip(sealed) {
+            *in_force = InForce::of(sealed, *in_force);
+        }
+        all
+    }
+
+    /// Without any level the custody stays what it was `before`.
+    fn of(sealed: &SealedLevels, before: InForce) -> Self {
         let custody = match &sealed.descriptor {
             None => before.0 & ((1 << CUSTODY_BITS) - 1),
             Some(descriptor) => custody_of(descriptor) as u32 + 1,

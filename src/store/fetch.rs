@@ -14,13 +14,14 @@ use crate::cli::ExpectedCustody;
 use crate::crypto;
 use crate::error::{Error, FromMirror};
 use crate::event::{Event, Stage};
-use crate::path::SecretPath;
+use crate::path::PathList;
 use crate::report::Report;
 use crate::store::documents;
 use crate::store::http::deadline::{Deadline, Time};
 use crate::store::http::retry::{WORTHWHILE, backoff, jitter};
 use crate::store::model::{
-    Document, KeyDescriptor, OrganizationHint, Origin, SealedLevels, SealedManifest, Secrets, Texts,
+    Document, KeyDescriptor, OrganizationHint, Origin, SealedLevels, SealedManifest, SealedPaths,
+    Secrets, Texts,
 };
 use crate::store::places::{Place, decoded, record_organization};
 use crate::store::requests::{About, Requested, request, single, spawn};
@@ -31,14 +32,15 @@ const MAX_PAGES: u64 = 20;
 /// A fetch that is under way, or over.
 pub struct Fetch {
     events: Receiver<Step>,
-    over: Option<Result<SealedLevels, Error>>,
+    over: Option<Result<SealedPaths, Error>>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// How far a fetch is.
 enum Step {
-    Descriptor(Arc<KeyDescriptor>),
-    Over(Box<Result<SealedLevels, Error>>),
+    /// The key descriptor of the project of this number.
+    Descriptor(usize, Arc<KeyDescriptor>),
+    Over(Box<Result<SealedPaths, Error>>),
 }
 
 /// How much is done for an answer.
@@ -50,17 +52,17 @@ pub struct Patience {
 }
 
 /// What is taken, and what of it is kept.
-#[derive(Clone, Copy)]
+#[derive(Clone, Default)]
 pub struct Keep {
     /// Whether the documents are given back as they came too.
     pub texts: bool,
-    /// The custody that a mirror's project may be in.
-    pub of_mirrors: ExpectedCustody,
+    /// The custody that each project of a mirror may be in.
+    pub of_mirrors: Vec<ExpectedCustody>,
 }
 
 impl Fetch {
     /// One that is over.
-    pub fn over(outcome: Result<SealedLevels, Error>) -> Self {
+    pub fn over(outcome: Result<SealedPaths, Error>) -> Self {
         Fetch {
             events: mpsc::channel().1,
             over: Some(outcome),
@@ -68,7 +70,7 @@ impl Fetch {
         }
     }
 
-    /// Starts to fetch what `path` holds from the first of `places`, or, where that fails in a way that may pass, from
+    /// Starts to fetch what `paths` hold from the first of `places`, or, where that fails in a way that may pass, from
     /// the mirrors behind it.
     ///
     /// # Errors
@@ -76,13 +78,13 @@ impl Fetch {
     /// If no thread can be started.
     pub fn start(
         places: Vec<Place>,
-        path: SecretPath,
+        paths: PathList,
         organization: OrganizationHint,
         patience: Patience,
         keep: Keep,
         report: Report,
     ) -> Result<Self, Error> {
-        let (mut rounds, events) = Rounds::new(places, path, organization, patience, report);
+        let (mut rounds, events) = Rounds::new(places, paths, organization, patience, report);
         rounds.keep = keep;
         let thread = spawn(move || {
             let outcome = report.timed(Stage::Fetch, || rounds.run());
@@ -98,14 +100,14 @@ impl Fetch {
         })
     }
 
-    /// Waits until the key descriptor is there, which is often before the secrets are. `None` if the fetch was over
-    /// first. Only a descriptor that is also part of the result is of any use.
-    pub fn descriptor(&mut self) -> Option<Arc<KeyDescriptor>> {
+    /// Waits until the next key descriptor is there, which is often before the secrets are, and gives the number of its
+    /// project too. `None` if the fetch was over first. Only a descriptor that is also part of the result is of any use.
+    pub fn descriptor(&mut self) -> Option<(usize, Arc<KeyDescriptor>)> {
         if self.over.is_some() {
             return None;
         }
         match self.events.recv().expect("a fetch comes to an end") {
-            Step::Descriptor(descriptor) => Some(descriptor),
+            Step::Descriptor(project, descriptor) => Some((project, descriptor)),
             Step::Over(outcome) => {
                 self.over = Some(*outcome);
                 self.thread.take().map(JoinHandle::join);
@@ -120,7 +122,7 @@ impl Fetch {
     ///
     /// Why there is no result: a failure that will not pass before one that may, and that of the secrets before that
     /// of the descriptor, whichever came first.
-    pub fn finish(mut self) -> Result<SealedLevels, Error> {
+    pub fn finish(mut self) -> Result<SealedPaths, Error> {
         loop {
             if let Some(outcome) = self.over {
                 return outcome;
@@ -136,10 +138,12 @@ struct Endpoint {
     name: String,
     is_mirror: bool,
     organization: Option<String>,
-    secrets: Option<Secrets>,
-    descriptor: Option<Arc<KeyDescriptor>>,
-    /// Whether there is a manifest; only a mirror is asked for it.
-    manifest: Option<Option<SealedManifest>>,
+    /// Those of each path.
+    secrets: Vec<Option<Secrets>>,
+    /// That of each project.
+    descriptors: Vec<Option<Arc<KeyDescriptor>>>,
+    /// Whether each project has a manifest; only a mirror is asked for it.
+    manifests: Vec<Option<Option<Arc<SealedManifest>>>>,
     /// The documents, as far as they are there and are kept.
     texts: Texts,
     /// From when on it may be asked; `None` if never again.
@@ -147,33 +151,50 @@ struct Endpoint {
 }
 
 impl Endpoint {
-    fn new((index, place): (usize, Place)) -> Self {
+    fn new((index, place): (usize, Place), paths: &PathList) -> Self {
+        let projects = paths.projects().len();
         Endpoint {
             name: place.name(),
             place: Arc::new(place),
             is_mirror: index > 0,
             organization: None,
-            secrets: None,
-            descriptor: None,
-            manifest: None,
-            texts: Texts::default(),
+            secrets: paths.iter().map(|_| None).collect(),
+            descriptors: vec![None; projects],
+            manifests: vec![None; projects],
+            texts: Texts::of(paths),
             next: Some(Instant::now()),
         }
+    }
+
+    /// The documents that it has not given yet, those that decide first.
+    fn lacking(&self) -> Vec<Requested> {
+        let secrets = self.secrets.iter().enumerate();
+        let secrets = secrets.filter(|(_, secrets)| secrets.is_none());
+        let secrets = secrets.map(|(path, _)| Requested::Secrets { path });
+        let descriptors = self.descriptors.iter().enumerate();
+        let descriptors = descriptors.filter(|(_, descriptor)| descriptor.is_none());
+        let descriptors = descriptors.map(|(project, _)| Requested::EncryptionKey { project });
+        let manifests = self.manifests.iter().enumerate();
+        let manifests = manifests.filter(|(_, manifest)| manifest.is_none() && self.is_mirror);
+        let manifests = manifests.map(|(project, _)| Requested::Manifest { project });
+        secrets.chain(descriptors).chain(manifests).collect()
+    }
+
+    /// Whether all is there to tell that a project has no level, so that its descriptor makes no difference; that of a
+    /// mirror tells that it may have none.
+    fn has_none(&self, paths: &PathList, project: usize) -> bool {
+        let is_none = |path: usize| self.secrets[path].as_ref().is_some_and(Secrets::are_none);
+        !self.is_mirror && paths.all_in(project).all(is_none)
     }
 }
 
 /// Why documents of an endpoint are not there.
-#[derive(Default)]
-struct Failures {
-    secrets: Option<Error>,
-    descriptor: Option<Error>,
-    manifest: Option<Error>,
-}
+type Failures = Vec<(Requested, Error)>;
 
 /// The rounds over all endpoints.
 struct Rounds {
     endpoints: Vec<Endpoint>,
-    path: SecretPath,
+    paths: PathList,
     hint: OrganizationHint,
     attempts: u32,
     deadline: Deadline,
@@ -186,7 +207,7 @@ impl Rounds {
     /// Those of a fetch that begins now, and where it tells how it goes.
     fn new(
         places: Vec<Place>,
-        path: SecretPath,
+        paths: PathList,
         hint: OrganizationHint,
         patience: Patience,
         report: Report,
@@ -194,15 +215,12 @@ impl Rounds {
         let (sender, events) = mpsc::channel();
         let endpoints = places.into_iter().enumerate();
         let rounds = Rounds {
-            endpoints: endpoints.map(Endpoint::new).collect(),
-            path,
+            endpoints: endpoints.map(|it| Endpoint::new(it, &paths)).collect(),
+            paths,
             hint,
             attempts: patience.attempts,
             deadline: Deadline::after(patience.timeout),
-            keep: Keep {
-                texts: false,
-                of_mirrors: ExpectedCustody::Client,
-            },
+            keep: Keep::default(),
             report,
             events: sender,
         };
@@ -210,7 +228,7 @@ impl Rounds {
     }
 
     /// Goes round until one endpoint has given everything, one has failed for good, or it is of no use to go on.
-    fn run(&mut self) -> Result<SealedLevels, Error> {
+    fn run(&mut self) -> Result<SealedPaths, Error> {
         let mut first_failure = None;
         if let Some(organization) = self.hint.known() {
             record_organization(organization, &self.report);
@@ -260,12 +278,13 @@ impl Rounds {
         if !endpoint.is_mirror {
             return error;
         }
+        let path = match error {
+            Error::Forbidden { path, .. } | Error::NotFound { path, .. } => path,
+            _ => self.paths.to_string(),
+        };
         Error::Mirror {
             mirror: endpoint.name.clone(),
-            refused: FromMirror::Denial {
-                path: self.path.to_string(),
-                status,
-            },
+            refused: FromMirror::Denial { path, status },
         }
     }
 
@@ -316,39 +335,20 @@ impl Rounds {
     }
 
     /// Asks one endpoint for what it has not given yet.
-    fn ask(&mut self, index: usize, time: &Time) -> Result<SealedLevels, Error> {
+    fn ask(&mut self, index: usize, time: &Time) -> Result<SealedPaths, Error> {
         let organization = self.organization(index, time)?;
         let endpoint = &self.endpoints[index];
-        let mut wanted = Vec::new();
-        wanted.extend(endpoint.secrets.is_none().then_some(Requested::Secrets));
-        wanted.extend(
-            endpoint
-                .descriptor
-                .is_none()
-                .then_some(Requested::EncryptionKey),
-        );
-        let is_mirror = endpoint.is_mirror;
-        let lacks_manifest = is_mirror && endpoint.manifest.is_none();
-        wanted.extend(lacks_manifest.then_some(Requested::Manifest));
-        let place = Arc::clone(&endpoint.place);
-        let about = Arc::new((organization, self.path.clone()));
-        let mut failed = Failures::default();
+        let (place, wanted) = (Arc::clone(&endpoint.place), endpoint.lacking());
+        let about = Arc::new((organization, self.paths.clone()));
+        let mut failed = Failures::new();
         request(&place, &about, &wanted, time, &mut |wanted, answer| {
-            match wanted {
-                Requested::Secrets => {
-                    failed.secrets = self.accept_secrets(index, &about, answer).err()
-                }
-                Requested::Manifest => {
-                    failed.manifest = self.accept_manifest(index, &about, answer).err()
-                }
-                _ => failed.descriptor = self.accept_descriptor(index, &about, answer).err(),
-            }
-            let secrets = self.endpoints[index].secrets.as_ref();
-            let stays = |error: &Error| !error.may_pass();
-            // The descriptor makes no difference then; that of a mirror tells that it may have no level.
-            if failed.secrets.as_ref().is_some_and(stays)
-                || !is_mirror && secrets.is_some_and(Secrets::are_none)
-            {
+            let accepted = self.accept(index, &about, wanted, answer);
+            let is_over = match &accepted {
+                Err(error) => matches!(wanted, Requested::Secrets { .. }) && !error.may_pass(),
+                Ok(()) => self.has_nothing(index),
+            };
+            failed.extend(accepted.err().map(|error| (wanted, error)));
+            if is_over {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
@@ -357,32 +357,50 @@ impl Rounds {
         self.outcome(index, failed)
     }
 
+    /// Whether an endpoint has said that there is no level at all.
+    fn has_nothing(&self, index: usize) -> bool {
+        let endpoint = &self.endpoints[index];
+        let mut projects = 0..endpoint.descriptors.len();
+        projects.all(|project| endpoint.has_none(&self.paths, project))
+    }
+
     /// What the answers of one endpoint, as far as there are any, come to.
-    fn outcome(&mut self, index: usize, failed: Failures) -> Result<SealedLevels, Error> {
+    fn outcome(&mut self, index: usize, mut failed: Failures) -> Result<SealedPaths, Error> {
+        let paths = &self.paths;
         let endpoint = &mut self.endpoints[index];
-        let has_levels = !endpoint.secrets.as_ref().is_some_and(Secrets::are_none);
-        let is_needed = has_levels || endpoint.is_mirror;
-        let failed_descriptor = failed.descriptor.filter(|_| is_needed);
-        let others = decisive(failed_descriptor, failed.manifest);
-        if let Some(error) = decisive(failed.secrets, others) {
+        // The failure of a document that is of no use does not count.
+        failed.retain(|(wanted, _)| match wanted {
+            Requested::EncryptionKey { project } => !endpoint.has_none(paths, *project),
+            _ => true,
+        });
+        failed.sort_by_key(|(wanted, _)| rank(*wanted));
+        let errors = failed.into_iter().map(|(_, error)| error);
+        if let Some(error) = errors.reduce(decisive) {
             return Err(error);
         }
-        let secrets = endpoint.secrets.take().expect("secrets that did not fail");
-        let descriptor = endpoint.descriptor.clone().filter(|_| is_needed);
         let organization = endpoint.organization.as_deref().or(self.hint.known());
         let organization = organization.map(str::to_owned);
         endpoint.texts.organization = organization.clone().unwrap_or_default();
-        Ok(SealedLevels {
-            organization,
-            secrets,
-            descriptor,
-            manifest: endpoint.manifest.take().flatten(),
+        let origin = match endpoint.is_mirror {
+            true => Origin::Mirror,
+            false => Origin::Service,
+        };
+        let needed = |path: usize| {
+            let project = paths.project_of(path);
+            (!endpoint.has_none(paths, project)).then_some(project)
+        };
+        let needed: Vec<_> = (0..paths.len()).map(needed).collect();
+        let secrets = endpoint.secrets.iter_mut().zip(needed).enumerate();
+        let each = secrets.map(|(path, (secrets, project))| SealedLevels {
+            organization: organization.clone(),
+            secrets: secrets.take().expect("secrets that did not fail"),
+            descriptor: project.and_then(|project| endpoint.descriptors[project].clone()),
+            manifest: endpoint.manifests[paths.project_of(path)].clone().flatten(),
+            origin,
+        });
+        Ok(SealedPaths {
+            each: each.collect(),
             texts: self.keep.texts.then(|| mem::take(&mut endpoint.texts)),
-            origin: if endpoint.is_mirror {
-                Origin::Mirror
-            } else {
-                Origin::Service
-            },
         })
     }
 
@@ -392,7 +410,7 @@ impl Rounds {
         if let Some(known) = endpoint.organization.as_deref().or(self.hint.known()) {
             return Ok(known.to_owned());
         }
-        let about = Arc::new((String::new(), self.path.clone()));
+        let about = Arc::new((String::new(), self.paths.clone()));
         let text = single(&endpoint.place, &about, Requested::Organization, time)?;
         let record = decoded(&text, Document::Organization, documents::organization)?;
         let organization = self.hint.check(record)?;
@@ -401,28 +419,50 @@ impl Rounds {
         Ok(organization)
     }
 
-    fn accept_secrets(
+    /// Takes a document of an endpoint.
+    fn accept(
         &mut self,
         index: usize,
         about: &About,
+        wanted: Requested,
         answer: Result<String, Error>,
     ) -> Result<(), Error> {
-        let document = Requested::Secrets.document(about);
+        let document = wanted.document(about);
+        match wanted {
+            Requested::Secrets { path } => self.accept_secrets((index, path), document, answer),
+            Requested::Manifest { project } => {
+                self.accept_manifest((index, project), document, answer)
+            }
+            Requested::EncryptionKey { project } => {
+                self.accept_descriptor((index, project), document, answer)
+            }
+            Requested::Organization | Requested::ApiKeys { .. } => Ok(()),
+        }
+    }
+
+    fn accept_secrets(
+        &mut self,
+        (index, path): (usize, usize),
+        document: Document<'_>,
+        answer: Result<String, Error>,
+    ) -> Result<(), Error> {
         let text = answer?;
         let secrets = decoded(&text, document, documents::secrets)?;
-        secrets.check_depth(&self.path)?;
+        secrets.check_depth(self.paths.get(path))?;
         let endpoint = &mut self.endpoints[index];
         if let Some(level) = secrets.levels.iter().find(|level| !level.encrypted)
             && endpoint.is_mirror
         {
             return Err(Error::Mirror {
                 mirror: endpoint.name.clone(),
-                refused: FromMirror::Plaintext { level: level.name },
+                refused: FromMirror::Plaintext {
+                    level: self.paths.level(path, level.name),
+                },
             });
         }
-        endpoint.secrets = Some(secrets);
+        endpoint.secrets[path] = Some(secrets);
         if self.keep.texts {
-            endpoint.texts.secrets = text;
+            endpoint.texts.secrets[path] = text;
             endpoint.texts.receive();
         }
         Ok(())
@@ -430,11 +470,10 @@ impl Rounds {
 
     fn accept_manifest(
         &mut self,
-        index: usize,
-        about: &About,
+        (index, project): (usize, usize),
+        document: Document<'_>,
         answer: Result<String, Error>,
     ) -> Result<(), Error> {
-        let document = Requested::Manifest.document(about);
         let text = match answer {
             // What that means is decided where it is known whether one is needed.
             Err(Error::NotFound { .. }) => None,
@@ -444,40 +483,50 @@ impl Rounds {
             .as_ref()
             .map(|text| decoded(text, document, documents::manifest));
         let endpoint = &mut self.endpoints[index];
-        endpoint.manifest = Some(manifest.transpose()?);
+        endpoint.manifests[project] = Some(manifest.transpose()?.map(Arc::new));
         if self.keep.texts {
-            endpoint.texts.manifest = text.unwrap_or_default();
+            endpoint.texts.manifests[project] = text.unwrap_or_default();
         }
         Ok(())
     }
 
     fn accept_descriptor(
         &mut self,
-        index: usize,
-        about: &About,
+        (index, project): (usize, usize),
+        document: Document<'_>,
         answer: Result<String, Error>,
     ) -> Result<(), Error> {
-        let document = Requested::EncryptionKey.document(about);
         let text = answer?;
         let descriptor = decoded(&text, document, documents::descriptor)?;
         let endpoint = &mut self.endpoints[index];
-        let is_accepted = self.keep.of_mirrors.accepts(descriptor.is_client_managed());
+        let accepted = self.keep.of_mirrors.get(project);
+        let is_accepted = accepted.is_some_and(|it| it.accepts(descriptor.is_client_managed()));
         if endpoint.is_mirror && !descriptor.is_client_managed() && !is_accepted {
             return Err(Error::Mirror {
                 mirror: endpoint.name.clone(),
                 refused: FromMirror::ServerManaged {
-                    project: self.path.project().to_owned(),
+                    project: self.paths.in_project(project).project().to_owned(),
                 },
             });
         }
         let descriptor = Arc::new(descriptor);
-        endpoint.descriptor = Some(Arc::clone(&descriptor));
+        endpoint.descriptors[project] = Some(Arc::clone(&descriptor));
         if self.keep.texts {
-            endpoint.texts.descriptor = text;
+            endpoint.texts.descriptors[project] = text;
             endpoint.texts.receive();
         }
-        let _ = self.events.send(Step::Descriptor(descriptor));
+        let _ = self.events.send(Step::Descriptor(project, descriptor));
         Ok(())
+    }
+}
+
+/// Where the failure of a document stands among those of others: that of the secrets comes first.
+fn rank(wanted: Requested) -> (u8, usize) {
+    match wanted {
+        Requested::Secrets { path } => (0, path),
+        Requested::EncryptionKey { project } => (1, project),
+        Requested::Manifest { project } => (2, project),
+        Requested::Organization | Requested::ApiKeys { .. } => (3, 0),
     }
 }
 
@@ -488,7 +537,7 @@ impl Rounds {
 /// Why there is no list, or not all of it.
 pub fn api_keys(
     place: Place,
-    path: &SecretPath,
+    paths: &PathList,
     organization: OrganizationHint,
     timeout: Duration,
     report: Report,
@@ -497,9 +546,9 @@ pub fn api_keys(
         timeout,
         attempts: 1,
     };
-    let (mut rounds, _) = Rounds::new(vec![place], path.clone(), organization, patience, report);
+    let (mut rounds, _) = Rounds::new(vec![place], paths.clone(), organization, patience, report);
     let time = rounds.deadline.share(1);
-    let about = Arc::new((rounds.organization(0, &time)?, rounds.path.clone()));
+    let about = Arc::new((rounds.organization(0, &time)?, rounds.paths.clone()));
     let mut records = Vec::new();
     for page in 1..=MAX_PAGES {
         let wanted = Requested::ApiKeys { page };
@@ -516,19 +565,14 @@ pub fn api_keys(
     })
 }
 
-/// Which of two failures counts: one that stays before one that may pass, and then that of the secrets, unless the other
-/// comes with a longer wait.
-fn decisive(secrets: Option<Error>, descriptor: Option<Error>) -> Option<Error> {
-    match (secrets, descriptor) {
-        (Some(secrets), Some(descriptor)) if secrets.may_pass() => {
-            let waits_longer = descriptor.asked_wait() > secrets.asked_wait();
-            if waits_longer || !descriptor.may_pass() {
-                Some(descriptor)
-            } else {
-                Some(secrets)
-            }
-        }
-        (secrets, descriptor) => secrets.or(descriptor),
+/// Which of two failures counts: one that stays before one that may pass, and then the first, unless the other comes with
+/// a longer wait.
+fn decisive(first: Error, other: Error) -> Error {
+    let waits_longer = other.asked_wait() > first.asked_wait();
+    if first.may_pass() && (waits_longer || !other.may_pass()) {
+        other
+    } else {
+        first
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::crypto::{DEFAULT_ITERATIONS, ITERATIONS};
 use crate::error::Error;
-use crate::path::{LevelName, SecretPath, is_ulid};
+use crate::path::{LevelName, PathList, SecretPath, is_ulid};
 use crate::sys::time_since_start;
 
 /// A document of the API, named as its route names it.
@@ -163,6 +163,14 @@ pub struct OrganizationRecord {
     pub slug: Option<String>,
 }
 
+/// What the paths that are asked for hold, still sealed.
+pub struct SealedPaths {
+    /// Each of them, in their order.
+    pub each: Vec<SealedLevels>,
+    /// The documents that say so, where they are to be kept.
+    pub texts: Option<Texts>,
+}
+
 /// What a path holds, still sealed.
 pub struct SealedLevels {
     /// The ID of the organization that the path belongs to, where the documents came with it.
@@ -172,9 +180,7 @@ pub struct SealedLevels {
     /// How they are opened; `None` only if there is no level.
     pub descriptor: Option<Arc<KeyDescriptor>>,
     /// What a tree or mirror says about which levels there are, if it says so.
-    pub manifest: Option<SealedManifest>,
-    /// The documents that say so, where they are to be kept.
-    pub texts: Option<Texts>,
+    pub manifest: Option<Arc<SealedManifest>>,
     pub origin: Origin,
 }
 
@@ -190,22 +196,33 @@ pub enum Origin {
     StaleCache,
 }
 
-/// The documents of a path as they came.
+/// The documents of the paths as they came.
 #[derive(Default)]
 pub struct Texts {
     /// The organization; empty if it was not asked for.
     pub organization: String,
-    /// The levels.
-    pub secrets: String,
-    /// The key descriptor.
-    pub descriptor: String,
-    /// The manifest; empty if there is none.
-    pub manifest: String,
+    /// The levels of each path.
+    pub secrets: Vec<String>,
+    /// The key descriptor of each project.
+    pub descriptors: Vec<String>,
+    /// The manifest of each project; empty if there is none.
+    pub manifests: Vec<String>,
     /// When the first of them was received, since the machine was started; `None` if that is not known.
     pub received: Option<Duration>,
 }
 
 impl Texts {
+    /// Room for the documents of these paths.
+    pub fn of(paths: &PathList) -> Self {
+        let projects = vec![String::new(); paths.projects().len()];
+        Texts {
+            secrets: vec![String::new(); paths.len()],
+            descriptors: projects.clone(),
+            manifests: projects,
+            ..Texts::default()
+        }
+    }
+
     /// Records that a document has just been received.
     pub fn receive(&mut self) {
         self.received = self.received.or_else(|| time_since_start().ok());

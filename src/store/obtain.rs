@@ -2,7 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,14 +15,16 @@ use crate::path::LevelName;
 use crate::report::Report;
 use crate::store::abilities;
 use crate::store::cache::{Answer, Cache, Mode};
-use crate::store::custody::{Expectation, InForce};
+use crate::store::custody::{AllInForce, Expectation};
+use crate::store::derivations::Derivations;
 use crate::store::fetch::{self, Fetch, Keep, Patience};
 use crate::store::http::attribution::{self, PRODUCT, Surroundings};
 use crate::store::http::client::Identity;
-use crate::store::model::{KeyDescriptor, OrganizationHint, Origin, SealedLevels};
+use crate::store::model::{KeyDescriptor, OrganizationHint, Origin, SealedLevels, SealedPaths};
 use crate::store::open::{self, OpenLevel};
 use crate::store::places;
-use crate::store::proof::Proof;
+use crate::store::proof::{self, Proof};
+use crate::store::stopwatch::Stopwatch;
 use crate::store::tree::Tree;
 use crate::sys::Environ;
 
@@ -40,9 +41,9 @@ pub struct Wanted<'a> {
     pub network: &'a Network,
     pub occasion: Occasion,
     /// What the command that is running was started with.
-    pub in_force: InForce,
+    pub in_force: AllInForce,
     /// Looks at the documents before any level is opened. It does not return if that is of no use.
-    pub inspect: &'a dyn Fn(&SealedLevels),
+    pub inspect: &'a dyn Fn(&[SealedLevels]),
     pub report: &'a Report,
 }
 
@@ -59,39 +60,6 @@ pub enum Occasion {
 
 /// The levels, and what is left to do with a cache.
 pub type Obtained = (Vec<OpenLevel>, Option<Pending>);
-
-/// The time that fetching and opening may take together, without that in which somebody types a key.
-struct Stopwatch {
-    begun: Instant,
-    paused: Cell<Duration>,
-    allowed: Duration,
-}
-
-impl Stopwatch {
-    fn start(allowed: Duration) -> Self {
-        Stopwatch {
-            begun: Instant::now(),
-            paused: Cell::default(),
-            allowed,
-        }
-    }
-
-    fn paused<T>(&self, work: impl FnOnce() -> T) -> T {
-        let begun = Instant::now();
-        let result = work();
-        self.paused.set(self.paused.get() + begun.elapsed());
-        result
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        let taken = self.begun.elapsed().saturating_sub(self.paused.get());
-        if taken > self.allowed {
-            let time = self.allowed;
-            return Err(Error::OutOfTime { time });
-        }
-        Ok(())
-    }
-}
 
 impl Wanted<'_> {
     /// Brings the levels and opens them.
@@ -113,8 +81,9 @@ impl Wanted<'_> {
         }
         let hint = OrganizationHint::InTree(options.organization.clone());
         // Its descriptor is free again when the client key is read from one.
-        let read = || places::read_tree(&Tree::open(root)?, &options.path, &hint, *report);
-        self.expected(Origin::Tree).record(report);
+        let read = || places::read_tree(&Tree::open(root)?, &options.paths, &hint, *report);
+        let expected = self.expectations(Origin::Tree);
+        expected.for_each(|it| it.record(report));
         let sealed = report.timed(Stage::Fetch, read);
         Ok(self
             .unseal(Fetch::over(sealed), self.network.timeout)?
@@ -128,15 +97,19 @@ impl Wanted<'_> {
         let cache = self.cache(&key, url, &hint);
         let keep = Keep {
             texts: cache.is_some(),
-            of_mirrors: self.expected(Origin::Mirror).custody,
+            of_mirrors: self
+                .expectations(Origin::Mirror)
+                .map(|it| it.custody)
+                .collect(),
         };
-        self.expected(Origin::Service).record(self.report);
+        let expected = self.expectations(Origin::Service);
+        expected.for_each(|it| it.record(self.report));
         // Only a check still has a use for the key when everything is there.
         let again = (self.occasion == Occasion::Check).then(|| Arc::clone(&key));
         let fetch = || {
             let timeout = self.network.timeout;
             let fetched = |key, timeout| {
-                let identity = self.identity(key);
+                let (identity, keep) = (self.identity(key), keep.clone());
                 self.unseal(self.fetch(url, identity, &hint, (keep, timeout))?, timeout)
             };
             let has_mirrors = !self.network.mirrors.is_empty();
@@ -144,7 +117,7 @@ impl Wanted<'_> {
             let answer = fetched(key, timeout);
             // A mirror may have been asked in the middle of a change. A key that was typed is not asked for again.
             let may_be_torn = matches!(&answer, Err(Error::NotWhole { flaw, .. }) if flaw.may_be_torn())
-                && ClientKey::is_at_hand(self.variables);
+                && self.are_client_keys_at_hand();
             match (spare, timeout.checked_sub(begun.elapsed())) {
                 (Some(key), Some(rest)) if may_be_torn => fetched(key, rest),
                 _ => answer,
@@ -177,9 +150,14 @@ impl Wanted<'_> {
             key,
             url,
             hint,
-            &self.options.path,
+            &self.options.paths,
             *self.report,
         )
+    }
+
+    fn are_client_keys_at_hand(&self) -> bool {
+        let mut projects = self.options.paths.projects();
+        projects.all(|path| ClientKey::is_at_hand(path.project(), self.variables))
     }
 
     fn fetch(
@@ -195,8 +173,8 @@ impl Wanted<'_> {
             attempts: network.attempts,
         };
         let places = places::of_service(url, identity, network, self.report)?;
-        let path = self.options.path.clone();
-        Fetch::start(places, path, hint.clone(), patience, keep, *self.report)
+        let paths = self.options.paths.clone();
+        Fetch::start(places, paths, hint.clone(), patience, keep, *self.report)
     }
 
     /// Asks what the API key may do, in what is left of the time of the fetch.
@@ -217,7 +195,7 @@ impl Wanted<'_> {
                 let timeout = self.network.timeout.saturating_sub(spent);
                 let identity = self.identity(Arc::clone(&key));
                 let service = places::service(url, identity, self.network)?;
-                fetch::api_keys(service, &options.path, hint.clone(), timeout, *report)
+                fetch::api_keys(service, &options.paths, hint.clone(), timeout, *report)
             }
         };
         abilities::look_at_key(&key, report, ask);
@@ -236,121 +214,208 @@ impl Wanted<'_> {
         Identity { key, agent }
     }
 
-    /// Opens what a fetch brings, with a key that is derived as soon as its descriptor is there.
+    /// Opens what a fetch brings, with keys that are derived as soon as their descriptors are there.
     fn unseal(&self, mut fetch: Fetch, timeout: Duration) -> Result<Answer, Error> {
-        let (options, variables, report) = (self.options, self.variables, self.report);
-        let path = &options.path;
+        let (paths, report) = (&self.options.paths, self.report);
         let time = Stopwatch::start(timeout);
-        let find = || time.paused(|| ClientKey::find(variables, report));
-        let client_key = || report.timed(Stage::Keys, find);
-        // Nobody is asked for a key before the secrets are there, and none is derived for what is known.
-        let expected = self.expected(Origin::Service);
-        let early = fetch.descriptor().filter(|descriptor| {
-            open::is_fast_to_derive(descriptor)
-                && expected.accepts(descriptor)
-                && (!descriptor.is_client_managed() || ClientKey::is_at_hand(variables))
-                && self.occasion != Occasion::Renewal
-        });
-        let early = early.map(|descriptor| {
-            let key = open::data_key(&descriptor, path, report, client_key);
-            (descriptor, key)
-        });
-        let mut sealed = fetch.finish()?;
-        time.check()?;
-        self.check(&sealed)?;
-        (self.inspect)(&sealed);
-        let (texts, origin) = (sealed.texts.take(), sealed.origin);
-        self.ignore_client_key(&sealed);
-        let proof = Proof::of(&mut sealed, options, report)?;
-        self.tell_absent(&sealed, proof.is_some());
-        let key = |descriptor: &Arc<KeyDescriptor>| {
-            open::warn_of_few_iterations(descriptor, path, report);
-            match early {
-                Some((used, key)) if Arc::ptr_eq(&used, descriptor) => key,
-                _ => open::data_key(descriptor, path, report, client_key),
+        let mut keys = Derivations::new(paths, self.variables, &time, report);
+        while let Some((project, descriptor)) = fetch.descriptor() {
+            if self.is_derived_early(project, &descriptor) {
+                keys.begin(project, &descriptor);
             }
-        };
-        let (levels, key) = match (&proof, &sealed.descriptor) {
-            // That there is no level has to be shown too.
-            (Some(_), Some(descriptor)) if sealed.secrets.are_none() => {
-                (Vec::new(), Some(key(descriptor)?))
-            }
-            _ => open::open(sealed, options.allow_plaintext, report, key)?,
-        };
-        time.check()?;
-        if let Some(proof) = proof {
-            proof.check(key.as_ref(), options, report)?;
         }
+        let SealedPaths {
+            each: sealed,
+            texts,
+        } = fetch.finish()?;
+        time.check()?;
+        let (sealed, proofs) = self.looked_at(sealed)?;
+        let origin = sealed.first().map_or(Origin::Service, |it| it.origin);
+        let keys = keys.finish(&self.needed(&sealed, &proofs))?;
+        let levels = self.opened(sealed, &keys)?;
+        time.check()?;
+        self.prove(proofs, &keys)?;
         Ok(Answer {
             levels,
-            key,
+            keys,
             texts,
             origin,
         })
     }
 
-    /// Opens what was cached.
-    fn reopen(&self, mut sealed: SealedLevels, key: DataKey) -> Result<Vec<OpenLevel>, Error> {
-        self.check(&sealed)?;
-        (self.inspect)(&sealed);
-        self.ignore_client_key(&sealed);
-        let (options, report) = (self.options, self.report);
-        let proof = Proof::of(&mut sealed, options, report)?;
-        self.tell_absent(&sealed, proof.is_some());
-        if let Some(proof) = proof {
-            proof.check(Some(&key), options, report)?;
-        }
-        let opened = open::open(sealed, options.allow_plaintext, report, |_| Ok(key))?;
-        Ok(opened.0)
+    /// Whether the key of a project is derived before the secrets are there. Nobody is asked for a key so early, and none
+    /// is derived for what is known.
+    fn is_derived_early(&self, project: usize, descriptor: &KeyDescriptor) -> bool {
+        let slug = self.options.paths.in_project(project).project();
+        let is_at_hand = || ClientKey::is_at_hand(slug, self.variables);
+        open::is_fast_to_derive(descriptor)
+            && self.expected(project, Origin::Service).accepts(descriptor)
+            && (!descriptor.is_client_managed() || is_at_hand())
+            && self.occasion != Occasion::Renewal
     }
 
-    /// Which custody is expected of what comes from there.
-    fn expected(&self, origin: Origin) -> Expectation {
-        Expectation::of(self.options, self.variables, origin, self.in_force)
+    /// Opens what was cached.
+    fn reopen(&self, sealed: SealedPaths, keys: Vec<DataKey>) -> Result<Vec<OpenLevel>, Error> {
+        let (sealed, proofs) = self.looked_at(sealed.each)?;
+        let keys: Vec<_> = keys.into_iter().map(Some).collect();
+        self.prove(proofs, &keys)?;
+        self.opened(sealed, &keys)
+    }
+
+    /// Looks at the documents of all paths before any key is used: whether they are what is expected, and what has to
+    /// prove it.
+    fn looked_at(&self, mut sealed: Vec<SealedLevels>) -> Result<Looked, Error> {
+        let (options, report) = (self.options, self.report);
+        let paths = &options.paths;
+        self.check(&sealed)?;
+        (self.inspect)(&sealed);
+        self.ignore_client_keys(&sealed);
+        let proof = |(sealed, path)| Proof::of(sealed, path, options);
+        let proofs = sealed.iter_mut().zip(paths.iter()).map(proof);
+        let proofs: Vec<_> = proofs.collect::<Result<_, _>>()?;
+        for project in 0..paths.projects().len() {
+            let lacks = |path: usize| proofs[path].is_none() && Proof::is_due(&sealed[path]);
+            if paths.all_in(project).any(lacks) {
+                proof::warn_of_none(paths.in_project(project), report);
+            }
+        }
+        self.tell_absent(&sealed, &proofs);
+        open::admit(&sealed, paths, options.allow_plaintext, report)?;
+        Ok((sealed, proofs))
+    }
+
+    /// The descriptors of the projects whose keys are needed. That there is no level has to be shown too.
+    fn needed(
+        &self,
+        sealed: &[SealedLevels],
+        proofs: &[Option<Proof>],
+    ) -> Vec<Option<Arc<KeyDescriptor>>> {
+        let paths = &self.options.paths;
+        let is_needed = |path: &usize| sealed[*path].needs_key() || proofs[*path].is_some();
+        let needed = |project| {
+            let path = paths.all_in(project).find(is_needed)?;
+            sealed[path].descriptor.clone()
+        };
+        (0..paths.projects().len()).map(needed).collect()
+    }
+
+    fn opened(
+        &self,
+        sealed: Vec<SealedLevels>,
+        keys: &[Option<DataKey>],
+    ) -> Result<Vec<OpenLevel>, Error> {
+        let paths = &self.options.paths;
+        let mut levels = Vec::new();
+        for (path, sealed) in sealed.into_iter().enumerate() {
+            let key = keys[paths.project_of(path)].as_ref();
+            levels.extend(open::open(sealed, (path, paths), key, self.report)?);
+        }
+        Ok(levels)
+    }
+
+    fn prove(&self, proofs: Vec<Option<Proof>>, keys: &[Option<DataKey>]) -> Result<(), Error> {
+        let paths = &self.options.paths;
+        for (path, proof) in proofs.into_iter().enumerate() {
+            if let Some(proof) = proof {
+                let key = keys[paths.project_of(path)].as_ref();
+                proof.check(key, self.options, self.report)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Which custody is expected of a project that comes from there.
+    fn expected(&self, project: usize, origin: Origin) -> Expectation {
+        let paths = &self.options.paths;
+        let first = paths.all_in(project).next().unwrap_or_default();
+        let in_force = self.in_force[first];
+        let path = paths.get(first);
+        Expectation::of(path, self.options, self.variables, origin, in_force)
+    }
+
+    /// The same of every project.
+    fn expectations(&self, origin: Origin) -> impl Iterator<Item = Expectation> {
+        let projects = 0..self.options.paths.projects().len();
+        projects.map(move |project| self.expected(project, origin))
     }
 
     /// Refuses documents that are not what the reader expects, before anything is derived or opened.
-    fn check(&self, sealed: &SealedLevels) -> Result<(), Error> {
-        let expected = self.expected(sealed.origin);
-        expected.record(self.report);
-        expected.check(sealed, &self.options.path)?;
-        let path = &self.options.path;
-        let mut absent = sealed.secrets.absent(path);
-        self.report
-            .record(|| Event::AbsentLevels(absent.iter().map(|level| level.as_str()).collect()));
-        absent.retain(|level| self.options.require_levels.contains(level));
-        if absent.is_empty() {
-            return Ok(());
+    fn check(&self, sealed: &[SealedLevels]) -> Result<(), Error> {
+        let paths = &self.options.paths;
+        let origin = sealed.first().map_or(Origin::Service, |it| it.origin);
+        for (project, expected) in self.expectations(origin).enumerate() {
+            expected.record(self.report);
+            for path in paths.all_in(project) {
+                expected.check(&sealed[path])?;
+            }
         }
-        Err(Error::AbsentLevels {
-            path: path.to_string(),
-            levels: words(&absent),
-        })
+        let absent = sealed.iter().zip(paths.iter());
+        let absent: Vec<_> = absent
+            .map(|(sealed, path)| sealed.secrets.absent(path))
+            .collect();
+        self.report.record(|| {
+            let each = absent.iter().enumerate();
+            let named = each.flat_map(|(path, levels)| {
+                levels
+                    .iter()
+                    .map(move |level| paths.level(path, *level).to_string())
+            });
+            Event::AbsentLevels(named.collect())
+        });
+        for (path, mut absent) in paths.iter().zip(absent) {
+            absent.retain(|level| self.options.require_levels.contains(level));
+            if !absent.is_empty() {
+                return Err(Error::AbsentLevels {
+                    path: path.to_string(),
+                    levels: words(&absent),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Warns of levels that are absent and were not when the command was started, unless a manifest proves that they
     /// have to be.
-    fn tell_absent(&self, sealed: &SealedLevels, is_proven: bool) {
-        let path = &self.options.path;
-        let mut absent = sealed.secrets.absent(path);
-        absent.retain(|level| !self.in_force.was_absent(*level));
-        if !is_proven && !absent.is_empty() {
-            let levels = words(&absent);
-            self.report.warn(format_args!(
-                "{path}: there is no level {levels}; --require-levels makes that an error"
-            ));
+    fn tell_absent(&self, sealed: &[SealedLevels], proofs: &[Option<Proof>]) {
+        let paths = self.options.paths.iter().zip(self.in_force);
+        for (((path, in_force), sealed), proof) in paths.zip(sealed).zip(proofs) {
+            let mut absent = sealed.secrets.absent(path);
+            absent.retain(|level| !in_force.was_absent(*level));
+            if proof.is_none() && !absent.is_empty() {
+                let levels = words(&absent);
+                self.report.warn(format_args!(
+                    "{path}: there is no level {levels}; --require-levels makes that an error"
+                ));
+            }
         }
     }
 
-    /// Warns of a client key that cannot be used.
-    fn ignore_client_key(&self, sealed: &SealedLevels) {
-        if sealed.is_server_managed() && ClientKey::is_given(self.variables) {
-            self.report.warn(format_args!(
-                "the project is server-managed: the client key is ignored"
-            ));
+    /// Warns of client keys that cannot be used. One that is for all others may be meant for another project.
+    fn ignore_client_keys(&self, sealed: &[SealedLevels]) {
+        let paths = &self.options.paths;
+        for (project, path) in paths.projects().enumerate() {
+            let slug = path.project();
+            let mut all = paths.all_in(project);
+            if !all.any(|path| sealed[path].is_server_managed()) {
+                continue;
+            }
+            if paths.projects().len() > 1 {
+                if ClientKey::is_own(slug, self.variables) {
+                    self.report.warn(format_args!(
+                        "the project {slug} is server-managed: its client key is ignored"
+                    ));
+                }
+            } else if ClientKey::is_given(slug, self.variables) {
+                self.report.warn(format_args!(
+                    "the project is server-managed: the client key is ignored"
+                ));
+            }
         }
     }
 }
+
+/// Documents that were looked at, and what has to prove that they are whole.
+type Looked = (Vec<SealedLevels>, Vec<Option<Proof>>);
 
 fn words(levels: &[LevelName]) -> String {
     let words: Vec<_> = levels.iter().map(|level| level.as_str()).collect();

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use crate::cli::{ApiUrl, Network, ServiceUrl};
 use crate::error::{Error, shown};
 use crate::event::Event;
-use crate::path::SecretPath;
+use crate::path::{PathList, SecretPath};
 use crate::report::Report;
 use crate::store::documents;
 use crate::store::http::client::{Cloud, Identity};
 use crate::store::http::deadline::Time;
 use crate::store::http::{at_once, tls};
 use crate::store::json::Malformed;
-use crate::store::model::{Document, OrganizationHint, Origin, SealedLevels};
+use crate::store::model::{Document, OrganizationHint, Origin, SealedLevels, SealedPaths};
 use crate::store::tree::Tree;
 
 /// Something that has the documents.
@@ -87,53 +87,74 @@ pub fn service(url: &ServiceUrl, identity: Identity, network: &Network) -> Resul
     Ok(Place::Server(cloud))
 }
 
-/// Reads what `path` holds in a sealed tree.
+/// Reads what `paths` hold in a sealed tree.
 ///
 /// # Errors
 ///
 /// Any error of the tree, and a document that is not what it should be.
 pub fn read_tree(
     tree: &Tree,
-    path: &SecretPath,
+    paths: &PathList,
     organization: &OrganizationHint,
     report: Report,
-) -> Result<SealedLevels, Error> {
+) -> Result<SealedPaths, Error> {
     let text = tree.read(Document::Organization)?;
     let record = decoded(&text, Document::Organization, documents::organization)?;
     let organization = &organization.check(record)?;
     record_organization(organization, &report);
-    let read_project = |tree: &Tree| read_project(tree, organization, path);
-    let project = tree
-        .at_project(organization, path)
-        .map(|at| read_project(&at));
-    // Somebody may have put another directory in its place, or in that of the tree, and removed it. What is there now
-    // is what counts.
-    let (text, manifest, key) = match project {
-        Ok(Ok(texts)) => texts,
-        _ => read_project(&Tree::open(&tree.root)?)?,
-    };
-    let document = Document::Secrets { organization, path };
-    let secrets = decoded(&text, document, documents::secrets)?;
-    secrets.check_depth(path)?;
-    let document = Document::EncryptionKey { organization, path };
-    let descriptor = decoded(&key, document, documents::descriptor)?;
-    let document = Document::Manifest { organization, path };
-    let manifest = manifest.map(|text| decoded(&text, document, documents::manifest));
-    Ok(SealedLevels {
-        organization: Some(organization.clone()),
-        secrets,
-        descriptor: Some(Arc::new(descriptor)),
-        manifest: manifest.transpose()?,
+    let mut each: Vec<_> = paths.iter().map(|_| None).collect();
+    for (project, first) in paths.projects().enumerate() {
+        let all: Vec<_> = paths.all_in(project).collect();
+        let settled = all.iter().map(|path| paths.get(*path));
+        let settled: Vec<_> = settled.collect();
+        let read_project = |tree: &Tree| read_project(tree, organization, &settled);
+        let there = tree.at_project(organization, first);
+        // Somebody may have put another directory in its place, or in that of the tree, and removed it. What is there
+        // now is what counts.
+        let (texts, manifest, key) = match there.map(|at| read_project(&at)) {
+            Ok(Ok(texts)) => texts,
+            _ => read_project(&Tree::open(&tree.root)?)?,
+        };
+        let mut found = Vec::new();
+        for (path, text) in all.iter().map(|path| paths.get(*path)).zip(texts) {
+            let document = Document::Secrets { organization, path };
+            let secrets = decoded(&text, document, documents::secrets)?;
+            secrets.check_depth(path)?;
+            found.push(secrets);
+        }
+        let path = first;
+        let document = Document::EncryptionKey { organization, path };
+        let descriptor = decoded(&key, document, documents::descriptor)?;
+        let descriptor = Arc::new(descriptor);
+        let document = Document::Manifest { organization, path };
+        let manifest = manifest.map(|text| decoded(&text, document, documents::manifest));
+        let manifest = manifest.transpose()?.map(Arc::new);
+        for (path, secrets) in all.into_iter().zip(found) {
+            each[path] = Some(SealedLevels {
+                organization: Some(organization.clone()),
+                secrets,
+                descriptor: Some(Arc::clone(&descriptor)),
+                manifest: manifest.clone(),
+                origin: Origin::Tree,
+            });
+        }
+    }
+    Ok(SealedPaths {
+        each: each.into_iter().flatten().collect(),
         texts: None,
-        origin: Origin::Tree,
     })
 }
 
-/// The texts of a path's secrets, of the manifest of its project if there is one, and of its key descriptor.
-type ProjectTexts = (String, Option<String>, String);
+/// The texts of the secrets of paths, of the manifest of their project if there is one, and of its key descriptor.
+type ProjectTexts = (Vec<String>, Option<String>, String);
 
-fn read_project(tree: &Tree, organization: &str, path: &SecretPath) -> Result<ProjectTexts, Error> {
-    let (secrets, manifest) = read_settled(tree, organization, path)?;
+fn read_project(
+    tree: &Tree,
+    organization: &str,
+    paths: &[&SecretPath],
+) -> Result<ProjectTexts, Error> {
+    let (secrets, manifest) = read_settled(tree, organization, paths)?;
+    let path = paths[0];
     let key = tree.read(Document::EncryptionKey { organization, path })?;
     Ok((secrets, manifest, key))
 }
@@ -141,20 +162,22 @@ fn read_project(tree: &Tree, organization: &str, path: &SecretPath) -> Result<Pr
 /// How often a manifest may have changed while the secrets were read: each time somebody has sealed a level meanwhile.
 const MAX_CHANGES: usize = 100;
 
-/// Reads the secrets of a path, and the manifest that was in place before they were read and after. Both belong
-/// together then: `dotenv-seal` writes the manifest before and after it writes anything else, never twice the same.
+/// Reads the secrets of paths of one project, and the manifest that was in place before they were read and after. They
+/// belong together then: `dotenv-seal` writes the manifest before and after it writes anything else, never twice the same.
 fn read_settled(
     tree: &Tree,
     organization: &str,
-    path: &SecretPath,
-) -> Result<(String, Option<String>), Error> {
+    paths: &[&SecretPath],
+) -> Result<(Vec<String>, Option<String>), Error> {
+    let path = paths[0];
     let read_manifest = || match tree.read(Document::Manifest { organization, path }) {
         Err(Error::NotFound { .. }) => Ok(None),
         read => read.map(Some),
     };
+    let read_secrets = |path: &&SecretPath| tree.read(Document::Secrets { organization, path });
     let mut before = read_manifest();
     for change in 0.. {
-        let secrets = tree.read(Document::Secrets { organization, path })?;
+        let secrets = paths.iter().map(read_secrets).collect::<Result<_, _>>()?;
         let after = read_manifest()?;
         if before? == after || change == MAX_CHANGES {
             return Ok((secrets, after));

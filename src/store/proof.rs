@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
+
 use crate::cli::Options;
 use crate::crypto::DataKey;
 use crate::error::{Error, ManifestFlaw};
@@ -14,8 +16,9 @@ use crate::store::model::{Origin, SealedLevels, SealedManifest};
 /// What proves it once the key is there.
 pub struct Proof {
     organization: String,
-    manifest: SealedManifest,
+    manifest: Arc<SealedManifest>,
     found: Found,
+    path: SecretPath,
 }
 
 impl Proof {
@@ -27,13 +30,12 @@ impl Proof {
     /// If there is no manifest, and that is not accepted.
     pub fn of(
         sealed: &mut SealedLevels,
+        path: &SecretPath,
         options: &Options,
-        report: &Report,
     ) -> Result<Option<Self>, Error> {
         if sealed.origin == Origin::Service {
             return Ok(None);
         }
-        let path = &options.path;
         let flawed = |flaw| {
             let project = path.project().to_owned();
             Err(Error::NotWhole { project, flaw })
@@ -47,6 +49,7 @@ impl Proof {
                 organization: organization.clone(),
                 manifest,
                 found: Found::of(path, &sealed.secrets.levels),
+                path: path.clone(),
             }));
         }
         if options.min_generation.is_some() {
@@ -58,8 +61,12 @@ impl Proof {
         if !options.allow_unsigned_tree {
             return flawed(ManifestFlaw::Missing);
         }
-        warn_of_none(path, report);
         Ok(None)
+    }
+
+    /// Whether a tree or mirror should have one.
+    pub fn is_due(sealed: &SealedLevels) -> bool {
+        sealed.origin != Origin::Service && !sealed.is_server_managed()
     }
 
     /// Checks the levels.
@@ -73,7 +80,7 @@ impl Proof {
         options: &Options,
         report: &Report,
     ) -> Result<(), Error> {
-        let path = &options.path;
+        let path = &self.path;
         let flawed = |flaw| Error::NotWhole {
             project: path.project().to_owned(),
             flaw,
@@ -81,7 +88,11 @@ impl Proof {
         let key = key.ok_or_else(|| flawed(ManifestFlaw::NotAuthentic))?;
         let manifest = Manifest::open(&self.manifest, key, (&self.organization, path))?;
         let generation = manifest.generation;
-        report.record(|| Event::Generation(generation));
+        let project = path.project();
+        report.record(|| Event::Generation {
+            project,
+            generation,
+        });
         report.note(format_args!(
             "generation {generation} of {}",
             path.project()
@@ -98,7 +109,8 @@ impl Proof {
     }
 }
 
-fn warn_of_none(path: &SecretPath, report: &Report) {
+/// Warns of a project that has none, where that is accepted.
+pub fn warn_of_none(path: &SecretPath, report: &Report) {
     report.warn(format_args!(
         "{}: there is no manifest; a level that is missing, moved or old is not noticed",
         path.project()

@@ -9,32 +9,41 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use crate::error::{Error, Unreachable};
-use crate::path::SecretPath;
+use crate::path::PathList;
 use crate::store::http::deadline::Time;
 use crate::store::model::Document;
 use crate::store::places::Place;
 use crate::sys;
 
-/// The organization and the path that documents are about.
-pub type About = (String, SecretPath);
+/// The organization and the paths that documents are about.
+pub type About = (String, PathList);
 
-/// A document that is asked for.
+/// A document that is asked for. Paths and projects go by their numbers in the list of paths.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Requested {
     Organization,
-    EncryptionKey,
-    Manifest,
-    Secrets,
+    EncryptionKey { project: usize },
+    Manifest { project: usize },
+    Secrets { path: usize },
     ApiKeys { page: u64 },
 }
 
 impl Requested {
-    pub fn document(self, (organization, path): &About) -> Document<'_> {
+    pub fn document(self, (organization, paths): &About) -> Document<'_> {
         match self {
             Requested::Organization => Document::Organization,
-            Requested::EncryptionKey => Document::EncryptionKey { organization, path },
-            Requested::Manifest => Document::Manifest { organization, path },
-            Requested::Secrets => Document::Secrets { organization, path },
+            Requested::EncryptionKey { project } => Document::EncryptionKey {
+                organization,
+                path: paths.in_project(project),
+            },
+            Requested::Manifest { project } => Document::Manifest {
+                organization,
+                path: paths.in_project(project),
+            },
+            Requested::Secrets { path } => Document::Secrets {
+                organization,
+                path: paths.get(path),
+            },
             Requested::ApiKeys { page } => Document::ApiKeys { organization, page },
         }
     }

@@ -16,7 +16,7 @@ use crate::dotenv::parse::{Parsed, Skipped, Value, parse};
 use crate::dotenv::resolve::{Template, resolve};
 use crate::error::Error;
 use crate::event::Event;
-use crate::path::LevelName;
+use crate::path::{LevelAt, LevelName, PathList};
 use crate::report::Report;
 use crate::store::documents;
 use crate::store::model::Format;
@@ -48,9 +48,17 @@ pub enum Layer {
     /// The files of `--defaults`.
     Defaults,
     /// A level of the store.
-    Level(LevelName),
+    Level(VariableOrigin),
     /// The files of `--overrides`.
     Overrides,
+}
+
+/// The level that a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VariableOrigin {
+    /// The number of the path.
+    pub path: usize,
+    pub level: LevelName,
 }
 
 impl Layer {
@@ -58,7 +66,7 @@ impl Layer {
     pub fn as_str(self) -> &'static str {
         match self {
             Layer::Defaults => "defaults",
-            Layer::Level(level) => level.as_str(),
+            Layer::Level(origin) => origin.level.as_str(),
             Layer::Overrides => "overrides",
         }
     }
@@ -103,6 +111,7 @@ impl LevelText<'_> {
 /// If one breaks the grammar.
 pub fn read<'a>(
     levels: &'a [OpenLevel],
+    paths: &PathList,
     report: &Report,
 ) -> Result<Vec<LayerVariables<'a>>, Error> {
     for (index, level) in levels.iter().enumerate() {
@@ -110,9 +119,13 @@ pub fn read<'a>(
         report.record(|| Event::LevelOpened { index, bytes });
     }
     let read = |(index, level): (usize, &'a OpenLevel)| {
+        let origin = VariableOrigin {
+            path: level.path,
+            level: level.name,
+        };
         let variables = LayerVariables {
-            layer: Layer::Level(level.name),
-            text: read_level(level, report)?,
+            layer: Layer::Level(origin),
+            text: read_level(level, paths.level(level.path, level.name), report)?,
         };
         report.record(|| Event::LevelRead {
             index,
@@ -123,13 +136,18 @@ pub fn read<'a>(
     levels.iter().enumerate().map(read).collect()
 }
 
-fn read_level<'a>(level: &'a OpenLevel, report: &Report) -> Result<LevelText<'a>, Error> {
-    let (level, text, format) = (level.name, level.text.bytes(), level.format);
+fn read_level<'a>(
+    opened: &'a OpenLevel,
+    level: LevelAt,
+    report: &Report,
+) -> Result<LevelText<'a>, Error> {
+    let (text, format) = (opened.text.bytes(), opened.format);
     match format {
         Format::Env => {
+            let name = format!("level {level}");
             let parsed = parse(text).map_err(|error| Error::Parse { level, error })?;
-            warn_of_skipped(&format!("level {level}"), parsed.skipped, report);
-            warn_of_backticks(&format!("level {level}"), &parsed.backticked, report);
+            warn_of_skipped(&name, parsed.skipped, report);
+            warn_of_backticks(&name, &parsed.backticked, report);
             Ok(LevelText::Env(parsed))
         }
         Format::Json => {

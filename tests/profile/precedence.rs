@@ -275,7 +275,7 @@ pub fn a_refused_profile_is_shown_as_json() {
         (
             "",
             &["--check", "--json", "p", "q", "--quiet=x"],
-            "more than one PATH before '--'",
+            "option '--quiet' takes no value",
         ),
     ] {
         let (_dir, run) = with(text);

@@ -145,6 +145,11 @@ pub fn build(snippet: &Snippet) {
     );
 }
 
+pub fn two_paths(snippet: &Snippet) {
+    let both = Finds::Also("[ -n \"$NPM_TOKEN\" ] && [ -n \"$SMTP_PASSWORD\" ]");
+    example(snippet, true, &[("work/server", both)], &["server"]);
+}
+
 pub fn key_from_a_program(snippet: &Snippet) {
     example(
         snippet,

@@ -13,7 +13,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::crypto::Digest;
-use crate::store::custody::InForce;
+use crate::path::MAX_PATHS;
+use crate::store::custody::{AllInForce, InForce};
 use crate::sys::signal_names::SIGCHLD;
 use crate::sys::{self, Pid};
 
@@ -57,8 +58,8 @@ pub struct Board {
     asked_wait: &'static AtomicU32,
     /// Whether the candidate has ended by its own decision, or has become the command; 0 if not.
     accounted_for: &'static AtomicU32,
-    /// What the command was started with; 0 until there is one.
-    started_with: &'static AtomicU32,
+    /// What the command was started with of each path; 0 until there is one.
+    started_with: &'static [AtomicU32; MAX_PATHS],
     troubles: &'static [AtomicU32; TROUBLES],
 }
 
@@ -66,7 +67,10 @@ pub struct Board {
 const DIGEST: usize = size_of::<Digest>() / size_of::<u32>();
 
 /// How many numbers there are on the page.
-const WORDS: usize = 6 + 4 * DIGEST + TROUBLES;
+const WORDS: usize = NUMBERS + 4 * DIGEST + MAX_PATHS + TROUBLES;
+
+/// How many of them stand for themselves.
+const NUMBERS: usize = 5;
 
 /// How long it is until somebody looks again who cannot be told of a change.
 const POLL: Duration = Duration::from_millis(10);
@@ -102,7 +106,8 @@ impl Board {
         let words: &'static [AtomicU32; WORDS] = sys::share_words()?;
         let (digests, rest) = words.split_at(4 * DIGEST);
         let digests = digests.as_chunks().0;
-        let (numbers, troubles) = rest.split_at(6);
+        let (numbers, rest) = rest.split_at(NUMBERS);
+        let (started_with, troubles) = rest.split_at(MAX_PATHS);
         Ok(Box::leak(Box::new(Board {
             stage: &numbers[0],
             candidate: &numbers[1],
@@ -113,7 +118,7 @@ impl Board {
             unsettled: &numbers[2],
             asked_wait: &numbers[3],
             accounted_for: &numbers[4],
-            started_with: &numbers[5],
+            started_with: &started_with.as_chunks().0[0],
             troubles: &troubles.as_chunks().0[0],
         })))
     }
@@ -208,14 +213,16 @@ impl Board {
     }
 
     /// What the command was started with.
-    pub fn started_with(&self) -> InForce {
-        InForce::from_number(self.started_with.load(Ordering::Relaxed))
+    pub fn started_with(&self) -> AllInForce {
+        let number = |word: &AtomicU32| InForce::from_number(word.load(Ordering::Relaxed));
+        self.started_with.each_ref().map(number)
     }
 
     /// Says what it is started with.
-    pub fn set_started_with(&self, in_force: InForce) {
-        self.started_with
-            .store(in_force.number(), Ordering::Relaxed);
+    pub fn set_started_with(&self, in_force: AllInForce) {
+        for (word, in_force) in self.started_with.iter().zip(in_force) {
+            word.store(in_force.number(), Ordering::Relaxed);
+        }
     }
 
     /// Takes note of a trouble, and tells whether it is a new one.

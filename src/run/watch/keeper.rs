@@ -19,7 +19,7 @@ use crate::keys::Variables;
 use crate::report::Report;
 use crate::run::watch::board::{Board, CandidateStage};
 use crate::run::worker::{WorkerStart, die_with_parent};
-use crate::store::custody::InForce;
+use crate::store::custody::{AllInForce, InForce};
 use crate::store::model::SealedLevels;
 use crate::sys::locked::Locked;
 use crate::sys::signal_names::{SIGKILL, SIGTTOU};
@@ -196,7 +196,7 @@ pub struct Candidate {
     is_first: bool,
     digests: DigestKey,
     documents: Cell<Digest>,
-    started_with: Cell<InForce>,
+    started_with: Cell<AllInForce>,
     values: Cell<Digest>,
 }
 
@@ -219,7 +219,7 @@ impl Candidate {
     }
 
     /// What the command that is there was started with.
-    pub fn in_force(&self) -> InForce {
+    pub fn in_force(&self) -> AllInForce {
         self.board.started_with()
     }
 
@@ -242,16 +242,17 @@ impl Candidate {
 
     /// Looks at documents before anything is decrypted, and at the `texts` beside them. A renewal ends here, unless they
     /// have changed, and twice were the same.
-    pub fn check_documents(&self, sealed: &SealedLevels, texts: &[&[u8]]) {
+    pub fn check_documents(&self, sealed: &[SealedLevels], texts: &[&[u8]]) {
         let digest = self.digests.digest(|give| {
-            sealed.each_part(give);
+            sealed.iter().for_each(|sealed| sealed.each_part(give));
             for text in texts {
                 give(&text.len().to_ne_bytes());
                 give(text);
             }
         });
         self.documents.set(digest);
-        self.started_with.set(InForce::of(sealed, self.in_force()));
+        self.started_with
+            .set(InForce::of_all(sealed, self.in_force()));
         if self.is_first {
             return;
         }

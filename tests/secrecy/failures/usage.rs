@@ -14,6 +14,9 @@ fn usage(variant: &'static str, says: &'static str, arguments: &[&str]) -> Failu
 pub fn table() -> Vec<Failure> {
     let (option, glued) = (format!("--secret={VALUE}"), format!("-s{VALUE}"));
     let unwanted = format!("--exec={VALUE}");
+    let many: Vec<_> = (0..33).map(|number| format!("p{number}")).collect();
+    let mut many: Vec<_> = many.iter().map(String::as_str).collect();
+    many.extend(["--", VALUE]);
     let mut table = vec![
         usage("Usage::UnknownOption", "unknown", &[&option, "p", "--"]),
         usage("Usage::UnknownOption", "unknown", &[&glued, "p", "--"]),
@@ -25,11 +28,7 @@ pub fn table() -> Vec<Failure> {
             "no value",
             &[&format!("--help={WORD}")],
         ),
-        usage(
-            "Usage::ExtraArgument",
-            "more than one",
-            &[WORD, VALUE, "--", "x"],
-        ),
+        usage("Usage::TooManyPaths", "more than the 32", &many),
         usage("Usage::MissingSeparator", "missing '--'", &[WORD, VALUE]),
         usage("Usage::NoCommand", "no command", &[VALUE, "--"]),
         usage("Usage::NoPath", "no PATH", &["--", VALUE]),
