@@ -58,6 +58,8 @@ pub enum Event<'a> {
         file: String,
         names: usize,
     },
+    /// The references in variables, and where they lead.
+    References(Vec<ReferenceEvent>),
     /// Secrets that the selection leaves out.
     LeftOut(Vec<String>),
     /// Secrets that get another name: the stored one and the new one.
@@ -86,6 +88,16 @@ pub enum Event<'a> {
     },
     /// The command, and the file that would be executed if there is one.
     Command { name: String, file: Option<String> },
+}
+
+/// A reference in a variable.
+#[derive(Clone)]
+pub struct ReferenceEvent {
+    pub variable: String,
+    /// The path that the value comes from; until that is known, the path or paths that are looked in.
+    pub path: String,
+    /// The name of the secret.
+    pub name: String,
 }
 
 /// A level that is present.

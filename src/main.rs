@@ -31,6 +31,7 @@ fn begin() -> Result<ExitCode, Error> {
     let environ = Environ::take();
     let outside = Outside {
         variable: &|name| environ.value(name),
+        names: &|| environ.names(),
         profile: read_profile,
     };
     match parse(std::env::args_os().skip(1), &outside) {
@@ -104,8 +105,8 @@ fn prepare(task: &mut Task) -> Result<Option<Ready<'_>>, Error> {
     let (levels, cache) = task.obtain(&texts)?;
     task.forget_keys();
     let read = task.read(&levels, cache)?;
-    let merged = task.merge(&read, &files.local);
-    let values = task.resolve(&merged)?;
-    let secrets = task.select(merged, &values, &files.local.required)?;
+    let sets = task.merge(&read, &files.local);
+    let values = task.resolve(&sets)?;
+    let secrets = task.select(sets, &values, &read, &files.local.required)?;
     task.hand_over(&secrets, &files.templates)
 }

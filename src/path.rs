@@ -116,6 +116,19 @@ impl PathList {
         }
     }
 
+    /// The number of a path, which is added at the end if it is not there.
+    pub fn place_of(&mut self, path: SecretPath) -> usize {
+        if let Some(place) = self.paths.iter().position(|it| *it == path) {
+            return place;
+        }
+        let project = path.project();
+        if !self.projects().any(|it| it.project() == project) {
+            self.projects.push(self.paths.len());
+        }
+        self.paths.push(path);
+        self.paths.len() - 1
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &SecretPath> {
         self.paths.iter()
     }

@@ -28,9 +28,10 @@ use crate::store::open::OpenLevel;
 use crate::sys::locked::{self, Protection};
 use crate::sys::{self, Environ};
 use crate::variables::local::{LocalTexts, LocalVariables, Required};
+use crate::variables::referred::{self, referred};
 use crate::variables::select::select;
 use crate::variables::takeover::refuse_unsafe;
-use crate::variables::{self, Layer, LayerVariables, Variable};
+use crate::variables::{self, Layer, LayerVariables, Variable, VariableOrigin};
 
 /// What a run was given.
 pub struct Assignment {
@@ -222,7 +223,11 @@ impl Task {
             },
             report: &self.report,
         };
-        wanted.obtain()
+        if let Some(references) = &self.options.references {
+            referred::announce(references, &self.options, &self.report);
+        }
+        let obtained = wanted.obtain();
+        obtained.map_err(|error| referred::named(error, &self.options))
     }
 
     fn occasion(&self) -> Occasion {
@@ -268,50 +273,63 @@ impl Task {
         Ok(read)
     }
 
-    /// Merges the levels, between the values of the files, to one set.
+    /// Merges the levels, between the values of the files, to one set, or to those that references lead to.
     pub fn merge<'a>(
         &self,
         levels: &'a [LayerVariables<'a>],
         local: &'a LocalVariables<'a>,
-    ) -> Vec<Variable<'a>> {
-        let (paths, report) = (&self.options.paths, &self.report);
-        let layers = local.defaults.iter().chain(levels).chain(&local.overrides);
-        let secrets = report.timed(Stage::Parse, || variables::merge(layers));
-        let count = secrets.iter().filter(|it| !it.is_local()).count();
-        report.note(format_args!("{count} secrets from {paths}"));
-        secrets
+    ) -> Vec<Vec<Variable<'a>>> {
+        let (options, report) = (&self.options, &self.report);
+        let around = (&*local.defaults, &*local.overrides);
+        let sets = report.timed(Stage::Parse, || variables::sets(levels, around, options));
+        let count = sets.iter().flatten().filter(|it| !it.is_local()).count();
+        report.note(format_args!("{count} secrets from {}", options.paths));
+        sets
     }
 
-    /// The values after references in them were resolved, if that is asked for.
+    /// The values of each set after references in them were resolved, if that is asked for.
     ///
     /// # Errors
     ///
     /// If one cannot be resolved.
-    pub fn resolve(&self, secrets: &[Variable<'_>]) -> Result<Vec<Rc<str>>, Error> {
+    pub fn resolve(&self, sets: &[Vec<Variable<'_>>]) -> Result<Vec<Vec<Rc<str>>>, Error> {
         let Some(how) = self.options.resolve else {
             return Ok(Vec::new());
         };
         let report = &self.report;
         let inherited = |name: &str| self.environ.text(name);
-        let resolved = || variables::resolved(secrets, how, &inherited, report);
-        report.timed(Stage::Parse, resolved)
+        let resolved = |set: &Vec<_>| variables::resolved(set, how, &inherited, report);
+        report.timed(Stage::Parse, || sets.iter().map(resolved).collect())
     }
 
-    /// Takes the secrets that are asked for, under their final names, with the values that were resolved.
+    /// Takes the secrets that are asked for, under their final names, with the values that were resolved. `read` tells
+    /// which levels there are.
     ///
     /// # Errors
     ///
     /// If one is missing, or there is none.
     pub fn select<'a>(
         &mut self,
-        mut secrets: Vec<Variable<'a>>,
-        values: &'a [Rc<str>],
+        mut sets: Vec<Vec<Variable<'a>>>,
+        values: &'a [Vec<Rc<str>>],
+        read: &[LayerVariables<'_>],
         required: &[Required],
     ) -> Result<Vec<Variable<'a>>, Error> {
         let (options, report) = (&self.options, &self.report);
-        for (secret, value) in secrets.iter_mut().zip(values) {
-            secret.value = Value::verbatim(value);
+        for (set, values) in sets.iter_mut().zip(values) {
+            for (secret, value) in set.iter_mut().zip(values) {
+                secret.value = Value::verbatim(value);
+            }
         }
+        let has_own = |path: usize| {
+            let level = options.paths.get(path).deepest();
+            let own = Layer::Level(VariableOrigin { path, level });
+            read.iter().any(|level| level.layer() == own)
+        };
+        let secrets = match &options.references {
+            Some(references) => referred(&sets, references, options, &has_own, report)?,
+            None => sets.swap_remove(0),
+        };
         let selected = || select(secrets, &options.selection, required, report);
         let secrets = report.timed(Stage::Environment, selected)?;
         report.record(|| Event::Secrets {

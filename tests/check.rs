@@ -159,6 +159,7 @@ fn a_check_on_the_service_tells_everything() {
         ],
         "names": ["APP_NAME", "LOG_LEVEL", "DATABASE_URL", "STRIPE_SECRET_KEY"],
         "empty": [],
+        "references": [],
         "left_out": [],
         "renamed": [],
         "preserved": [],

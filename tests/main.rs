@@ -32,6 +32,7 @@ mod profile;
 mod prompt;
 mod recipes;
 mod redact;
+mod references;
 mod render;
 mod resolve;
 mod seal;
@@ -107,6 +108,7 @@ fn main() -> ExitCode {
         profile::TESTS,
         prompt::TESTS,
         redact::TESTS,
+        references::TESTS,
         render::TESTS,
         resolve::TESTS,
         selection::TESTS,

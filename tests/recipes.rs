@@ -87,6 +87,7 @@ claims! {
     a_template: Manual "Templates" 1 => shells::template;
     a_profile_of_the_manual: Manual "Profiles" 1 => shells::profile, needs(PLACES);
     two_paths: Manual "Levels" 1 => shells::two_paths;
+    a_reference: Manual "References in variables" 1 => shells::reference;
     a_section_of_the_manual: Manual "Profiles" 2 + 3 => shells::section;
     a_build: Manual "EXAMPLES" 1 => shells::build;
     a_key_from_a_program: Manual "EXAMPLES" 2 => shells::key_from_a_program;

@@ -37,6 +37,7 @@ pub struct Findings {
     pub local_files: Vec<LocalFinding>,
     pub names: Option<Vec<String>>,
     pub empty: Vec<String>,
+    pub references: Vec<ReferenceFinding>,
     pub left_out: Vec<String>,
     pub renamed: Vec<Renamed>,
     pub preserved: Vec<String>,
@@ -131,6 +132,14 @@ pub struct LocalFinding {
     pub names: usize,
 }
 
+/// A variable that refers to a secret, and the path that has it.
+#[derive(Serialize)]
+pub struct ReferenceFinding {
+    pub variable: String,
+    pub path: String,
+    pub name: String,
+}
+
 /// A secret that `--rename` or `--prefix` gives another name.
 #[derive(Serialize)]
 pub struct Renamed {
@@ -219,6 +228,14 @@ impl Findings {
                 file: file.clone(),
                 names: *names,
             }),
+            Event::References(references) => {
+                let finding = |it: &event::ReferenceEvent| ReferenceFinding {
+                    variable: it.variable.clone(),
+                    path: it.path.clone(),
+                    name: it.name.clone(),
+                };
+                self.references = references.iter().map(finding).collect();
+            }
             Event::LeftOut(names) => self.left_out = names.clone(),
             Event::Preserved(names) => self.preserved = names.clone(),
             Event::Overridden(names) => self.overridden = names.clone(),

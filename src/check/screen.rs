@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 
 use crate::check::findings::{
     Command, ExpectedFinding, Findings, KeyFinding, LevelFinding, LocalFinding, ProjectFinding,
-    Size, SourceFinding, Times,
+    ReferenceFinding, Size, SourceFinding, Times,
 };
 use crate::error::visible;
 use crate::store::custody::GIVEN_KEY;
@@ -228,6 +228,14 @@ fn tell_level(screen: &mut Screen, level: &LevelFinding, is_of_several: bool) {
 fn environment(screen: &mut Screen, findings: &Findings) {
     if let Some(names) = &findings.names {
         screen.list("secrets", names);
+    }
+    for ReferenceFinding {
+        variable,
+        path,
+        name,
+    } in &findings.references
+    {
+        screen.line("reference", format_args!("{variable} = {path}#{name}"));
     }
     let renamed = findings.renamed.iter();
     let renamed: Vec<_> = renamed

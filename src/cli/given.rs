@@ -33,6 +33,7 @@ pub struct Given {
     pub min_generation: Setting,
     pub require_levels: Setting,
     pub level_only: Setting,
+    pub refs: Setting,
     pub allow_empty: Setting,
     pub resolve: Setting,
     pub resolve_env: Setting,

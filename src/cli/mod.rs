@@ -14,6 +14,7 @@ mod paths;
 mod precedence;
 mod profile;
 mod readers;
+mod references;
 pub mod seal;
 mod table;
 mod values;
@@ -33,6 +34,7 @@ pub use crate::cli::network::{Network, ProxyVariables, Trust};
 pub use crate::cli::options::*;
 pub use crate::cli::paths::FileName;
 use crate::cli::profile::{Profile, ProfileName};
+pub use crate::cli::references::{Reference, References};
 pub use crate::cli::table::help;
 use crate::cli::table::{Kind, Spec};
 pub use crate::cli::watching::{OnChange, Watching};
@@ -71,6 +73,8 @@ pub struct ProfileText {
 pub struct Outside<'a> {
     /// The value of a variable of the environment.
     pub variable: &'a dyn Fn(&str) -> Option<&'a OsStr>,
+    /// The names of all of them, in their order.
+    pub names: &'a dyn Fn() -> Vec<&'a str>,
     /// Reads the file of a profile.
     pub profile: fn(&Path) -> Result<ProfileText, ProfileFlaw>,
 }
@@ -196,8 +200,9 @@ fn understand(given: &mut Given, outside: &Outside<'_>) -> Result<Request, Error
             }
         }
     }
+    let references = given.references(outside);
     given.settle()?;
-    let mut options = given.options(ProxyVariables::read(outside.variable))?;
+    let mut options = given.options(ProxyVariables::read(outside.variable), references?)?;
     check_keyed(&keyed, &options)?;
     options.profile_looseness = looseness;
     named.choose(given, options.audit);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::cli::address::ApiUrl;
 use crate::cli::caching::Caching;
 use crate::cli::network::Network;
+use crate::cli::references::References;
 use crate::cli::watching::Watching;
 use crate::dotenv::render::Form;
 use crate::error::Looseness;
@@ -19,6 +20,8 @@ use crate::report::Verbosity;
 pub struct Options {
     /// The paths whose secrets are wanted.
     pub paths: PathList,
+    /// The references in variables, if they are followed: then the command gets nothing else.
+    pub references: Option<References>,
     /// What is done with them.
     pub action: Action,
     /// `--check`: how it is shown what would be done.

@@ -327,6 +327,8 @@ static SPECS: &[Spec] = &[
     valued(("require-levels", List, "LEVEL,..."), "fail if any of these levels is absent: project, target, environment", |it| &mut it.require_levels)
         .variable(FromEnvironment::Text("DOTENV_RUN_REQUIRE_LEVELS")),
     flag("level-only", "use only the deepest level of PATH", |it| &mut it.level_only),
+    flag("refs", "give only what variables refer to: dotenv://PATH#NAME or dotenv:#NAME", |it| &mut it.refs)
+        .excludes(&["only", "except", "rename", "prefix", "preserve-env"]),
     flag("allow-empty", "start the command even if there are no secrets", |it| &mut it.allow_empty),
     flag("resolve", "resolve $NAME, ${NAME}, ${NAME:-default} and similar in values", |it| &mut it.resolve),
     flag("resolve-env", "like --resolve, but also look in the inherited environment", |it| &mut it.resolve_env),

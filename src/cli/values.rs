@@ -8,6 +8,7 @@ use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use crate::cli::Outside;
 use crate::cli::address::ApiUrl;
 use crate::cli::caching::Caching;
 use crate::cli::completions::Shell;
@@ -19,6 +20,7 @@ use crate::cli::options::{
     Parent, Preserve, Resolve, Run, Selection, StopTimeout, Supervision,
 };
 use crate::cli::readers::{name, seconds, showable, signal};
+use crate::cli::references::{self, Reference, References, WrittenReference};
 use crate::cli::table::SUPERVISING;
 use crate::error::{Error, Usage};
 use crate::path::{LevelName, MAX_PATHS, PathList, SecretPath, is_slug, is_ulid};
@@ -30,15 +32,22 @@ const DEFAULT_API_URL: &str = "https://api.dotenv.cloud";
 
 impl Given {
     /// The options that it makes, but for the profile.
-    pub fn options(&mut self, proxies: ProxyVariables) -> Result<Options, Error> {
+    pub fn options(
+        &mut self,
+        proxies: ProxyVariables,
+        references: Vec<WrittenReference>,
+    ) -> Result<Options, Error> {
         let api_url = match self.api_url.read_bytes(ApiUrl::parse)? {
             Some(url) => url,
             None => ApiUrl::parse(DEFAULT_API_URL.as_ref())
                 .map_err(|reason| bad("--api-url", reason))?,
         };
         let action = self.action(&api_url)?;
+        let (paths, references) = self.paths(references)?;
         Ok(Options {
-            paths: self.paths()?,
+            require_levels: self.required_levels(&paths)?,
+            paths,
+            references,
             action,
             check: self.check_form(),
             organization: self.organization.read(organization)?,
@@ -53,7 +62,6 @@ impl Given {
             custody: self.expected_custody()?,
             allow_unsigned_tree: self.allow_unsigned_tree.is_given(),
             min_generation: self.min_generation.read(generation)?,
-            require_levels: self.required_levels()?,
             resolve: self.resolution(),
             local: self.local_files(),
             selection: self.selection()?,
@@ -67,17 +75,69 @@ impl Given {
         })
     }
 
-    fn paths(&self) -> Result<PathList, Error> {
+    /// The references in the environment, if they are to be followed: because that is said, or because there are some and
+    /// no path is given. Those that the command would not inherit do not count.
+    pub(super) fn references(
+        &mut self,
+        outside: &Outside<'_>,
+    ) -> Result<Vec<WrittenReference>, Error> {
+        if !self.refs.is_given() && self.path.is_given() {
+            return Ok(Vec::new());
+        }
+        let passed = self.pass.names()?;
+        let is_passed =
+            |name: &str| !self.clean_env.is_given() || passed.iter().any(|it| it == name);
+        let mut seen = HashSet::new();
+        let names = (outside.names)().into_iter();
+        let names = names.filter(|name| seen.insert(*name) && is_passed(name));
+        let values = names.filter_map(|name| Some((name, (outside.variable)(name)?)));
+        let meant = values.filter(|(_, value)| references::is_reference(value));
+        let found: Vec<_> = meant
+            .map(|(name, value)| references::read(name, value))
+            .collect();
+        if !found.is_empty() && !self.refs.is_given() {
+            self.refs.give("a reference in the environment".to_owned());
+        }
+        found.into_iter().collect()
+    }
+
+    /// The paths that are given, then those that only references name.
+    fn paths(
+        &self,
+        written: Vec<WrittenReference>,
+    ) -> Result<(PathList, Option<References>), Error> {
         let read = |value: &OsStr| {
             let text = value.to_str().ok_or_else(|| self.path.bad("not UTF-8"))?;
             secret_path(self.path.source(), text)
         };
-        let paths = PathList::new(self.path.each().map(read).collect::<Result<_, _>>()?);
-        match paths.len() {
-            0 => Err(Usage::NoPath.into()),
-            1..=MAX_PATHS => Ok(paths),
-            count => Err(Usage::TooManyPaths { count }.into()),
+        let mut paths = PathList::new(self.path.each().map(read).collect::<Result<_, _>>()?);
+        let (given, mut each) = (paths.len(), Vec::new());
+        for WrittenReference {
+            variable,
+            path,
+            name,
+        } in written
+        {
+            if path.is_none() && given == 0 {
+                return Err(Usage::ReferenceWithoutPath { variable }.into());
+            }
+            each.push(Reference {
+                variable,
+                path: path.map(|path| paths.place_of(path)),
+                name,
+            });
         }
+        match paths.len() {
+            0 if self.refs.is_given() => return Err(Usage::NoReference.into()),
+            0 => return Err(Usage::NoPath.into()),
+            1..=MAX_PATHS => (),
+            count => return Err(Usage::TooManyPaths { count }.into()),
+        }
+        if self.refs.is_given() && each.is_empty() && !self.allow_empty.is_given() {
+            return Err(Usage::NoReference.into());
+        }
+        let references = References { given, each };
+        Ok((paths, self.refs.is_given().then_some(references)))
     }
 
     /// What is wrong with a command line that has no `--`.
@@ -167,8 +227,7 @@ impl Given {
         Ok(expected.map(|expected| (expected, self.custody.source().to_owned())))
     }
 
-    fn required_levels(&self) -> Result<Vec<LevelName>, Error> {
-        let paths = self.paths()?;
+    fn required_levels(&self, paths: &PathList) -> Result<Vec<LevelName>, Error> {
         let read = |word: String| {
             let level = LevelName::ALL.into_iter().find(|it| it.as_str() == word);
             let setting = &self.require_levels;

@@ -19,6 +19,9 @@ impl Error {
             let line = format!("dotenv-run [OPTION]... {path} -- COMMAND [ARG]...");
             return Some(line.into());
         }
+        if let Error::OfReference { error, .. } = self {
+            return error.hint();
+        }
         if let Error::Loose(file) = self {
             return Some(file.hint().into());
         }
@@ -36,6 +39,14 @@ impl Error {
             Error::Usage(Usage::NoPath) => "give PATH before '--', or set DOTENV_RUN_PATH",
             Error::Usage(Usage::InvalidPath { .. }) => {
                 "PATH has the form project[/target[/environment]]"
+            }
+            Error::Usage(
+                Usage::BadReference { .. }
+                | Usage::ReferenceWithoutPath { .. }
+                | Usage::NoReference,
+            ) => {
+                "a reference has the form dotenv://PROJECT[/TARGET[/ENVIRONMENT]]#NAME, \
+                 or dotenv:#NAME for the PATHs that are given"
             }
             Error::Usage(_) => "see --help",
             Error::NotOpen { number: 1.., .. } => {

@@ -223,6 +223,26 @@ pub enum Error {
     /// `--rename` of a secret that is not there.
     #[error("--rename: there is no secret {name}")]
     NothingToRename { name: String },
+    /// The path that references lead to is not there, or may not be read.
+    #[error("{}: {error}", variables.join(", "))]
+    OfReference {
+        variables: Vec<String>,
+        error: Box<Error>,
+    },
+    /// The path that a reference leads to has no own level.
+    #[error("{variable}: {path} has no level {level}")]
+    ReferenceToNoLevel {
+        variable: String,
+        path: String,
+        level: LevelName,
+    },
+    /// A reference leads to a secret that is not there.
+    #[error("{variable}: there is no secret {name} in {path}")]
+    ReferenceToNothing {
+        variable: String,
+        name: String,
+        path: String,
+    },
     /// Two variables would have the same name.
     #[error("two secrets would both be named {name}")]
     NameCollision { name: String },
@@ -356,6 +376,19 @@ impl Error {
         }
     }
 
+    /// The path that is not there, or may not be read.
+    pub fn denied_path(&self) -> Option<&str> {
+        match self {
+            Error::NotFound { path, .. } | Error::Forbidden { path, .. } => Some(path),
+            Error::Mirror {
+                refused: FromMirror::Denial { path, .. },
+                ..
+            } => Some(path),
+            Error::AbsentLevels { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
     /// Whether the fetch failed in a way that may pass.
     pub fn may_pass(&self) -> bool {
         matches!(
@@ -390,6 +423,9 @@ impl Error {
 
     /// The name of the error for programs: `rate-limited`.
     pub fn kind(&self) -> String {
+        if let Error::OfReference { error, .. } = self {
+            return error.kind();
+        }
         // What `Debug` starts with is the name of the variant; nothing of what is in it is taken.
         let shown = format!("{self:?}");
         let name = shown.split(|letter: char| !letter.is_ascii_alphanumeric());

@@ -37,6 +37,18 @@ pub enum Usage {
         path: Option<String>,
         reason: &'static str,
     },
+    /// A variable that looks like a reference to a secret, and is none.
+    #[error("{}: not a valid reference: {reason}", variable.escape_debug())]
+    BadReference {
+        variable: String,
+        reason: &'static str,
+    },
+    /// A reference to the paths that are given, and there is none.
+    #[error("{variable}: the reference names no PATH, and none is given")]
+    ReferenceWithoutPath { variable: String },
+    /// References are wanted, and there are none.
+    #[error("--refs: no variable of the environment holds a reference")]
+    NoReference,
     /// The value of an option or a variable is invalid.
     #[error("{named_by}: {reason}")]
     BadValue {

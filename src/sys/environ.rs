@@ -59,6 +59,11 @@ impl Environ {
         Some(OsStr::from_bytes(value))
     }
 
+    /// The names of the variables in their order, as far as they are UTF-8.
+    pub fn names(&self) -> Vec<&str> {
+        self.entries().filter_map(name_of).collect()
+    }
+
     /// The value of a variable, if it is UTF-8.
     pub fn text(&self, name: &str) -> Option<String> {
         self.value(name)?.to_str().map(str::to_owned)

@@ -4,6 +4,7 @@
 
 pub mod block;
 pub mod local;
+pub mod referred;
 pub mod select;
 pub mod takeover;
 
@@ -11,7 +12,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, hash_map};
 use std::rc::Rc;
 
-use crate::cli::Resolve;
+use crate::cli::{Options, Resolve};
 use crate::dotenv::parse::{Parsed, Skipped, Value, parse};
 use crate::dotenv::resolve::{Template, resolve};
 use crate::error::Error;
@@ -183,10 +184,37 @@ pub fn warn_of_skipped(text: &str, Skipped { first, count }: Skipped, report: &R
     }
 }
 
+/// The sets that variables are taken from: one of all paths that are given, between the values of the files, and behind
+/// it one of each path if references are followed. One that no reference leads to is empty.
+pub fn sets<'a>(
+    levels: &'a [LayerVariables<'a>],
+    (defaults, overrides): (&'a [LayerVariables<'a>], &'a [LayerVariables<'a>]),
+    options: &Options,
+) -> Vec<Vec<Variable<'a>>> {
+    let between = |levels: &mut dyn Iterator<Item = &'a LayerVariables<'a>>| {
+        merge(defaults.iter().chain(levels).chain(overrides))
+    };
+    let Some(references) = &options.references else {
+        return vec![between(&mut levels.iter())];
+    };
+    let is_needed = |path| references.each.iter().any(|it| it.path == path);
+    let path_of = |level: &LayerVariables<'_>| match level.layer() {
+        Layer::Level(origin) => origin.path,
+        Layer::Defaults | Layer::Overrides => usize::MAX,
+    };
+    let mut given = levels
+        .iter()
+        .filter(|it| path_of(it) < references.given && is_needed(None));
+    let of_path = |path| {
+        let levels = levels.iter();
+        merge(levels.filter(move |it| path_of(it) == path && is_needed(Some(path))))
+    };
+    let of_paths = (0..options.paths.len()).map(of_path);
+    [between(&mut given)].into_iter().chain(of_paths).collect()
+}
+
 /// Merges the layers, which are given with the topmost last: its value takes precedence, at the position of the first.
-pub fn merge<'a, 'b: 'a>(
-    layers: impl Iterator<Item = &'a LayerVariables<'b>>,
-) -> Vec<Variable<'a>> {
+fn merge<'a>(layers: impl Iterator<Item = &'a LayerVariables<'a>>) -> Vec<Variable<'a>> {
     let mut merged: Vec<Variable<'a>> = Vec::new();
     let mut positions = HashMap::new();
     for LayerVariables { layer, text } in layers {

@@ -150,6 +150,11 @@ pub fn two_paths(snippet: &Snippet) {
     example(snippet, true, &[("work/server", both)], &["server"]);
 }
 
+pub fn reference(snippet: &Snippet) {
+    let alone = Finds::Also("[ -n \"$DATABASE_URL\" ] && [ -z \"${SMTP_PASSWORD-}${DB_URL-}\" ]");
+    example(snippet, true, &[("work/server", alone)], &["server"]);
+}
+
 pub fn key_from_a_program(snippet: &Snippet) {
     example(
         snippet,

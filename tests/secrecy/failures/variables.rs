@@ -17,6 +17,64 @@ fn with(
     })
 }
 
+/// References in variables that lead nowhere.
+fn referring() -> Vec<Failure> {
+    let text = format!("A={VALUE}\nB={WORD}\n");
+    let with = |variant: &'static str, says: &'static str, reference: String| {
+        let text = text.clone();
+        failure((125, variant, says), reference.clone(), move || {
+            let scene = on_text("env", &text).args(&["--refs"]);
+            scene.env("X", &reference)
+        })
+    };
+    vec![
+        with(
+            "Usage::BadReference",
+            "X: not a valid reference",
+            format!("dotenv://p#A {VALUE}"),
+        ),
+        with(
+            "Usage::NoReference",
+            "holds a reference",
+            format!("postgres://{VALUE}"),
+        ),
+        with(
+            "Error::OfReference",
+            "X: no-such: no such project",
+            "dotenv://no-such#A".into(),
+        ),
+        with(
+            "Error::ReferenceToNothing",
+            "X: there is no secret C in p",
+            "dotenv:#C".into(),
+        ),
+        failure(
+            (
+                125,
+                "Usage::ReferenceWithoutPath",
+                "X: the reference names no PATH",
+            ),
+            "without a path",
+            || keyed().env("X", "dotenv:#A"),
+        ),
+        failure(
+            (
+                125,
+                "Error::ReferenceToNoLevel",
+                "X: p/t has no level target",
+            ),
+            "an empty target",
+            || {
+                let project =
+                    Project::new("p", Custody::legacy()).level("", &format!("A={VALUE}\n"));
+                let tree = Tree::of_project(project.empty_place("t"));
+                let scene = keyed().args(&["--api-url", &tree.url()]);
+                scene.env("X", "dotenv://p/t#A").keeping(tree)
+            },
+        ),
+    ]
+}
+
 fn resolving() -> Vec<Failure> {
     let cycle = (125, "ResolveError::Cycle", "circular");
     let required = (125, "ResolveError::Required", "A");
@@ -281,8 +339,14 @@ fn launching() -> Vec<Failure> {
 }
 
 pub fn table() -> Vec<Failure> {
-    [resolving(), selecting(), printing(), launching()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        referring(),
+        resolving(),
+        selecting(),
+        printing(),
+        launching(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
