@@ -258,9 +258,9 @@ impl Task {
         cache: Option<Pending>,
     ) -> Result<Vec<LayerVariables<'a>>, Error> {
         let (options, report) = (&self.options, &self.report);
-        let mut read = report.timed(Stage::Parse, || {
-            variables::read(levels, &options.paths, report)
-        })?;
+        let (paths, name) = (&options.paths, options.text.as_deref());
+        let read = || variables::read(levels, paths, name, report);
+        let mut read = report.timed(Stage::Parse, read)?;
         if let Some(cache) = cache {
             cache.finish();
         }

@@ -1,6 +1,7 @@
 //! What is in the command's environment: the merged secrets over what was inherited, by the rules
 //! that the options choose, and nothing else.
 
+mod formats;
 mod inherited;
 mod json;
 mod limits;
@@ -37,6 +38,11 @@ tests![
     json::text_that_is_not_utf_8_is_an_error,
     json::levels_merge_as_others_do,
     json::any_other_format_is_an_error_that_names_it,
+    formats::a_scalar_in_yaml_is_its_text,
+    formats::whatever_is_no_scalar_in_yaml_is_an_error_that_names_the_key,
+    formats::levels_of_yaml_merge_as_others_do,
+    formats::a_level_of_text_is_one_value_with_the_name_that_it_is_given,
+    formats::the_deepest_value_of_text_counts,
     limits::a_variable_of_128_kib_is_the_largest,
     limits::a_variable_that_is_too_large_points_to_files,
     limits::the_limit_on_one_variable_counts_bytes,

@@ -322,8 +322,8 @@ const DEMANDS: [(&str, Demand); 42] = [
     ("format-json-bad-key", Refusal(&["level project", "name"])),
     ("format-json-bom", Refusal(&["level project", "JSON"])),
     ("format-json-trailing", Refusal(&["level project", "JSON"])),
-    ("format-yaml", Refusal(&["format", "yaml"])),
-    ("format-text", Refusal(&["format", "text"])),
+    ("format-yaml", Variables(&["A=1", "B=two"])),
+    ("format-text", Refusal(&["level project", "without a name"])),
     (
         "cipher-flagged-plain",
         Plaintext(&Refusal(&["level project", "line 1"])),

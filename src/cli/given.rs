@@ -35,6 +35,7 @@ pub struct Given {
     pub level_only: Setting,
     pub refs: Setting,
     pub allow_empty: Setting,
+    pub text: Setting,
     pub resolve: Setting,
     pub resolve_env: Setting,
     pub strict: Setting,

@@ -52,6 +52,8 @@ pub struct Options {
     pub require_levels: Vec<LevelName>,
     /// `--custody`: who may hold the project's key, and what says so.
     pub custody: Option<(ExpectedCustody, String)>,
+    /// `--text`: the name of a value that has none.
+    pub text: Option<String>,
     /// Whether and how references are resolved.
     pub resolve: Option<Resolve>,
     /// The files that have a say in what there must be, and in what values.

@@ -330,6 +330,7 @@ static SPECS: &[Spec] = &[
     flag("refs", "give only what variables refer to: dotenv://PATH#NAME or dotenv:#NAME", |it| &mut it.refs)
         .excludes(&["only", "except", "rename", "prefix", "preserve-env"]),
     flag("allow-empty", "start the command even if there are no secrets", |it| &mut it.allow_empty),
+    valued(("text", Text, "NAME"), "name the value of a project whose format is text", |it| &mut it.text),
     flag("resolve", "resolve $NAME, ${NAME}, ${NAME:-default} and similar in values", |it| &mut it.resolve),
     flag("resolve-env", "like --resolve, but also look in the inherited environment", |it| &mut it.resolve_env),
     flag("strict", "with --resolve, fail if a name in a reference is not set", |it| &mut it.strict)

@@ -62,6 +62,7 @@ impl Given {
             custody: self.expected_custody()?,
             allow_unsigned_tree: self.allow_unsigned_tree.is_given(),
             min_generation: self.min_generation.read(generation)?,
+            text: self.text.read(name)?,
             resolve: self.resolution(),
             local: self.local_files(),
             selection: self.selection()?,

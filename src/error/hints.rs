@@ -138,6 +138,7 @@ impl Error {
                 ..
             } => "put the user name and the password in the URL of the proxy",
             Error::Empty { .. } => "use --allow-empty to start the command without secrets",
+            Error::NamelessLevel { .. } => "use --text NAME to give the value a name",
             Error::Plaintext { .. } => "use --allow-plaintext to accept it",
             Error::PlaintextInTree { .. } => "--allow-plaintext applies to the service only",
             Error::NotWhole { flaw, .. } => return flaw.hint(),

@@ -211,6 +211,15 @@ pub enum Error {
     /// A level in JSON is not one object of strings.
     #[error("level {level}: {flaw}")]
     JsonLevel { level: LevelAt, flaw: String },
+    /// A level in YAML is not one mapping of names to scalars.
+    #[error("level {level}: {flaw}")]
+    YamlLevel { level: LevelAt, flaw: String },
+    /// A level that is one value is no text that a variable can hold.
+    #[error("level {level}: {flaw}")]
+    TextLevel { level: LevelAt, flaw: &'static str },
+    /// A level that is one value, and no name for it.
+    #[error("level {level} is one value without a name: its project has the format text")]
+    NamelessLevel { level: LevelAt },
     /// References in values cannot be resolved.
     #[error(transparent)]
     Resolve(ResolveError),

@@ -229,6 +229,7 @@ fn verify_path(
         .decoded(store.document(path), documents::secrets)?;
     let paths = PathList::new(vec![path.clone()]);
     let found = Found::of(path, &secrets.levels);
+    let name = (secrets.format == Format::Text).then_some("TEXT");
     let sealed = SealedLevels {
         organization: None,
         secrets,
@@ -238,6 +239,6 @@ fn verify_path(
     };
     open::admit(slice::from_ref(&sealed), &paths, false, report)?;
     let opened = open::open(sealed, (0, &paths), Some(key), report)?;
-    variables::read(&opened, &paths, report)?;
+    variables::read(&opened, &paths, name, report)?;
     manifest.verify(&found)
 }

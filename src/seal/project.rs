@@ -35,7 +35,7 @@ impl Store<'_> {
         let secrets = self.tree.decoded(self.document(path), documents::secrets)?;
         match secrets.format {
             Format::Env => Ok(secrets.levels),
-            Format::Json => Err(Seal::NotEnv {
+            Format::Json | Format::Yaml | Format::Text => Err(Seal::NotEnv {
                 path: path.to_string(),
             }
             .into()),

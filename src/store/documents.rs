@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod api_keys;
+mod yaml;
 
 use crate::crypto::{self, DEFAULT_ITERATIONS};
 use crate::path::{LevelName, is_slug, is_ulid};
@@ -15,6 +16,7 @@ use crate::store::model::{
 };
 
 pub use api_keys::{ApiKeyRecord, api_keys};
+pub use yaml::yaml_level;
 
 /// The size in bytes of the longest word that passes for the name of a format and is shown; a longer one may be a
 /// secret that strayed there.
@@ -38,6 +40,8 @@ pub fn secrets(text: &str) -> Result<Secrets, Malformed> {
     let format = match attributes.optional_string("format")?.as_deref() {
         None | Some("" | "env") => Format::Env,
         Some("json") => Format::Json,
+        Some("yaml") => Format::Yaml,
+        Some("text") => Format::Text,
         Some(other) if other.len() <= MAX_FORMAT => {
             return Err(format!("unsupported format {}", shown(other)));
         }

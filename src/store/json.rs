@@ -19,10 +19,10 @@ const MAX_SKIPPED_DEPTH: usize = 1000;
 
 /// How many values a document may have. One takes up to 200 bytes here, however short it is in the text, and a list of
 /// API keys or a level in JSON has a few thousand.
-const MAX_VALUES: usize = 100_000;
+pub const MAX_VALUES: usize = 100_000;
 
 /// The size in bytes of the longest name of a field. Names are kept twice.
-const MAX_NAME: usize = 64 * 1024;
+pub const MAX_NAME: usize = 64 * 1024;
 
 /// What is wrong with a document, in words that hold nothing of its content but names of fields and variables.
 pub type Malformed = String;

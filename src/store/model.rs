@@ -106,6 +106,10 @@ pub enum Format {
     Env,
     /// One JSON object of strings.
     Json,
+    /// One YAML mapping of names to scalars.
+    Yaml,
+    /// One value without a name.
+    Text,
 }
 
 /// One level as it lies in the store.

@@ -81,7 +81,9 @@ pub struct LayerVariables<'a> {
 
 enum LevelText<'a> {
     Env(Parsed<'a>),
-    Json(Vec<(String, String)>),
+    Pairs(Vec<(String, String)>),
+    /// A value, and the name that it was given.
+    Value(String, &'a str),
 }
 
 impl LayerVariables<'_> {
@@ -97,15 +99,16 @@ impl LevelText<'_> {
                 .entries()
                 .map(|entry| (entry.name, entry.value))
                 .collect(),
-            LevelText::Json(pairs) => pairs
+            LevelText::Pairs(pairs) => pairs
                 .iter()
                 .map(|(name, value)| (name.as_str(), Value::verbatim(value)))
                 .collect(),
+            LevelText::Value(name, value) => vec![(name.as_str(), Value::verbatim(value))],
         }
     }
 }
 
-/// Reads every level.
+/// Reads every level; `name` is that of the value of a level of the format `text`.
 ///
 /// # Errors
 ///
@@ -113,8 +116,13 @@ impl LevelText<'_> {
 pub fn read<'a>(
     levels: &'a [OpenLevel],
     paths: &PathList,
+    name: Option<&str>,
     report: &Report,
 ) -> Result<Vec<LayerVariables<'a>>, Error> {
+    let is_text = |level: &OpenLevel| level.format == Format::Text;
+    if name.is_some() && !levels.iter().any(is_text) {
+        report.warn(format_args!("--text: no level has the format text"));
+    }
     for (index, level) in levels.iter().enumerate() {
         let bytes = level.text.bytes().len();
         report.record(|| Event::LevelOpened { index, bytes });
@@ -126,7 +134,7 @@ pub fn read<'a>(
         };
         let variables = LayerVariables {
             layer: Layer::Level(origin),
-            text: read_level(level, paths.level(level.path, level.name), report)?,
+            text: read_level(level, paths.level(level.path, level.name), name, report)?,
         };
         report.record(|| Event::LevelRead {
             index,
@@ -140,25 +148,51 @@ pub fn read<'a>(
 fn read_level<'a>(
     opened: &'a OpenLevel,
     level: LevelAt,
+    name: Option<&str>,
     report: &Report,
 ) -> Result<LevelText<'a>, Error> {
     let (text, format) = (opened.text.bytes(), opened.format);
     match format {
         Format::Env => {
-            let name = format!("level {level}");
+            let named = format!("level {level}");
             let parsed = parse(text).map_err(|error| Error::Parse { level, error })?;
-            warn_of_skipped(&name, parsed.skipped, report);
-            warn_of_backticks(&name, &parsed.backticked, report);
+            warn_of_skipped(&named, parsed.skipped, report);
+            warn_of_backticks(&named, &parsed.backticked, report);
             Ok(LevelText::Env(parsed))
         }
         Format::Json => {
-            let text = std::str::from_utf8(text).map_err(|_| "not UTF-8".to_owned());
-            let pairs = text.and_then(documents::json_level);
+            let pairs = utf8(text).and_then(documents::json_level);
             pairs
-                .map(LevelText::Json)
+                .map(LevelText::Pairs)
                 .map_err(|flaw| Error::JsonLevel { level, flaw })
         }
+        Format::Yaml => {
+            let pairs = utf8(text).and_then(documents::yaml_level);
+            pairs
+                .map(LevelText::Pairs)
+                .map_err(|flaw| Error::YamlLevel { level, flaw })
+        }
+        Format::Text => {
+            let Some(name) = name else {
+                return Err(Error::NamelessLevel { level });
+            };
+            match std::str::from_utf8(text) {
+                Ok(text) if !text.contains('\0') => Ok(LevelText::Value(name.to_owned(), text)),
+                Ok(_) => {
+                    let flaw = "the value contains a NUL byte";
+                    Err(Error::TextLevel { level, flaw })
+                }
+                Err(_) => {
+                    let flaw = "not UTF-8";
+                    Err(Error::TextLevel { level, flaw })
+                }
+            }
+        }
     }
+}
+
+fn utf8(text: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(text).map_err(|_| "not UTF-8".to_owned())
 }
 
 /// Warns of values that begin with a backtick, once for each text.

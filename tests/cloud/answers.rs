@@ -294,8 +294,8 @@ fn a_document_of_any_kind_names_what_is_wrong() {
         (json!({ "levels": false }), &["levels", "boolean"]),
         (json!({ "levels": {}, "format": 1 }), &["format", "number"]),
         (
-            json!({ "levels": {}, "format": "yaml" }),
-            &["format", "yaml"],
+            json!({ "levels": {}, "format": "toml" }),
+            &["format", "toml"],
         ),
         (json!({ "levels": {}, "format": "ENV" }), &["format", "ENV"]),
         (

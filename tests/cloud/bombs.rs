@@ -5,6 +5,7 @@ use crate::support::*;
 tests![
     no_document_takes_more_than_four_times_its_size needs(|| tool("python3")),
     a_level_in_json_is_no_larger_than_it_looks needs(|| tool("python3")),
+    a_level_in_yaml_is_no_larger_than_it_looks needs(|| tool("python3")),
     without_memory_a_run_fails_as_ever needs(|| tool("prlimit")),
     reading_and_opening_are_in_the_time_of_the_fetch,
 ];
@@ -106,6 +107,65 @@ fn a_level_in_json_is_no_larger_than_it_looks() {
         let document = tree.secrets("my-app").metadata().expect("a document");
         let most = 4 * document.len() as usize / 1024;
         assert!(peak < most, "{flaw}: {peak} KiB of {most}");
+    }
+}
+
+fn a_level_in_yaml_is_no_larger_than_it_looks() {
+    let times = |text: &str| text.repeat(SIZE / text.len());
+    let names: String = (0..SIZE / 10).map(|it| format!("N{it:x}:\n")).collect();
+    let anchors: String = (0..SIZE / 12).map(|it| format!("&a{it:x} ")).collect();
+    let nested = "that may begin a nested value";
+    for (name, text, flaw) in [
+        ("names", names, "more than 100000 values"),
+        ("a name", times("k") + ": 1\n", ""),
+        ("depth", times("["), nested),
+        ("depth of a value", format!("A: {}", times("[")), nested),
+        ("depth of mappings", times("{a: "), nested),
+        ("pairs in braces", format!("{{{}", times("a: b,")), nested),
+        ("a value in braces", format!("A: {{{}", times("a,")), nested),
+        (
+            "brackets behind a quote",
+            format!("A: \"\"[{}", times("a,")),
+            nested,
+        ),
+        ("sequences", times("- "), "a sequence instead"),
+        ("questions", times("? "), "name 1 is not"),
+        ("comments", times("#\n"), "nothing instead"),
+        ("blank lines", times("\n"), "nothing instead"),
+        ("directives", times("%A b\n"), "not valid YAML"),
+        ("documents", times("---\n"), "instead of one mapping"),
+        ("anchors", anchors, ""),
+        ("tags", times("!a "), ""),
+        ("aliases", times("*a "), ""),
+        ("quotes", format!("A: \"{}", times("\\n")), "not valid YAML"),
+        (
+            "a long value",
+            format!("A: {}\nB: !t x", times("x")),
+            "B: a tag",
+        ),
+        (
+            "folded lines",
+            format!("A: {}\nB: !t x", times("x\n ")),
+            "B: a tag",
+        ),
+        (
+            "a block",
+            format!("A: |\n{}B: !t x", times(" x\n")),
+            "B: a tag",
+        ),
+    ] {
+        let project = Project::new("my-app", Custody::client()).format("yaml");
+        let tree = Tree::of_project(project.level("", &text));
+        let run = tree
+            .dotenv_run()
+            .client_key()
+            .args(["my-app", "--", "true"]);
+        let (outcome, peak) = peak_of(run);
+        outcome.assert_refused(125, &["level project", flaw]);
+        let document = tree.secrets("my-app").metadata().expect("a document");
+        let most = 4 * document.len() as usize / 1024;
+        assert!(peak < most, "{name}: {peak} KiB of {most}");
+        assert!(outcome.elapsed.as_secs() < 20, "{name}: {outcome}");
     }
 }
 

@@ -144,7 +144,7 @@ pub fn levels_merge_as_others_do() {
 }
 
 pub fn any_other_format_is_an_error_that_names_it() {
-    for format in ["yaml", "text", "ENV", "Json", "hierarchical", "hierarchy"] {
+    for format in ["yml", "TEXT", "ENV", "Json", "hierarchical", "hierarchy"] {
         OneLevel::of(format, "A=1\n").run().refuses(125, &[format]);
     }
     for format in ["odd\nformat", "\u{1b}[31m"] {

@@ -180,9 +180,49 @@ fn json_level(says: &'static str, text: impl Into<String>) -> Failure {
     })
 }
 
+/// A level in another format than `env` and `json`.
+fn other_level(
+    format: &'static str,
+    variant: &'static str,
+    says: &'static str,
+    bytes: Vec<u8>,
+) -> Failure {
+    failure((125, variant, says), says, move || {
+        let options: &[&str] = match variant {
+            "Error::TextLevel" => &["--text", "T"],
+            _ => &[],
+        };
+        on_text(format, &bytes).args(options)
+    })
+}
+
 fn broken_json_levels() -> Vec<Failure> {
     let of = |value: Value| json!({ "B": WORD, "A": value }).to_string();
+    let yaml = |says, text: String| other_level("yaml", "Error::YamlLevel", says, text.into());
     vec![
+        yaml("a scalar instead", VALUE.into()),
+        yaml("not valid YAML", format!("A: \"{VALUE}\n")),
+        yaml("A: a sequence", format!("A: [{VALUE}]\n")),
+        yaml("name 1 is not", format!("{VALUE}-: {WORD}\n")),
+        yaml("duplicate name A", format!("A: {VALUE}\nA: {WORD}\n")),
+        other_level(
+            "text",
+            "Error::NamelessLevel",
+            "without a name",
+            VALUE.into(),
+        ),
+        other_level(
+            "text",
+            "Error::TextLevel",
+            "NUL",
+            format!("{VALUE}\0").into(),
+        ),
+        other_level(
+            "text",
+            "Error::TextLevel",
+            "UTF-8",
+            [VALUE.as_bytes(), b"\xff"].concat(),
+        ),
         json_level("JSON", VALUE),
         json_level("JSON", format!("{{\"A\":\"{WORD}")),
         json_level("JSON", format!("A={WORD}\n")),
