@@ -226,7 +226,8 @@ pub fn a_hangup_comes_once_and_to_all() {
         // The shell leads the session, and so the kernel tells it, and all that are in front when it has ended.
         let run = place.run(&[mode]).args(["sh", "command"]);
         let run = run.under(["sh", "-c", "\"$@\"; :", "sh"]);
-        let hung_up = Terminal::hang_up(run, || logged().ends_with('\n'));
+        let is_ready = || logged().ends_with('\n') && is_running(&tag);
+        let hung_up = Terminal::hang_up(run, is_ready);
         let command: i32 = logged().trim().parse().expect("a number");
         wait_until("a hangup", || logged().contains("hangup"));
         wait_until("the end of the other", || !is_running(&tag));

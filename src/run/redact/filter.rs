@@ -94,19 +94,19 @@ impl Filter {
         // More than was asked for; secrets have locked pages of their own.
         let _ = locked::lock_everything();
         let (streams, messages) = (self.end.streams.len(), self.end.messages());
-        // Without it, a signal for all of our group is taken for one for us alone.
-        let of_group = self
-            .screen
-            .as_ref()
-            .and_then(|_| WITNESSED.descriptor().ok());
+        let of_group = self.screen.as_ref().map(|_| WITNESSED.descriptor());
         let progress = Progress::of(streams, messages, self.reporter, self.screen);
-        let signs = Signs {
-            end_of_command: self.end_of_command.as_fd(),
-            of_group: of_group.as_ref().map(AsFd::as_fd),
-        };
         let FilterEnd { line, streams, .. } = self.end;
         let mut line = Some(Line(line));
-        match pass_on_and_learn(streams, &mut line, signs, &progress) {
+        let passed = of_group.transpose().map_err(Failure::System);
+        let passed = passed.and_then(|of_group| {
+            let signs = Signs {
+                end_of_command: self.end_of_command.as_fd(),
+                of_group: of_group.as_ref().map(AsFd::as_fd),
+            };
+            pass_on_and_learn(streams, &mut line, signs, &progress)
+        });
+        match passed {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
                 if let Some(mut line) = line {
