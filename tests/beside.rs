@@ -2,6 +2,8 @@
 //! is what would happen without us.
 
 mod apart;
+mod group;
+mod situations;
 mod terminal;
 
 use crate::launch::refused::MOUNTS;
@@ -24,6 +26,13 @@ tests![
     terminal::what_is_for_the_job_reaches_the_whole_job needs(|| tool("bash"), || tool("timeout")),
     terminal::what_is_for_one_process_reaches_that_alone needs(|| tool("bash")),
     terminal::a_hangup_comes_once_and_to_all needs(|| tool("bash")),
+    group::a_pager_behind_a_group_has_the_terminal needs(|| tool("bash"), || tool("less")),
+    group::a_pager_in_a_group_has_the_terminal needs(|| tool("bash"), || tool("less")),
+    group::a_script_reads_beside_a_group needs(|| tool("bash")),
+    situations::what_happens_without_a_key needs(|| tool("bash"), || tool("xargs")),
+    situations::what_happens_on_keys needs(|| tool("bash")),
+    situations::what_happens_under_a_shell_with_jobs needs(|| tool("bash"), || tool("less")),
+    situations::what_happens_in_other_shells needs(|| tool("bash"), || tool("dash"), || tool("zsh"), || tool("ksh93"), || tool("mksh")),
 ];
 
 /// A value that no encoding of text changes.

@@ -19,7 +19,7 @@ use crate::cli::{Parent, Supervision, Watching};
 use crate::error::Error;
 use crate::run::front::{Desk, Front};
 use crate::run::job::Job;
-use crate::run::job_terminal::Terminal;
+use crate::run::job_terminal::{Lending, Terminal};
 use crate::run::messages::Channel;
 use crate::run::monitor::{Link, Monitor};
 use crate::run::redact::connection::{self, CommandEnd, FilterEnd};
@@ -166,15 +166,15 @@ impl<'a> Start<'a> {
             None => Waiting::for_signals(),
         };
         let (command, filter) = ends.unzip();
-        let has_own_group = self.how.group;
-        let is_in_foreground = has_own_group && Terminal.is_held_by_us()?;
+        let lending = if self.how.group {
+            Some(Lending::find()?)
+        } else {
+            None
+        };
+        let is_in_foreground = lending == Some(Lending::AtOnce) && Terminal.is_held_by_us()?;
         let location = Location {
             parent: self.supervisor,
-            group: if has_own_group {
-                Group::Own
-            } else {
-                Group::Inherited
-            },
+            group: lending.map_or(Group::Inherited, Group::Own),
             terminal: Some(Terminal).filter(|_| is_in_foreground),
         };
         let worker = match sys::fork()? {
@@ -185,8 +185,7 @@ impl<'a> Start<'a> {
             Fork::Parent(worker) => worker,
         };
         drop(command);
-        let terminal = Some(Terminal).filter(|_| has_own_group);
-        let job = self.job(worker, terminal);
+        let job = self.job(worker, lending);
         let Some(filter) = filter else {
             let none = FilterReports::none();
             return Ok(Side::Attendant(Attendant::Supervisor(Supervisor::of(
@@ -271,7 +270,10 @@ impl<'a> Start<'a> {
         let waiting = Waiting::for_messages(Duty::Keys)?;
         let location = Location {
             parent: sys::id(),
-            group: Group::Own,
+            group: Group::Own(match terminal {
+                Some(_) => Lending::AtOnce,
+                None => Lending::OnDemand,
+            }),
             terminal,
         };
         match sys::fork()? {
@@ -281,7 +283,7 @@ impl<'a> Start<'a> {
             }
             Fork::Parent(worker) => {
                 drop(command);
-                let job = self.job(worker, Some(Terminal));
+                let job = self.job(worker, Some(Lending::AtOnce));
                 Ok(Side::Attendant(Attendant::Monitor(Monitor::of(
                     job, link, waiting,
                 ))))
@@ -289,16 +291,16 @@ impl<'a> Start<'a> {
         }
     }
 
-    /// The job of a worker or keeper, our child, whose group gets `terminal` if it has one of its own.
-    fn job(&self, worker: Pid, terminal: Option<Terminal>) -> Job {
-        if terminal.is_some() && self.watching.is_none() {
+    /// The job of a worker or keeper, our child, whose group is lent the terminal like this if it has one of its own.
+    fn job(&self, worker: Pid, lending: Option<Lending>) -> Job {
+        if lending.is_some() && self.watching.is_none() {
             // The worker does it as well, and minds if it fails. It may be the command already.
             let _ = sys::set_group(worker);
         }
         let watch = self
             .watching
             .map(|(watching, board)| Watch::new(board, worker, watching.on_change));
-        Job::of(worker, terminal, self.how, watch)
+        Job::of(worker, lending, self.how, watch)
     }
 
     /// Becomes the worker, or the keeper, who starts it.

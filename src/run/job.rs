@@ -10,7 +10,7 @@ use libc::ESRCH;
 
 use crate::cli::{StopTimeout, Supervision};
 use crate::error::FAILED;
-use crate::run::job_terminal::Terminal;
+use crate::run::job_terminal::{Lending, Terminal};
 use crate::run::watch::{Due, Reaped, Watch};
 use crate::sys::signal_names::{SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM};
 use crate::sys::{self, Change, Pid, Signal};
@@ -20,8 +20,10 @@ pub struct Job {
     /// Until there is a command, with `--watch`, the keeper.
     worker: Pid,
     reach: Reach,
-    /// The terminal, which the command's group is given while it is in the foreground, if it has a group of its own.
-    terminal: Option<Terminal>,
+    /// When the command's group is lent the terminal, if it has a group of its own.
+    lending: Option<Lending>,
+    /// Whether it was, since it asked for it.
+    was_lent: bool,
     clock: Clock,
     watch: Option<Watch>,
     remains: Option<Remains>,
@@ -74,10 +76,10 @@ impl Clock {
 }
 
 impl Job {
-    /// The job of `worker`, whose group is given `terminal` if it has one of its own.
+    /// The job of `worker`, whose group is lent the terminal like this if it has one of its own.
     pub fn of(
         worker: Pid,
-        terminal: Option<Terminal>,
+        lending: Option<Lending>,
         how: &Supervision,
         watch: Option<Watch>,
     ) -> Self {
@@ -88,7 +90,8 @@ impl Job {
             } else {
                 Reach::Process
             },
-            terminal,
+            lending,
+            was_lent: false,
             clock: Clock {
                 timeout: how.stop_timeout.clone(),
                 kill_at: None,
@@ -100,7 +103,7 @@ impl Job {
 
     /// Whether the command leads a group of its own.
     pub fn has_own_group(&self) -> bool {
-        self.terminal.is_some()
+        self.lending.is_some()
     }
 
     /// Whether the command is in another group than we: in one of its own, or it has left ours. The terminal's keys reach
@@ -277,6 +280,7 @@ impl Job {
         match self.watch.as_mut().and_then(Watch::successor) {
             Some(successor) => {
                 self.worker = successor;
+                self.was_lent = false;
                 self.clock.kill_at = None;
                 true
             }
@@ -321,24 +325,39 @@ impl Job {
         }
     }
 
-    /// Makes our group the foreground of the terminal, if the command's is.
-    pub fn take_terminal_back(&self) {
-        if let Some(terminal) = &self.terminal
-            && terminal.seems_held_by(self.worker)
-        {
+    /// Makes our group the foreground of the terminal, if the command's is. Returns whether that was so.
+    pub fn take_terminal_back(&self) -> bool {
+        let is_held = self.has_own_group() && Terminal.seems_held_by(self.worker);
+        if is_held {
             // A terminal that is gone has no foreground.
-            let _ = sys::persist(|| terminal.hand_to(sys::group()?));
+            let _ = sys::persist(|| Terminal.hand_to(sys::group()?));
+        }
+        is_held
+    }
+
+    /// Makes the command's group the foreground of the terminal, if ours is and the command had the terminal before, or has
+    /// it from the start.
+    pub fn hand_terminal_over(&self) {
+        if self.lending == Some(Lending::AtOnce) || self.was_lent {
+            self.lend();
         }
     }
 
-    /// Makes the command's group the foreground of the terminal, if ours is.
-    pub fn hand_terminal_over(&self) {
-        if let Some(terminal) = &self.terminal
-            && terminal.seems_held_by_us()
-        {
-            // As above. A command that has ended has no group.
-            let _ = terminal.hand_to(self.worker);
-        }
+    /// The same for a command that asks for the terminal. Returns whether it has it now.
+    pub fn lend_terminal(&mut self) -> bool {
+        let is_lent = self.lending.is_some() && self.lend();
+        self.was_lent |= is_lent && self.lending == Some(Lending::OnDemand);
+        is_lent
+    }
+
+    fn lend(&self) -> bool {
+        // As above. A command that has ended has no group.
+        Terminal.seems_held_by_us() && Terminal.hand_to(self.worker).is_ok()
+    }
+
+    /// Whether the command was lent the terminal when it asked.
+    pub fn was_lent(&self) -> bool {
+        self.was_lent
     }
 }
 

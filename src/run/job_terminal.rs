@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use libc::{ENODEV, ENXIO};
 
+use crate::sys::signal_names::SIGTTIN;
 use crate::sys::{self, Pid};
 
 /// What stands for the controlling terminal of whoever opens it.
@@ -18,6 +19,40 @@ const PATH: &str = "/dev/tty";
 /// It is opened anew each time, so that the waiting supervisor holds no descriptor.
 #[derive(Clone, Copy)]
 pub struct Terminal;
+
+/// When a command in a group of its own is lent the terminal, while our group has it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Lending {
+    /// From the start: nobody else is in our group, which a shell has made for us, or the command cannot ask.
+    AtOnce,
+    /// When it asks. Others in our group may need the terminal until then: those of a pipeline, or a script.
+    OnDemand,
+}
+
+impl Lending {
+    /// What our standard streams and our group say about others in it.
+    ///
+    /// # Errors
+    ///
+    /// If that cannot be known.
+    pub fn find() -> io::Result<Self> {
+        let mut is_in_pipeline = false;
+        for number in 0..=2 {
+            if let Some(stream) = sys::standard_stream(number)?.map(File::from) {
+                if number == 0 && sys::is_ignored(SIGTTIN) && sys::is_controlling(&stream)? {
+                    // It could not ask.
+                    return Ok(Lending::AtOnce);
+                }
+                is_in_pipeline |= sys::is_pipe(&stream)?;
+            }
+        }
+        Ok(if !is_in_pipeline && sys::leads_group()? {
+            Lending::AtOnce
+        } else {
+            Lending::OnDemand
+        })
+    }
+}
 
 impl Terminal {
     /// Whether our group is the foreground group. Where there is no terminal, none is.

@@ -28,6 +28,8 @@ pub struct Monitor {
     /// while.
     slave: OwnedFd,
     state: JobState,
+    /// Whether the command was last continued to have the terminal.
+    is_in_front: bool,
     /// Whether the command was told that its terminal is gone.
     has_hung_up: bool,
     /// The last one in which the command was continued.
@@ -74,6 +76,7 @@ impl Monitor {
             line: Line::Open(link.channel),
             slave: link.slave,
             state: JobState::Running,
+            is_in_front: false,
             has_hung_up: false,
             round: 0,
             waiting,
@@ -145,7 +148,8 @@ impl Monitor {
             // Sent before the process in front knew, which is about to stop.
             return;
         }
-        if ground == Ground::Foreground {
+        self.is_in_front = ground == Ground::Foreground;
+        if self.is_in_front {
             self.job.hand_terminal_over();
         }
         self.state = JobState::Running;
@@ -214,7 +218,12 @@ impl CommandParent for Monitor {
         }
     }
 
+    /// Another command than the one that was given the terminal asks for it again.
     fn command_has_stopped(&mut self, signal: i32) {
+        let asks = matches!(signal, SIGTTIN | SIGTTOU);
+        if asks && self.is_in_front && self.job.lend_terminal() {
+            return self.job.send_to_group(SIGCONT);
+        }
         self.job.take_terminal_back();
         let signal = match self.state {
             // It may have been stopped by reading right before it was asked to stop.

@@ -33,6 +33,16 @@ impl Supervisor {
         }
     }
 
+    /// A key that has ended the command would have reached all of our group; and who has asked for the terminal meanwhile was
+    /// stopped.
+    fn tell_neighbours(&self, end: Change) {
+        // Whoever may not be told is not.
+        if let Change::Killed(signal @ (SIGINT | SIGQUIT)) = end {
+            let _ = sys::send(0, signal);
+        }
+        let _ = sys::send(0, SIGCONT);
+    }
+
     /// Forgets all that the caller gave us, passes signals on until the command has ended and all that it wrote is passed
     /// on, and ends as it did.
     pub fn run(mut self) -> ExitCode {
@@ -43,6 +53,9 @@ impl Supervisor {
             return ExitCode::from(FAILED);
         }
         let end = self.wait_for_command();
+        if self.job.was_lent() {
+            self.tell_neighbours(end);
+        }
         self.filter.wait_for_rest(&mut self.waiting);
         self.filter.mirror(end)
     }
@@ -72,9 +85,18 @@ impl CommandParent for Supervisor {
 
     /// Stops like the command, so that the shell that started us takes over, where there is one. Where there is none, the
     /// kernel lets no key stop the command either, unless it is in a group of its own.
+    ///
+    /// It may have asked for the terminal only, and we may lend it. Who has it is the only one whom its keys stop: then the
+    /// others in our group are told by us.
     fn command_has_stopped(&mut self, signal: i32) {
-        if sys::id() != sys::INIT && sys::can_be_continued() {
-            self.job.take_terminal_back();
+        if matches!(signal, SIGTTIN | SIGTTOU) && self.job.lend_terminal() {
+            self.job.send_to_group(SIGCONT);
+        } else if sys::id() != sys::INIT && sys::can_be_continued() {
+            let had_terminal = self.job.take_terminal_back();
+            if had_terminal && matches!(signal, SIGTSTP | SIGTTIN | SIGTTOU) {
+                // Whoever may not be told is not.
+                let _ = sys::send(0, signal);
+            }
             // If we cannot stop, we are continued already.
             let _ = sys::stop_by(signal);
         } else if signal == SIGTSTP && self.job.has_own_group() {
@@ -87,7 +109,15 @@ impl CommandParent for Supervisor {
     /// behind it send us is not sent back.
     fn is_for_command(&self, signal: &Signal) -> bool {
         if !signal.is_from_kernel() {
-            return !self.job.is_ours(signal.sender());
+            let sender = signal.sender();
+            // What we send to our neighbours is not for the command.
+            let is_own = self.job.has_own_group()
+                && sender == Some(sys::id())
+                && matches!(
+                    signal.number,
+                    SIGINT | SIGQUIT | SIGTSTP | SIGTTIN | SIGTTOU | SIGCONT
+                );
+            return !is_own && !self.job.is_ours(sender);
         }
         match signal.number {
             SIGCHLD => false,

@@ -4,7 +4,7 @@
 
 use std::io;
 
-use crate::run::job_terminal::Terminal;
+use crate::run::job_terminal::{Lending, Terminal};
 use crate::sys::{self, Pid, SignalSet};
 
 /// What the command is to find as it was before there was a parent in front, and what the user wants to be different.
@@ -31,7 +31,7 @@ pub enum Children {
 #[derive(Clone, Copy)]
 pub enum Group {
     Inherited,
-    Own,
+    Own(Lending),
 }
 
 impl WorkerStart {
@@ -42,8 +42,8 @@ impl WorkerStart {
     /// Those of [`WorkerStart::begin_on`].
     pub fn begin(&self) -> io::Result<()> {
         let terminal = match self.group {
-            Group::Own if Terminal.is_held_by_us()? => Some(Terminal),
-            Group::Own | Group::Inherited => None,
+            Group::Own(Lending::AtOnce) if Terminal.is_held_by_us()? => Some(Terminal),
+            Group::Own(_) | Group::Inherited => None,
         };
         self.begin_on(terminal)
     }
@@ -54,7 +54,7 @@ impl WorkerStart {
     ///
     /// If the kernel refuses any of it. The command must not be started then.
     pub fn begin_on(&self, terminal: Option<Terminal>) -> io::Result<()> {
-        if let Group::Own = self.group {
+        if let Group::Own(_) = self.group {
             sys::set_group(sys::id())?;
             if let Some(terminal) = terminal {
                 terminal.hand_to(sys::id())?;

@@ -60,8 +60,8 @@ pub use crate::sys::persisting::persist;
 pub use crate::sys::polling::{Interest, wait_for_events, wait_readable};
 pub use crate::sys::processes::{
     Change, INIT, Pid, adopt_orphans, can_be_continued, die_with_parent, group, has_terminal, id,
-    is_in_our_group, is_in_our_session, leads_session, may_exist, parent, parent_of, reap,
-    set_group, user,
+    is_in_our_group, is_in_our_session, leads_group, leads_session, may_exist, parent, parent_of,
+    reap, set_group, user,
 };
 pub use crate::sys::pty::{NoPseudoTerminal, PseudoTerminal, lead_session_on};
 pub use crate::sys::registers::clear_registers;

@@ -83,6 +83,15 @@ fn is_same(one: io::Result<Pid>, other: io::Result<Pid>) -> bool {
     }
 }
 
+/// Whether we are the leader of our process group.
+///
+/// # Errors
+///
+/// Those of [`group`].
+pub fn leads_group() -> io::Result<bool> {
+    Ok(group()? == id())
+}
+
 /// Whether we are the leader of our session.
 pub fn leads_session() -> bool {
     session().is_ok_and(|session| session == id())

@@ -136,7 +136,7 @@ const PLANTS: &[Plant] = &[
     Plant {
         name: "file of the supervisor",
         file: "run/beginning.rs",
-        anchor: "let job = self.job(worker, terminal);",
+        anchor: "let job = self.job(worker, lending);",
         code: r#"let _ = std::fs::remove_file("/nonexistent/file");"#,
     },
     Plant {
