@@ -133,6 +133,16 @@ fn forms(vault: &Vault) -> Vec<(&'static str, Run)> {
     let api_key = vault.service.api_key();
     let from_input = vault.tree.dotenv_run().args(["--client-key", "-"]);
     let from_input = from_input.stdin(vault.client_key.as_str());
+    // What a template and a file of one secret are made from must not stay.
+    let template = "{{ZONE}}{{LONG|base64}}{{URL|json}}{{DSN|url}}{{SHORT}}";
+    let in_files = service
+        .clone()
+        .args([PATH, "--template=T=/dev/stdin", "--file=F=yaml"]);
+    let in_files = in_files.args([
+        "--secret-file=PEM",
+        "--secret-file=SHORT=S",
+        "--expand-args",
+    ]);
     vec![
         ("service", service.clone().arg(PATH)),
         ("resolved", service.clone().args([PATH, "--resolve"])),
@@ -153,6 +163,7 @@ fn forms(vault: &Vault) -> Vec<(&'static str, Run)> {
             tree.args([PATH, "--api-key-file", api_key]),
         ),
         ("key from input", from_input.arg(PATH)),
+        ("in files", in_files.stdin(template)),
     ]
 }
 
@@ -177,7 +188,7 @@ fn assert_locked_before_command(build: impl Fn(Run) -> Run) {
     for (form, run) in forms(&vault) {
         // A key that can be read once only is none for the last mode.
         let modes = match form {
-            "key from input" => &["--exec", "--supervise"][..],
+            "key from input" | "in files" => &["--exec", "--supervise"][..],
             _ => &["--exec", "--supervise", "--watch"],
         };
         for mode in modes {
