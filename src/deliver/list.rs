@@ -133,7 +133,7 @@ impl RowOfPath {
             Layer::Defaults | Layer::Overrides => None,
         };
         let overridden = |layer: &Layer| match layer {
-            Layer::Level(origin) if Some(origin.path) != path => {
+            Layer::Level(origin) if paths.len() > 1 && Some(origin.path) != path => {
                 format!("{}:{}", paths.get(origin.path), origin.level)
             }
             layer => layer.as_str().to_owned(),

@@ -104,9 +104,9 @@ impl CommandParent for Supervisor {
         }
     }
 
-    /// The kernel has sent the terminal's signals to the command too, if it is in our group still; only the hangup goes to
-    /// the session's leader alone, and is none of a command that has a session of its own. What the command and those
-    /// behind it send us is not sent back.
+    /// The kernel has sent the terminal's signals to the command too, if it is in our group still; only the hangup, and
+    /// what continues those that it finds stopped, goes to the session's leader alone, and the hangup is none of a command
+    /// that has a session of its own. What the command and those behind it send us is not sent back.
     fn is_for_command(&self, signal: &Signal) -> bool {
         if !signal.is_from_kernel() {
             let sender = signal.sender();
@@ -122,6 +122,7 @@ impl CommandParent for Supervisor {
         match signal.number {
             SIGCHLD => false,
             SIGHUP => sys::leads_session() || self.job.is_apart() && self.job.is_in_our_session(),
+            SIGCONT => sys::leads_session() || self.job.is_apart(),
             SIGINT | SIGQUIT | SIGTSTP | SIGWINCH | SIGTTIN | SIGTTOU => self.job.is_apart(),
             _ => true,
         }

@@ -265,7 +265,7 @@ pub fn sealing_refuses_it_as_well() {
         ],
     );
     put()
-        .args(["--allow-weak-key", "--allow-loose-files"])
+        .args(["--allow-weak-key", "--allow-loose-files", "--replace"])
         .finish()
         .assert_status(0);
 }

@@ -112,8 +112,8 @@ const PLANTS: &[Plant] = &[
     Plant {
         name: "note shows a value",
         file: "task.rs",
-        anchor: "let secrets = report.timed(Stage::Parse, || variables::merge(levels));",
-        code: r#"for secret in &secrets {
+        anchor: "let sets = report.timed(Stage::Parse, || variables::sets(levels, around, options));",
+        code: r#"for secret in sets.iter().flatten() {
                 let part: String = secret.value.pieces().collect();
                 report.note(format_args!("{:x?}", part.as_bytes()));
                 report.note(format_args!("{}", part.chars().skip(5).take(12).collect::<String>()));

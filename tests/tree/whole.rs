@@ -205,7 +205,7 @@ fn nothing_can_be_changed_without_the_key() {
 }
 
 fn put(tree: &Tree, path: &str, text: &str) {
-    let run = Run::dotenv_seal().args(["put", "--allow-weak-key"]);
+    let run = Run::dotenv_seal().args(["put", "--allow-weak-key", "--replace"]);
     let run = run.arg(tree.root()).arg(path).stdin(text);
     let run = run.env("DOTENV_CLIENT_KEY", CLIENT_KEY);
     run.finish().assert_status(0);

@@ -170,11 +170,12 @@ fn of_trees() -> Vec<Failure> {
             (125, "Seal::LastGeneration", "cannot grow"),
             "put",
             move || {
-                last("app", |tree| {
+                let scene = last("app", |tree| {
                     let world = world();
                     let app = world.project("app").expect("a project");
                     tree.sign("app", app.key(), u64::MAX);
-                })
+                });
+                scene.with(|run| run.arg("--replace"))
             },
         ),
         failure(
