@@ -401,6 +401,16 @@ pub fn ignore_children() -> io::Result<()> {
 pub fn die_by(signal: c_int) -> io::Result<()> {
     // Of SIGKILL and the signals of the C library it cannot be set, and is the default.
     let _ = set_disposition(signal, Disposition::Default);
-    send(id(), signal)?;
+    if send_to_this_thread(signal).is_err() {
+        send(id(), signal)?;
+    }
     SignalSet::all_but(signal).set_as_mask().map(drop)
+}
+
+/// One that is sent to the process may be taken by another thread, and this one would go on meanwhile.
+fn send_to_this_thread(signal: c_int) -> io::Result<()> {
+    // SAFETY: gettid takes nothing and touches no memory.
+    let thread = unsafe { libc::gettid() };
+    // SAFETY: tgkill takes integers and touches no memory. The C library's own function refuses two signals.
+    checked(unsafe { libc::syscall(libc::SYS_tgkill, id(), thread, signal) })
 }
