@@ -56,8 +56,13 @@ fn variables_of_help() -> Vec<(String, String)> {
 }
 
 impl Row {
-    /// A run in which each place in `given` gives the value that `which` says for it.
-    fn run(&self, base: &[(&str, &str)], given: &[bool; 3], which: impl Fn(usize) -> usize) -> Run {
+    /// How a run ends in which each place in `given` gives the value that `which` says for it.
+    fn outcome(
+        &self,
+        base: &[(&str, &str)],
+        given: &[bool; 3],
+        which: impl Fn(usize) -> usize,
+    ) -> Outcome {
         let mut profile = String::new();
         let mut words = Vec::new();
         for (option, value) in base.iter().filter(|(option, _)| *option != self.option) {
@@ -79,17 +84,17 @@ impl Row {
                 option => format!("{option} = {:?}\n", value(2)),
             };
         }
-        let (dir, run) = with(&profile);
-        // The directory has to be there until the end of the run: its files are removed with the test's.
-        std::mem::forget(dir);
+        // The directory is there until the end of the run.
+        let (_dir, run) = with(&profile);
         let run = run.args(words).args(["--list"]);
-        match given[1] {
+        let run = match given[1] {
             true => {
                 let values = self.variable_values.as_ref().unwrap_or(&self.values);
                 run.env(self.variable, &values[which(1)])
             }
             false => run,
-        }
+        };
+        run.finish()
     }
 
     fn check(&self, base: &[(&str, &str)]) {
@@ -101,26 +106,24 @@ impl Row {
                 let places: Vec<_> = places.map(|(place, _)| *place).collect();
                 format!("{} of {} in {places:?}", self.option, self.variable)
             };
-            let right = self.run(
+            let outcome = self.outcome(
                 base,
                 &given,
                 |place| if place == winner { GOOD } else { BAD },
             );
-            let outcome = right.finish();
             assert_eq!(outcome.status.code(), Some(0), "{}: {outcome}", about());
-            let wrong = self.run(
+            let outcome = self.outcome(
                 base,
                 &given,
                 |place| if place == winner { BAD } else { GOOD },
             );
-            let outcome = wrong.finish();
             assert_ne!(outcome.status.code(), Some(0), "{}: {outcome}", about());
             assert_eq!(outcome.text(), "", "{}: {outcome}", about());
         }
-        let run = self.run(base, &[false; 3], |_| BAD);
+        let outcome = self.outcome(base, &[false; 3], |_| BAD);
         match self.default {
-            Default::Works => run.finish().assert_status(0),
-            Default::Fails(status, says) => run.finish().assert_refused(status, &[says]),
+            Default::Works => outcome.assert_status(0),
+            Default::Fails(status, says) => outcome.assert_refused(status, &[says]),
         };
     }
 }

@@ -24,11 +24,10 @@ fn assert_harmless(outcome: &Outcome) {
     }
 }
 
-/// Runs that have something to say about a text that is not ours, wherever it can come from.
-fn runs(dir: &TempDir) -> Vec<Run> {
+/// Runs that have something to say about a text that is not ours, wherever it can come from, and what they read, which
+/// has to be there as long.
+fn runs(dir: &TempDir) -> (Vec<Run>, [Tree; 4]) {
     let tree = Tree::holding("A=1\n");
-    // It has to be there as long as the runs.
-    let tree = Box::leak(Box::new(tree));
     let file = dir.file(HOSTILE, "nonsense = true\n");
     let named = |name: &str| tree.run().env(name, HOSTILE);
     let given = |options: &[&str]| {
@@ -41,16 +40,16 @@ fn runs(dir: &TempDir) -> Vec<Run> {
     let odd = Project::new("p", Custody::legacy())
         .format("json")
         .level("", &nested);
-    let odd = Box::leak(Box::new(Tree::of_project(odd)));
+    let odd = Tree::of_project(odd);
     let format = Project::new("p", Custody::legacy())
         .format(HOSTILE)
         .level("", "A=1\n");
-    let format = Box::leak(Box::new(Tree::of_project(format)));
-    let message = Box::leak(Box::new(Tree::holding(&format!(
+    let format = Tree::of_project(format);
+    let message = Tree::holding(&format!(
         "A='1'\nB=\"${{C:?{}}}\"\n",
         HOSTILE.replace(['\r', '\n'], "")
-    ))));
-    vec![
+    ));
+    let runs = vec![
         given(&["HOSTILE"]),
         given(&["--HOSTILE"]),
         given(&["--only", "HOSTILE"]),
@@ -88,12 +87,14 @@ fn runs(dir: &TempDir) -> Vec<Run> {
             .stdin("A=1\n"),
         Run::dotenv_seal().args(["list", HOSTILE]),
         Run::dotenv_seal().arg(format!("--{HOSTILE}")),
-    ]
+    ];
+    (runs, [tree, odd, format, message])
 }
 
 pub fn nothing_that_is_written_acts_on_a_terminal() {
     let dir = TempDir::new();
-    for run in runs(&dir) {
+    let (runs, _trees) = runs(&dir);
+    for run in runs {
         assert_harmless(&run.finish());
     }
 }
